@@ -1,0 +1,64 @@
+"""The errors that impasto raises on purpose.
+
+ImpastoError
+├── UsageError        what was handed in cannot be used; nothing was begun
+│   ├── SettingError  a setting that does not exist, or a value out of its range
+│   ├── PictureError  a file that is not a usable picture
+│   ├── OutputError   a place where the result cannot be written
+│   ├── RecipeError   a result without a recipe, or one that cannot be repeated
+│   └── WeightsError  weights that are missing, damaged or not VGG19's
+├── DownloadError     weights that could not be fetched
+├── SaveError         a result that could not be written after all
+└── DivergedError     a run whose numbers stopped being finite
+
+Every message is one line that says what, got, and what to do.
+"""
+
+import os
+
+
+class ImpastoError(Exception):
+    """Anything that impasto itself refuses or fails to do."""
+
+
+class UsageError(ImpastoError):
+    """What was handed in cannot be used; nothing was begun."""
+
+
+class SettingError(UsageError):
+    """A setting that does not exist, or a value out of its range."""
+
+
+class PictureError(UsageError):
+    """A file that is not a usable picture."""
+
+
+class OutputError(UsageError):
+    """A place where the result cannot be written."""
+
+
+class RecipeError(UsageError):
+    """A result without a recipe, or one that cannot be repeated."""
+
+
+class WeightsError(UsageError):
+    """Weights that are missing, damaged or not VGG19's."""
+
+
+class DownloadError(ImpastoError):
+    """Weights that could not be fetched."""
+
+
+class SaveError(ImpastoError):
+    """A result that could not be written after all."""
+
+
+class DivergedError(ImpastoError):
+    """A run whose numbers stopped being finite."""
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """`path` as it may stand in a one-line message: control characters and bytes that are not UTF-8 escaped."""
+    text = os.fspath(path)
+    printable = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    return printable.encode("utf-8", "backslashreplace").decode()

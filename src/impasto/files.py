@@ -1,0 +1,83 @@
+"""Files that exist whole or not at all."""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from impasto.errors import OutputError, SaveError, shown
+
+
+def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse, before any work is done, a `path` that `replacing` could not write.
+
+    Raises:
+        OutputError: a missing or read-only folder, a directory or device in the place, an existing file
+            without `overwrite`, or one of the `inputs`.
+    """
+    folder = path.parent
+    if "\0" in os.fspath(path):
+        raise OutputError(f"{shown(path)}: a file name cannot hold a NUL character; choose another name")
+    if not folder.is_dir():
+        raise OutputError(f"{shown(path)}: the folder {shown(folder)} does not exist; create it first")
+    if path.is_dir():
+        raise OutputError(f"{shown(path)}: is a folder; give the name of a file in it")
+    if any(_same(path, other) for other in inputs):
+        raise OutputError(f"{shown(path)}: is also an input; choose another name so that nothing is lost")
+    if os.path.lexists(path):
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{shown(path)}: is not a regular file; choose another name")
+        if not overwrite:
+            raise OutputError(f"{shown(path)}: exists already; choose another name or allow overwriting (--overwrite)")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{shown(path)}: the folder {shown(folder)} is read-only; choose another place")
+    if len(os.fsencode(path.name)) > 255:
+        raise OutputError(f"{shown(path.name[:40])}...: a file name has at most 255 bytes; choose a shorter one")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    Written beside `path`, flushed to the disk, then renamed: a reader sees the old file or the new one, whole.
+
+    Raises:
+        SaveError: the disk is full, or the folder can no longer be written.
+    """
+    path = Path(os.path.realpath(path))  # a link stays a link: the file that it names is replaced
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".impasto-", suffix=path.suffix, dir=path.parent)
+        with open(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _mode(path))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise SaveError(
+            f"{shown(path)}: could not be written ({error.strerror or error}); nothing was saved"
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def _mode(path: Path) -> int:
+    """The permissions of the file at `path`, or those that a new file gets."""
+    with contextlib.suppress(OSError):
+        return stat.S_IMODE(os.stat(path).st_mode)
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
