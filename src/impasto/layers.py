@@ -1,0 +1,64 @@
+"""The layers of VGG19 by their Keras names, in order: sixteen convolutions in five blocks, a pool after each."""
+
+import difflib
+from collections.abc import Iterable
+
+from impasto.errors import SettingError
+
+CONVS_PER_BLOCK = (2, 2, 4, 4, 4)
+WIDTHS = (64, 128, 256, 512, 512)
+"""Channels of each block's convolutions."""
+
+LAYERS = tuple(
+    f"block{block}_{kind}"
+    for block, convs in enumerate(CONVS_PER_BLOCK, start=1)
+    for kind in (*(f"conv{i}" for i in range(1, convs + 1)), "pool")
+)
+CONVS = tuple(name for name in LAYERS if "conv" in name)
+
+
+def block_of(layer: str) -> int:
+    """The block, 1 to 5, that `layer` stands in."""
+    return int(layer[len("block")])
+
+
+def known(layer: str) -> str:
+    """`layer` itself if VGG19 has it.
+
+    Raises:
+        SettingError: it has not; the message names the nearest one.
+    """
+    if layer not in LAYERS:
+        nearest = difflib.get_close_matches(layer, LAYERS, n=1, cutoff=0) or [LAYERS[0]]
+        raise SettingError(f"no layer {layer!r} in VGG19; did you mean {nearest[0]}?")
+    return layer
+
+
+def up_to_last(layers: Iterable[str]) -> tuple[str, ...]:
+    """All layers that must be evaluated to reach the deepest of `layers`; none for none."""
+    return LAYERS[: max((LAYERS.index(known(name)) for name in layers), default=-1) + 1]
+
+
+def smallest_edge(layers: Iterable[str]) -> int:
+    """Edge in pixels of the smallest picture that leaves every one of `layers` at least one position."""
+    return int(2 ** sum("pool" in name for name in up_to_last(layers)))
+
+
+def positions(layer: str, height: int, width: int) -> int:
+    """M, the number of positions of `layer`'s responses to a picture of `height` x `width` pixels."""
+    shrink = smallest_edge([layer])
+    return (height // shrink) * (width // shrink)
+
+
+def multiplications(layers: Iterable[str], height: int, width: int) -> int:
+    """Multiplications of one evaluation of a picture of `height` x `width` pixels as far as the deepest of `layers`."""
+    total, channels = 0, 3
+    for name in up_to_last(layers):
+        if name in CONVS:
+            total += 9 * channels * (channels := WIDTHS[block_of(name) - 1]) * positions(name, height, width)
+    return total
+
+
+def responses(layers: Iterable[str], height: int, width: int) -> int:
+    """Values of all responses to a picture of `height` x `width` pixels as far as the deepest of `layers`."""
+    return sum(WIDTHS[block_of(name) - 1] * positions(name, height, width) for name in up_to_last(layers))
