@@ -1,0 +1,174 @@
+"""An image that Pillow has opened into its samples: at the depth of the file, then in sRGB."""
+
+import io
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from impasto.errors import PictureError, shown
+
+Array = NDArray[Any]
+
+BITS, PHOTOMETRIC, PLANAR = 0x0102, 0x0106, 0x011C  # tags of TIFF
+
+
+def samples(
+    image: ImageFile.ImageFile, reopen: Callable[[], ImageFile.ImageFile], notes: list[str]
+) -> tuple[Array, Array | None]:
+    """Colour (H, W, 1 grey, 3 RGB or 4 CMYK) and alpha (H, W) or None.
+
+    Each is uint8 from 0 to 255, uint16 to 65535 or float32 to 1, as deep as the file where Pillow lets us.
+
+    Raises:
+        PictureError: values outside that range, or a layout that Pillow misreads.
+    """
+    rawmode = _rawmode(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _single(image, rawmode)
+    if rawmode.startswith("LA;16"):
+        return _deep_grey(image)
+    if ";16" in rawmode:
+        if rawmode.startswith(("RGB;16", "RGBA;16", "RGBX;16")) and _tag(image, PLANAR) != 2:
+            return _deep_colour(image, reopen())
+        notes.append("16 bits a channel read as 8")
+    elif _tag(image, BITS) == 16:  # Pillow would take each byte for a sample
+        raise PictureError("is a TIFF of 16 bits in separate planes; save it with its channels interleaved")
+    return _eight_bits(image, rawmode)
+
+
+def _rawmode(image: ImageFile.ImageFile) -> str:
+    """How the samples lie in the file, in Pillow's words, if it says: `RGB;16B` is 16 bits, big end first."""
+    args = image.tile[0].args if image.tile else None
+    first = args[0] if isinstance(args, tuple) else args
+    return first if isinstance(first, str) else ""
+
+
+def _tag(image: ImageFile.ImageFile, number: int) -> int | None:
+    value = image.tag_v2.get(number) if isinstance(image, TiffImageFile) else None
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _deep_colour(image: ImageFile.ImageFile, again: ImageFile.ImageFile) -> tuple[Array, Array | None]:
+    """Pillow keeps the high byte of 16 bits. Told the other byte order, it keeps the low byte: two passes give both."""
+    other = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+    for index, tile in enumerate(again.tile):
+        mode, *rest = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        swapped = str(mode)[:-1] + other[str(mode)[-1]]
+        again.tile[index] = tile._replace(args=(swapped, *rest) if rest else swapped)
+    both = np.asarray(image).astype(np.uint16) << 8
+    both |= np.asarray(again)
+    if both.shape[2] == 4:
+        return both[..., :3], both[..., 3]
+    return both, _keyed(both, image)
+
+
+def _deep_grey(image: ImageFile.ImageFile) -> tuple[Array, Array]:
+    """16-bit grey and alpha of a PNG: read as four channels of 8 bits, the bytes come as they lie in the file."""
+    image.tile[0] = image.tile[0]._replace(args="RGBA")
+    both = np.ascontiguousarray(np.asarray(image)).view(">u2").astype(np.uint16)
+    return both[..., :1], both[..., 1]
+
+
+def _single(image: ImageFile.ImageFile, rawmode: str) -> tuple[Array, Array | None]:
+    """One channel of 12 bits or more, or of floating point."""
+    peak = 1 if image.mode == "F" else 4095 if rawmode == "I;12" else 65535
+    grey = np.asarray(image)[..., None]
+    low, high = grey.min(), grey.max()
+    if not np.isfinite([low, high]).all():
+        raise PictureError("has values that are infinite or not a number; replace them by numbers from 0 to 1")
+    if low < 0 or high > peak:
+        raise PictureError(f"has values from {low:g} to {high:g}; scale them to lie between 0 and {peak}")
+    if _tag(image, PHOTOMETRIC) == 0:  # white is zero: Pillow turns only 8 bits round
+        grey = peak - grey
+    alpha = _keyed(grey, image)
+    if peak == 4095:
+        grey = grey.astype(np.uint32) * 65535 // 4095
+    return grey.astype(np.float32 if peak == 1 else np.uint16), alpha
+
+
+def _keyed(colour: Array, image: Image.Image) -> Array | None:
+    """Alpha of a file that names one colour as transparent."""
+    key = image.info.get("transparency")
+    return None if key is None else np.where((colour == key).all(-1), 0, 65535).astype(np.uint16)
+
+
+def _eight_bits(image: Image.Image, rawmode: str) -> tuple[Array, Array | None]:
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        stretch = {"1": 255, "L;2": 85, "L;4": 17}.get(rawmode)
+        if (
+            stretch is not None
+        ):  # Pillow stretches such samples to 8 bits, and may forget to stretch the transparent one
+            image.info["transparency"] = min(255, image.info["transparency"] * stretch)
+        both = np.asarray(image.convert("LA" if grey else "RGBA"))
+        return both[..., :-1], both[..., -1]
+    mode = "L" if grey else "CMYK" if image.mode == "CMYK" else "RGB"
+    return np.atleast_3d(np.asarray(image.convert(mode))), None
+
+
+def in_srgb(colour: Array, image: Image.Image, notes: list[str]) -> Array:
+    """`colour` (H, W, 1, 3 or 4) as sRGB (H, W, 3): exactly as it was where no profile says anything else."""
+    if image.mode != "LAB" and "icc_profile" in image.info:  # Pillow has converted Lab, which needs no profile
+        converted = _by_profile(colour, image.info["icc_profile"], notes)
+        if converted is not None:
+            return converted
+    if colour.shape[2] == 4:
+        notes.append("CMYK without a usable profile: converted by formula, colours may be off")
+        return np.asarray(_as_image(colour).convert("RGB"))
+    return np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
+
+
+def _by_profile(colour: Array, icc: bytes | None, notes: list[str]) -> Array | None:
+    """`colour` taken from its profile to sRGB; None if the profile is sRGB itself, or does not work."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
+        space = profile.profile.xcolor_space
+        if space == "RGB " and colour.shape[2] == 1:
+            colour = np.repeat(colour, 3, axis=2)
+        if {"GRAY": 1, "RGB ": 3, "CMYK": 4}.get(space) != colour.shape[2]:
+            notes.append("its colour profile is for another kind of colour: ignored")
+            return None
+        if colour.shape[2] < 4 and _is_srgb(profile, colour.shape[2]):
+            return None
+        converted = _converted(_to_eight_bits(colour, notes), profile)
+    except (OSError, ValueError, ImageCms.PyCMSError):
+        notes.append("its colour profile is damaged: taken as sRGB")
+        return None
+    name = shown((profile.profile.profile_description or "a profile without a name").strip()[:60])
+    notes.append(f"colours converted from {name} to sRGB")
+    return converted
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile, channels: int) -> bool:
+    """Whether `profile` moves no colour of a grid by more than one level of 255: its name could say anything."""
+    levels = np.arange(256, dtype=np.uint8) if channels == 1 else np.linspace(0, 255, 9).astype(np.uint8)
+    grid = np.stack(np.meshgrid(*[levels] * channels), axis=-1).reshape(1, -1, channels)
+    return int(np.abs(_converted(grid, profile).astype(int) - grid).max()) <= 1
+
+
+def _converted(colour: Array, profile: ImageCms.ImageCmsProfile) -> Array:
+    srgb, intent = ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC
+    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+    image = ImageCms.profileToProfile(_as_image(colour), profile, srgb, intent, "RGB", flags=flags)
+    assert image is not None  # None only when a picture is converted in place
+    return np.asarray(image)
+
+
+def _to_eight_bits(colour: Array, notes: list[str]) -> Array:
+    """Colour profiles are applied by LittleCMS through Pillow, which hands it 8 bits only."""
+    if colour.dtype == np.uint8:
+        return colour
+    notes.append("more than 8 bits a channel read as 8 to apply the colour profile")
+    peak = 65535 if colour.dtype == np.uint16 else 1
+    levels: Array = np.rint(colour.astype(np.float32) * (255 / peak))
+    return levels.astype(np.uint8)
+
+
+def _as_image(colour: Array) -> Image.Image:
+    height, width, channels = colour.shape
+    return Image.frombytes({1: "L", 3: "RGB", 4: "CMYK"}[channels], (width, height), colour.tobytes())
