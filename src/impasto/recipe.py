@@ -1,0 +1,62 @@
+"""The recipe that every output carries: all that is needed to paint it again. Read back, it is untrusted input."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from impasto.errors import RecipeError, SettingError
+from impasto.settings import Settings, one_line
+
+Task = Literal["stylize", "texture", "reconstruct"]
+
+
+class Input(BaseModel):
+    """A picture that went in: its file name without a folder, and the SHA-256 of its bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(max_length=1000)
+    sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
+
+
+class Recipe(BaseModel):
+    """How a picture was painted.
+
+    `steps_done` is less than `settings.steps` if the run was interrupted. `loss` is that of the picture as eight bits
+    a channel hold it, `content`, `style` and `tv` without their weights.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    impasto: str
+    torch: str
+    task: Task
+    settings: Settings
+    steps_done: int = Field(ge=0)
+    content: Input | None
+    styles: tuple[Input, ...] = Field(max_length=1000)
+    init: Input | None
+    weights: str = Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the weights' file.")
+    device: str = Field(pattern="^(cpu|cuda|mps)$")
+    precision: str = Field(pattern="^(float32|bfloat16)$")
+    threads: int
+    loss: dict[str, float]
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """All pictures that went in."""
+        return tuple(each for each in (self.content, *self.styles, self.init) if each is not None)
+
+    @classmethod
+    def parse(cls, content: dict[str, Any], where: str) -> "Recipe":
+        """A recipe from the JSON object that the file `where` carries.
+
+        Raises:
+            RecipeError: it is not a recipe of this program, or of another version of it.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise RecipeError(f"{where}: its recipe cannot be used ({one_line(error)}); paint it anew") from error
+        except SettingError as error:
+            raise RecipeError(f"{where}: its recipe cannot be used ({error}); paint it anew") from error
