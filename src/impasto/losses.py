@@ -1,0 +1,57 @@
+"""The losses: pure functions of the network's responses and of the picture.
+
+F is the (C, M) matrix of a layer's responses: C filters, M = H * W positions.
+"""
+
+import torch
+from torch import Tensor
+
+
+def gram(features: Tensor) -> Tensor:
+    """(N, C, H, W) responses -> (N, C, C) Gram matrices F F^T / M, at least float32.
+
+    The expectation over positions of the products of filter responses (Gatys et al. 2015, eq. 3, divided by M).
+    Responses in bfloat16 are accumulated in float32: eight bits are too few to add up 10^5 positions in.
+    """
+    flat = features.flatten(2)
+    flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
+    return flat @ flat.mT / flat.shape[2]
+
+
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """Mean of the squared differences of two tensors of one shape, at least float32, a scalar.
+
+    Of responses it is the content loss (2015, eq. 1, as a mean), of Gram matrices a layer's style loss (eq. 4, too).
+    """
+    return (one.to(torch.promote_types(one.dtype, torch.float32)) - other).square().mean()
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """(N, 3, H, W) -> mean |dx| + mean |dy|, a scalar: the same for a picture and an enlargement of its detail."""
+    dx, dy = differences(images)
+    return _mean(dx.abs()) + _mean(dy.abs())
+
+
+def total_variation_sum(images: Tensor) -> Tensor:
+    """(N, 3, H, W) -> sum |dx| + sum |dy|, a scalar: `tf.image.total_variation`. Grows with the picture."""
+    dx, dy = differences(images)
+    return dx.abs().sum() + dy.abs().sum()
+
+
+def total_variation_squares(images: Tensor) -> Tensor:
+    """(N, 3, H, W) in [0, 1] -> 1/2 sum (dx^2 + dy^2) of the 0..255 picture less its last row and column, a scalar.
+
+    What neural-style's TVLoss descends (it codes the gradient only).
+    """
+    dx, dy = differences(images * 255)
+    return (dx[..., :-1, :].square().sum() + dy[..., :-1].square().sum()) / 2
+
+
+def differences(images: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, 3, H, W) -> dx (N, 3, H, W-1) and dy (N, 3, H-1, W), each pixel less its left or upper neighbour."""
+    return images.diff(dim=3), images.diff(dim=2)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """The mean, and 0 of nothing: a picture one pixel wide has no dx."""
+    return values.sum() / max(values.numel(), 1)

@@ -1,0 +1,193 @@
+"""Optimisers of a picture. All keep it in [0, 1], where it can be saved: what is saved is what was optimised."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.objective import Terms
+
+Evaluate = Callable[[Tensor], tuple[Terms, Tensor]]
+"""picture (1, 3, H, W) -> (its terms, the gradient of the total)."""
+
+
+class Optimizer(Protocol):
+    """What a run asks of its optimiser."""
+
+    picture: Tensor
+    stalled: bool
+
+    def step(self, evaluate: Evaluate) -> Terms:
+        """Put a new tensor in the place of `picture`, one step on; return the terms of the one before."""
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1), clipped to [0, 1] after every step.
+
+    Args:
+        picture: (1, 3, H, W) float in [0, 1]; copied.
+        epsilon_hat: whether `epsilon` is the one of the paper's section 2, added before the bias correction, as in
+            Keras. With a large epsilon that is another algorithm: Keras' 0.1 counts as 3.16 at the first step.
+    """
+
+    stalled = False
+
+    def __init__(
+        self,
+        picture: Tensor,
+        *,
+        learning_rate: float,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        epsilon_hat: bool = False,
+    ) -> None:
+        self.picture = picture.clone()
+        self.learning_rate, self.beta1, self.beta2 = learning_rate, beta1, beta2
+        self.epsilon, self.epsilon_hat = epsilon, epsilon_hat
+        self.mean, self.square, self.steps = torch.zeros_like(picture), torch.zeros_like(picture), 0
+
+    def step(self, evaluate: Evaluate) -> Terms:
+        """One evaluation, one update."""
+        terms, gradient = evaluate(self.picture)
+        self.steps += 1
+        self.mean.lerp_(gradient, 1 - self.beta1)
+        self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+        bias1, root_bias2 = 1 - self.beta1**self.steps, (1 - self.beta2**self.steps) ** 0.5
+        epsilon = self.epsilon if self.epsilon_hat else self.epsilon * root_bias2
+        rate = self.learning_rate * root_bias2 / bias1
+        self.picture = self.picture.addcdiv(self.mean, self.square.sqrt().add_(epsilon), value=-rate).clamp_(0, 1)
+        return terms
+
+
+class LBFGS:
+    """Projected L-BFGS: the limited-memory quasi-Newton method of Nocedal (1980) within the bounds [0, 1].
+
+    Values at a bound that the gradient pushes outwards are held; the others move along the quasi-Newton direction of
+    their own subspace (Bertsekas 1982, two-metric projection), clipped, back-tracking until the loss falls enough
+    (Armijo along the projection arc). The two-loop recursion runs on inner products (Chen et al. 2014, vector-free
+    L-BFGS), so the history is one tensor and a step costs one matrix product over it.
+
+    Args:
+        picture: (1, 3, H, W) float in [0, 1]; copied.
+        memory: number of steps remembered.
+
+    Attributes:
+        stalled: no step along the gradient itself lowers the loss any more, or the loss is not finite.
+    """
+
+    FIRST_MOVE = 0.01
+    """Mean movement of a value in the first step, when nothing is known of the curvature."""
+    SUFFICIENT = 1e-4
+    """Share of the decrease that the gradient promises which a step must bring (Armijo)."""
+    TRIES = 12
+
+    def __init__(self, picture: Tensor, *, memory: int = 20) -> None:
+        self.picture = picture.clone()
+        self.stalled = False
+        size = picture.numel()
+        self.memory, self.remembered, self.newest = memory, 0, 0
+        # rows: the moves s, the gradients' changes y, and the gradient
+        self._basis = picture.new_zeros(2 * memory + 1, size)
+        self._here: tuple[Terms, Tensor] | None = None
+
+    def step(self, evaluate: Evaluate) -> Terms:
+        """One move; mostly one evaluation, more when the first length tried is too long."""
+        terms, gradient = self._here = self._here or evaluate(self.picture)
+        self.stalled = not bool(torch.isfinite(terms.total))
+        if not self.stalled and not self._search(evaluate, self._direction(gradient)):
+            self.remembered = 0  # the memory misleads: once more along the gradient
+            self.stalled = not self._search(evaluate, self._direction(gradient))
+        return terms
+
+    def _search(self, evaluate: Evaluate, direction: Tensor) -> bool:
+        """Move along the projection arc of `direction`, as far as the loss falls enough; whether it did."""
+        assert self._here is not None
+        terms, gradient = self._here
+        length, before = 1.0, float(terms.total)
+        for _ in range(self.TRIES):
+            picture = (self.picture + length * direction).clamp_(0, 1)
+            promised = float(torch.sum(gradient * (picture - self.picture), dtype=torch.float64))
+            if not promised < 0:
+                return False
+            there = evaluate(picture)
+            after = float(there[0].total)
+            if after <= before + self.SUFFICIENT * promised:
+                self._remember(picture - self.picture, there[1] - gradient)
+                self.picture, self._here = picture, there
+                return True
+            length *= _shorter(before, promised, after)
+        return False
+
+    def _remember(self, move: Tensor, change: Tensor) -> None:
+        """Keep a move and the gradient's change along it, unless the loss curves downwards there."""
+        if float(torch.sum(move * change, dtype=torch.float64)) <= 0:
+            return
+        self.newest = (self.newest + 1) % self.memory
+        self._basis[self.newest] = move.flatten()
+        self._basis[self.memory + self.newest] = change.flatten()
+        self.remembered = min(self.remembered + 1, self.memory)
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        """The quasi-Newton direction of the values that may move, 0 for the held ones; like `gradient` in shape."""
+        held = ((self.picture <= 0) & (gradient > 0)) | ((self.picture >= 1) & (gradient < 0))
+        free = gradient.masked_fill(held, 0)
+        self._basis[-1] = free.flatten()
+        if self.remembered == 0:
+            return free * (-self.FIRST_MOVE / float(free.abs().mean().clamp_min(torch.finfo(free.dtype).tiny)))
+        basis = self._basis * ~held.flatten()
+        coefficients = self._two_loops((basis @ basis.T).double().cpu())
+        return (coefficients.to(basis) @ basis).view_as(gradient)
+
+    def _two_loops(self, products: Tensor) -> Tensor:
+        """The L-BFGS recursion on the inner products of the basis' rows; the direction's coefficients on them."""
+        rows = [(self.newest - age) % self.memory for age in range(self.remembered)]  # newest first
+        pairs = [(s, self.memory + s) for s in rows]
+        pairs = [(s, y) for s, y in pairs if products[s, y] > 1e-10 * products[y, y]]  # convex in this subspace too
+        direction = torch.zeros(len(products), dtype=products.dtype)
+        direction[-1] = -1
+        shares = []
+        for s, y in pairs:
+            shares.append(direction @ products[s] / products[s, y])
+            direction[y] -= shares[-1]
+        if pairs:
+            s, y = pairs[0]
+            direction *= products[s, y] / products[y, y]
+        for (s, y), share in zip(reversed(pairs), reversed(shares), strict=True):
+            direction[s] += share - direction @ products[y] / products[s, y]
+        return direction
+
+
+def _shorter(before: float, promised: float, after: float) -> float:
+    """Where the parabola through both ends has its minimum, as a share of the length, within [0.1, 0.5]."""
+    excess = after - before - promised
+    return min(max(-promised / (2 * excess), 0.1), 0.5) if excess < float("inf") else 0.1
+
+
+class Average:
+    """The exponential average of a sequence of pictures, bias-corrected: Adam's jitter evens out in it.
+
+    Args:
+        decay: 0 keeps the last picture alone; 0.95 about the last twenty.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay, self.count = decay, 0
+        self._sum: Tensor | None = None
+
+    def update(self, picture: Tensor) -> None:
+        """Take one more picture in."""
+        self.count += 1
+        self._sum = picture.clone() if self._sum is None else self._sum.lerp_(picture, self._share)
+
+    @property
+    def value(self) -> Tensor:
+        """The average of the pictures so far."""
+        assert self._sum is not None
+        return self._sum
+
+    @property
+    def _share(self) -> float:
+        """The newest picture's weight: (1 - d) / (1 - d^n), so that the weights of all add up to 1 at every n."""
+        return (1 - self.decay) / (1 - self.decay**self.count)
