@@ -1,0 +1,165 @@
+"""Events -> terminal: a live bar, a line now and then where there is no terminal, JSON, or nothing."""
+
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+from impasto.events import Began, Ended, Event, Noted, Saved, Stepped
+
+
+def began(event: Began) -> str:
+    """One line on what is about to happen and where."""
+    return (
+        f"{event.task}: {event.width}x{event.height} pixels, {event.steps} steps on {event.device} "
+        f"({event.threads} threads) in {event.precision}, {event.weights} weights"
+    )
+
+
+def ended(event: Ended) -> str:
+    """One line on what came of it."""
+    how = "done" if event.complete else "stopped"
+    return f"{how} after {event.steps} steps in {duration(event.seconds)}; loss of the picture: {losses(event)}"
+
+
+def losses(event: Stepped | Ended) -> str:
+    """The total and its terms."""
+    return f"{event.total:.4g} (content {event.content:.4g}, style {event.style:.4g}, tv {event.tv:.3g})"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 0:07, 12:34 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def message(event: Event) -> str | None:
+    """The line that an event is worth outside of the bar."""
+    match event:
+        case Began():
+            return began(event)
+        case Noted(text):
+            return f"note: {text}"
+        case Ended():
+            return ended(event)
+        case Saved(path):
+            return f"saved {path}"
+    return None
+
+
+class Display:
+    """What is told of events; this one shows nothing."""
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal in order."""
+
+
+class Json(Display):
+    """Writes every event to standard output as one line of JSON; a reader that goes away does not stop the run."""
+
+    def __call__(self, event: Event) -> None:
+        """Write it."""
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(event.as_dict()), flush=True)  # noqa: T201
+
+
+class Lines(Display):
+    """Lines on standard error, for logs and pipes: steps every few seconds."""
+
+    EVERY = 10.0
+    """Seconds between two lines on steps."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file, self._steps, self._last = file, 0, time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Write it, if it is time."""
+        if isinstance(event, Began):
+            self._steps = event.steps
+        line = message(event)
+        if isinstance(event, Stepped) and time.monotonic() - self._last >= self.EVERY:
+            self._last = time.monotonic()
+            line = f"step {event.step + 1}/{self._steps}: loss {losses(event)}, {pace(event, self._steps)}"
+        if line is not None:
+            with contextlib.suppress(OSError):
+                print(line, file=self._file, flush=True)
+
+
+def pace(event: Stepped, steps: int) -> str:
+    """Speed and time left."""
+    each = event.seconds / (event.step + 1)
+    return f"{each:.2f} s/step, {duration(each * (steps - event.step - 1))} left"
+
+
+class Bar(Display):
+    """A live bar on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._steps = 0
+
+    def __call__(self, event: Event) -> None:
+        """Show it."""
+        if isinstance(event, Began):
+            self._steps = event.steps
+            self._task = self._progress.add_task("", total=event.steps)
+        if isinstance(event, Stepped) and self._task is not None:
+            text = f"loss {losses(event)}, {pace(event, self._steps)}"
+            self._progress.update(self._task, completed=event.step + 1, description=text)
+        if (line := message(event)) is not None:
+            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+class Log:
+    """A file with one JSON object a step: step, scale, total, content, style, tv, seconds."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file = None if path is None else path.open("w", encoding="utf-8")
+
+    def __call__(self, event: Event) -> None:
+        """Write a step. A disk that is full ends the log, not the run."""
+        if self._file is None or not isinstance(event, Stepped):
+            return
+        entry = event.as_dict()
+        del entry["event"]
+        try:
+            print(json.dumps(entry), file=self._file, flush=True)
+        except OSError:
+            self._file = None
+
+
+def display(*, as_json: bool, quiet: bool) -> Display:
+    """The display that fits the flags and the terminal."""
+    if as_json:
+        return Json()
+    if quiet or sys.stderr is None:
+        return Display()
+    console = Console(stderr=True)
+    return Bar(console) if console.is_terminal else Lines(sys.stderr)

@@ -1,0 +1,170 @@
+"""Load, run, hand over: one call a picture. What comes back carries its recipe, which `save` embeds."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+
+import torch
+
+from impasto.events import Began, Ended, Event, Noted, OnEvent, Stepped
+from impasto.image import Picture, load
+from impasto.presets import preset
+from impasto.recipe import Input, Recipe
+from impasto.run import Run, Step
+from impasto.settings import Settings
+from impasto.vgg import VGG19
+
+Source = str | os.PathLike[str] | Picture
+"""A picture, or the file that it is in."""
+
+
+def stylize(
+    content: Source,
+    styles: Source | Sequence[Source],
+    settings: Settings | None = None,
+    *,
+    init: Source | None = None,
+    vgg: VGG19 | None = None,
+    on_event: OnEvent | None = None,
+) -> Picture:
+    """`content` painted in the manner of `styles` (Gatys, Ecker, Bethge 2015); several are mixed in equal shares.
+
+    Args:
+        settings: by default those of the preset "painterly".
+        init: what is painted over, instead of what the settings say.
+        vgg: the network, `VGG19.load(weights, device=, precision=)`; by default the best at hand.
+        on_event: called with each `impasto.events` event.
+
+    Raises:
+        ImpastoError: one of its kinds, see `impasto.errors`.
+    """
+    return paint(prepare(content, styles, settings, init=init, vgg=vgg), on_event)
+
+
+def texture(
+    styles: Source | Sequence[Source],
+    settings: Settings | None = None,
+    *,
+    init: Source | None = None,
+    vgg: VGG19 | None = None,
+    on_event: OnEvent | None = None,
+) -> Picture:
+    """The manner of `styles` alone, from white noise (2015, figure 1, styles). Otherwise as `stylize`."""
+    return paint(prepare(None, styles, (settings or preset()).from_noise(), init=init, vgg=vgg), on_event)
+
+
+def reconstruct(
+    content: Source,
+    layer: str = "block4_conv2",
+    settings: Settings | None = None,
+    *,
+    init: Source | None = None,
+    vgg: VGG19 | None = None,
+    on_event: OnEvent | None = None,
+) -> Picture:
+    """What `layer` knows of `content`, from white noise (2015, figure 1, contents). Otherwise as `stylize`."""
+    settings = (settings or preset()).from_noise().reading_layer(layer)
+    return paint(prepare(content, [], settings, init=init, vgg=vgg), on_event)
+
+
+def prepare(
+    content: Source | None,
+    styles: Source | Sequence[Source],
+    settings: Settings | None = None,
+    *,
+    init: Source | None = None,
+    vgg: VGG19 | None = None,
+) -> Run:
+    """The run of these pictures, files read and network loaded; `init` or settings.init may name a file."""
+    settings = settings or preset()
+    several = [styles] if isinstance(styles, str | os.PathLike | Picture) else styles
+    if init is None and settings.init not in {"content", "noise"}:
+        init = settings.init
+    start = None if init is None else _picture(init)
+    if start is not None:
+        settings = settings.replace(init=start.name or "picture")  # no folder of the user's in the recipe
+    shown = None if content is None else _picture(content)
+    return Run(shown, [_picture(style) for style in several], settings, init=start, vgg=vgg)
+
+
+def paint(run: Run, on_event: OnEvent | None = None) -> Picture:
+    """All steps of a run, told to `on_event`; the losses are fetched from the device only if it is given."""
+    if on_event is None:
+        for _ in run:
+            pass
+        return finished(run)
+    for event in opening(run):
+        on_event(event)
+    for step in run:
+        for event in reports(step):
+            on_event(event)
+    picture = finished(run)
+    for event in closing(run, picture):
+        on_event(event)
+    return picture
+
+
+def opening(run: Run) -> Iterator[Event]:
+    """What is to be told before the first step."""
+    for picture in (run.content, *run.styles, run.init):
+        if picture is not None:
+            yield from (Noted(f"{picture.name}: {note}") for note in picture.notes)
+    vgg = run.vgg
+    yield Began(
+        task=run.task,
+        width=run.width,
+        height=run.height,
+        steps=run.settings.steps,
+        device=vgg.device.type,
+        precision=vgg.precision,
+        threads=torch.get_num_threads(),
+        weights=vgg.origin,
+    )
+
+
+def reports(step: Step) -> Iterator[Event]:
+    """What is to be told of a step."""
+    yield from (Noted(note) for note in step.notes)
+    yield Stepped(step.number, step.scale, **step.terms.read(), seconds=step.seconds)
+
+
+def closing(run: Run, picture: Picture) -> Iterator[Event]:
+    """What is to be told of the finished `picture`."""
+    yield from (Noted(note) for note in picture.notes)
+    loss = (picture.recipe or {})["loss"]
+    yield Ended(run.steps_done, run.seconds, **loss, complete=run.steps_done == run.settings.steps)
+
+
+def finished(run: Run) -> Picture:
+    """The painting so far, with its recipe."""
+    picture = run.picture
+    rounded = picture.rounded()
+    notes = ("the picture is as it was before the first step",) if run.is_untouched(rounded) else ()
+    return dataclasses.replace(picture, recipe=_recipe(run, rounded).model_dump(mode="json"), notes=notes)
+
+
+def _recipe(run: Run, rounded: Picture) -> Recipe:
+    return Recipe(
+        impasto=metadata.version("impasto"),
+        torch=torch.__version__,
+        task=run.task,
+        settings=run.settings,
+        steps_done=run.steps_done,
+        content=_input(run.content),
+        styles=tuple(Input(name=style.name, sha256=style.sha256) for style in run.styles),
+        init=_input(run.init),
+        weights=run.vgg.sha256,
+        device=run.vgg.device.type,
+        precision=run.vgg.precision,
+        threads=torch.get_num_threads(),
+        loss=run.evaluate(rounded).read(),
+    )
+
+
+def _input(picture: Picture | None) -> Input | None:
+    return None if picture is None else Input(name=picture.name, sha256=picture.sha256)
+
+
+def _picture(source: Source) -> Picture:
+    return source if isinstance(source, Picture) else load(source)
