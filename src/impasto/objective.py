@@ -1,6 +1,6 @@
 """The objective: a picture -> its loss, term by term, and the gradient of the loss."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from impasto import losses
-from impasto.conventions import Weighting
 from impasto.vgg import VGG19
 
 
@@ -33,17 +32,35 @@ class Targets:
     style: Mapping[str, Tensor]
 
 
-@torch.no_grad()
-def targets(vgg: VGG19, weighting: Weighting, content: Tensor | None, styles: Sequence[Tensor]) -> Targets:
-    """The targets that `content` (1, 3, H, W) and `styles` (1, 3, h, w) set; no content or no style, no such target.
+@dataclass(frozen=True)
+class Weighting:
+    """Weights of our plain means: total = content * sum c_l mean_l + style * sum s_l mean_l + tv * variation."""
 
-    The Gram matrix of several styles is their mean: an expectation over positions, it is that of a picture made of
-    equal shares of them.
+    content: float
+    style: float
+    tv: float
+    content_layers: Mapping[str, float]
+    style_layers: Mapping[str, float]
+    variation: Callable[[Tensor], Tensor] = losses.total_variation
+
+
+@torch.no_grad()
+def targets(
+    vgg: VGG19,
+    content: Tensor | None,
+    content_layers: Iterable[str],
+    styles: Sequence[Tensor],
+    style_layers: Iterable[str],
+) -> Targets:
+    """The targets that `content` (1, 3, H, W) and `styles` (1, 3, h, w), of any sizes, set; none where there is none.
+
+    The Gram matrices of several styles are averaged: an expectation over positions, that is the Gram matrix of a
+    picture made of equal shares of them.
     """
-    content_targets = {} if content is None else vgg(content, weighting.content_layers)
-    grams = [{name: losses.gram(f) for name, f in vgg(style, weighting.style_layers).items()} for style in styles]
-    means = {name: torch.stack([each[name] for each in grams]).mean(0) for name in weighting.style_layers if grams}
-    return Targets(content_targets, means)
+    responses = {} if content is None else vgg(content, content_layers)
+    grams = [{name: losses.gram(f) for name, f in vgg(style, style_layers).items()} for style in styles]
+    means = {name: torch.stack([each[name] for each in grams]).mean(0) for name in style_layers if grams}
+    return Targets(responses, means)
 
 
 @dataclass(frozen=True)
@@ -51,12 +68,12 @@ class Objective:
     """The weighted sum of content, style and total variation against fixed targets (Gatys et al. 2015, eq. 7)."""
 
     vgg: VGG19
-    weighting: Weighting
     targets: Targets
+    weights: Weighting
 
     def __call__(self, image: Tensor) -> Terms:
         """(1, 3, H, W) float in [0, 1] -> its terms."""
-        at, weights = self.targets, self.weighting
+        at, weights = self.targets, self.weights
         responses = self.vgg(image, {*at.content, *at.style})
         content, style = image.new_zeros(()), image.new_zeros(())
         for name, target in at.content.items():

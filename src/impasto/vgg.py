@@ -122,6 +122,7 @@ class VGG19:
 
     def _preprocess(self, images: Tensor) -> Tensor:
         """RGB in [0, 1] -> BGR in 0..255 less the mean, in the network's dtype."""
+        images = images.to(self.device)
         mean = images.new_tensor(MEAN).view(1, 3, 1, 1)
         return (images * 255 - mean).flip(1).to(self.dtype, memory_format=torch.channels_last)
 
