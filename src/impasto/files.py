@@ -18,12 +18,16 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         OutputError: a missing or read-only folder, a directory or device in the place, an existing file
             without `overwrite`, or one of the `inputs`.
     """
-    folder = path.parent
     if "\0" in os.fspath(path):
         raise OutputError(f"{shown(path)}: a file name cannot hold a NUL character; choose another name")
-    if not folder.is_dir():
-        raise OutputError(f"{shown(path)}: the folder {shown(folder)} does not exist; create it first")
-    if path.is_dir():
+    if len(os.fsencode(path.name)) > 255:
+        raise OutputError(f"{shown(path.name[:40])}...: a file name has at most 255 bytes; choose a shorter one")
+    folder = Path(os.path.realpath(path)).parent  # a link is written where it points to
+    if not os.path.isdir(path.parent) or not os.path.isdir(folder):
+        missing = path.parent if not os.path.isdir(path.parent) else folder
+        state = "is a file" if os.path.isfile(missing) else "does not exist"
+        raise OutputError(f"{shown(path)}: the folder {shown(missing)} {state}; create it, or choose another")
+    if os.path.isdir(path):
         raise OutputError(f"{shown(path)}: is a folder; give the name of a file in it")
     if any(_same(path, other) for other in inputs):
         raise OutputError(f"{shown(path)}: is also an input; choose another name so that nothing is lost")
@@ -33,9 +37,7 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         if not overwrite:
             raise OutputError(f"{shown(path)}: exists already; choose another name or allow overwriting (--overwrite)")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{shown(path)}: the folder {shown(folder)} is read-only; choose another place")
-    if len(os.fsencode(path.name)) > 255:
-        raise OutputError(f"{shown(path.name[:40])}...: a file name has at most 255 bytes; choose a shorter one")
+        raise OutputError(f"{shown(path)}: the folder {shown(path.parent)} is read-only; choose another place")
 
 
 @contextlib.contextmanager
@@ -70,7 +72,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def _same(one: Path, other: Path) -> bool:
     try:
         return os.path.samefile(one, other)
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have
         return False
 
 

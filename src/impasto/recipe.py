@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from impasto.errors import RecipeError, SettingError
 from impasto.settings import Settings, one_line
@@ -42,6 +42,12 @@ class Recipe(BaseModel):
     threads: int
     loss: dict[str, float]
 
+    @model_validator(mode="after")
+    def _no_more_steps_than_asked_for(self) -> "Recipe":
+        if self.steps_done > self.settings.steps:
+            raise ValueError(f"steps_done: got {self.steps_done}, more than its {self.settings.steps} steps")
+        return self
+
     @property
     def inputs(self) -> tuple[Input, ...]:
         """All pictures that went in."""
@@ -56,7 +62,6 @@ class Recipe(BaseModel):
         """
         try:
             return cls.model_validate(content)
-        except ValidationError as error:
-            raise RecipeError(f"{where}: its recipe cannot be used ({one_line(error)}); paint it anew") from error
-        except SettingError as error:
-            raise RecipeError(f"{where}: its recipe cannot be used ({error}); paint it anew") from error
+        except (ValidationError, SettingError) as error:
+            complaint = one_line(error) if isinstance(error, ValidationError) else str(error)
+            raise RecipeError(f"{where}: its recipe cannot be used ({complaint[:300]}); paint it anew") from error

@@ -1,6 +1,8 @@
 """A result -> the run that made it, from the recipe that it carries."""
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,25 +10,27 @@ import torch
 
 from impasto import image, weights
 from impasto.errors import RecipeError, shown
-from impasto.image import Picture
 from impasto.recipe import Input, Recipe
 from impasto.run import Run
 from impasto.vgg import VGG19
 
 
-def prepare(result: Path, places: Sequence[Path], choice: str = "auto") -> Run:
+def prepare(
+    result: Path, places: Sequence[Path], choice: str = "auto", *, device: str = "auto", precision: str = "auto"
+) -> Run:
     """The run that the recipe in `result` describes: to the same pixels on the same machine with the same versions.
 
     Args:
         places: the pictures that went in, found by their hashes, or folders where they lie under their names.
         choice: the weights, if neither the downloaded nor the bundled ones are those of the recipe.
+        device, precision: other ones than the recipe's; then the pixels differ a little.
 
     Raises:
         RecipeError: no recipe, a picture that went in is not there, or other weights.
     """
     recipe = read(result)
     where = shown(result)
-    pictures = {each: _find(each, places, where) for each in recipe.inputs}
+    pictures = {wanted: image.load(path) for wanted, path in originals(result, places).items()}
     torch.set_num_threads(max(1, min(recipe.threads, 1024)))  # sums are split by threads, and so rounded
     settings = recipe.settings if recipe.steps_done == 0 else recipe.settings.replace(steps=recipe.steps_done)
     return Run(
@@ -34,8 +38,23 @@ def prepare(result: Path, places: Sequence[Path], choice: str = "auto") -> Run:
         [pictures[style] for style in recipe.styles],
         settings,
         init=pictures[recipe.init] if recipe.init else None,
-        vgg=_network(recipe, choice, where),
+        vgg=_network(
+            recipe,
+            choice,
+            where,
+            device=recipe.device if device == "auto" else device,
+            precision=recipe.precision if precision == "auto" else precision,
+        ),
     )
+
+
+def originals(result: Path, places: Sequence[Path]) -> dict[Input, Path]:
+    """The files that went into a result, found in `places` as `prepare` says.
+
+    Raises:
+        RecipeError: no recipe, or a picture that went in is not there.
+    """
+    return {wanted: _find(wanted, places, shown(result)) for wanted in read(result).inputs}
 
 
 def read(result: Path) -> Recipe:
@@ -47,22 +66,23 @@ def read(result: Path) -> Recipe:
     return Recipe.parse(image.read_recipe(result), shown(result))
 
 
-def _find(wanted: Input, places: Iterable[Path], where: str) -> Picture:
-    """The picture with the hash wanted, by its name in a folder or as a file of any name."""
+def _find(wanted: Input, places: Iterable[Path], where: str) -> Path:
+    """The file with the hash wanted, by its name in a folder or under any name."""
     for place in places:
-        path = place / Path(wanted.name).name if place.is_dir() else place
-        if path.is_file() and wanted.sha256 == hashlib.sha256(path.read_bytes()).hexdigest():
-            return image.load(path)
+        path = place / Path(wanted.name).name if os.path.isdir(place) else place
+        with contextlib.suppress(OSError):  # a file that cannot be read is not at hand
+            if os.path.isfile(path) and wanted.sha256 == hashlib.sha256(path.read_bytes()).hexdigest():
+                return path
     raise RecipeError(
         f"{where}: was painted from {shown(wanted.name)!r} (SHA-256 {wanted.sha256[:12]}...), which is not at hand; "
         "name the file or its folder after the result"
     )
 
 
-def _network(recipe: Recipe, choice: str, where: str) -> VGG19:
+def _network(recipe: Recipe, choice: str, where: str, *, device: str, precision: str) -> VGG19:
     for source in (weights.find(choice), *weights.sources()):
         if source.present:
-            vgg = VGG19.load(source, device=recipe.device, precision=recipe.precision)
+            vgg = VGG19.load(source, device=device, precision=precision)
             if vgg.sha256 == recipe.weights:
                 return vgg
     raise RecipeError(

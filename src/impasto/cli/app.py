@@ -1,14 +1,18 @@
 """The commands. Each is a function of the library with the same words; torch is loaded where it is needed."""
 
+import dataclasses
 from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from impasto.cli import report
-from impasto.cli.flags import RunFlags, SettingsFlags, resolve
+from impasto.cli.flags import PaintFlags, RunFlags, SettingsFlags, WholeNumber, resolve
 from impasto.cli.work import paint
+from impasto.errors import SettingError
+from impasto.presets import preset
+from impasto.settings import Settings
 
 if TYPE_CHECKING:
     from impasto.run import Run
@@ -19,6 +23,7 @@ app = App(
     help="Paints one picture in the manner of another: neural style transfer with VGG19.",
     version=lambda: metadata.version("impasto"),
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # `main` tells of it
 )
 
 Input = Annotated[Path, Parameter(help="PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF.", negative=())]
@@ -28,6 +33,8 @@ AsJson = Annotated[bool, Parameter(help="As JSON.", negative=())]
 DEMO = resources.files("impasto") / "demo"
 DEMO_SIZE, DEMO_STEPS = 320, 60
 """What two cores without bfloat16 paint in under a minute."""
+DEMO_OUTPUT = Path("impasto-demo.png")
+"""Replaced without being asked: it is nobody else's."""
 
 
 @app.command
@@ -38,10 +45,10 @@ def stylize(
     *more: Input,
     output: Output,
     settings: SettingsFlags = SettingsFlags(),  # noqa: B008
-    how: RunFlags = RunFlags(),  # noqa: B008
+    how: PaintFlags = PaintFlags(),  # noqa: B008
 ) -> int:
     """Paint PHOTO in the manner of PAINTING; of several paintings, in equal shares."""
-    chosen = resolve(settings, how.preset)
+    chosen = resolve(settings, preset(how.preset))
     return _paint(photo, [painting, *more], chosen, output, how)
 
 
@@ -52,11 +59,11 @@ def texture(
     *more: Input,
     output: Output,
     settings: SettingsFlags = SettingsFlags(),  # noqa: B008
-    how: RunFlags = RunFlags(),  # noqa: B008
+    how: PaintFlags = PaintFlags(),  # noqa: B008
 ) -> int:
     """Paint the manner of PAINTING alone, from white noise: its texture without its things."""
-    chosen = resolve(settings, how.preset)
-    return _paint(None, [painting, *more], chosen.from_noise(), output, how)
+    chosen = resolve(settings, preset(how.preset).from_noise())
+    return _paint(None, [painting, *more], chosen, output, how)
 
 
 @app.command
@@ -67,23 +74,27 @@ def reconstruct(
     layer: Annotated[str, Parameter(help="Layer of VGG19, such as block4_conv2.")] = "block4_conv2",
     output: Output,
     settings: SettingsFlags = SettingsFlags(),  # noqa: B008
-    how: RunFlags = RunFlags(),  # noqa: B008
+    how: PaintFlags = PaintFlags(),  # noqa: B008
 ) -> int:
     """Paint what a layer of the network knows of PHOTO, from white noise."""
-    chosen = resolve(settings, how.preset)
-    return _paint(photo, [], chosen.from_noise().reading_layer(layer), output, how)
+    if settings.content_layers is not None:
+        raise SettingError("--content-layer: a reconstruction reads one layer; give it with --layer")
+    chosen = resolve(settings, preset(how.preset).from_noise().reading_layer(layer))
+    return _paint(photo, [], chosen, output, how)
 
 
 @app.command
 def demo(
     *,
     style: Annotated[Literal["swirls", "waves", "glass"], Parameter(help="Which of the bundled paintings.")] = "swirls",
-    output: Output = Path("impasto-demo.png"),
+    output: Output = DEMO_OUTPUT,
     settings: SettingsFlags = SettingsFlags(),  # noqa: B008
-    how: RunFlags = RunFlags(overwrite=True),  # noqa: B008
+    how: PaintFlags = PaintFlags(),  # noqa: B008
 ) -> int:
     """Paint a bundled photograph in a bundled style: in under a minute on two cores."""
-    chosen = resolve(settings, how.preset, size=DEMO_SIZE, steps=DEMO_STEPS)
+    if output == DEMO_OUTPUT:
+        how = dataclasses.replace(how, overwrite=True)
+    chosen = resolve(settings, preset(how.preset).replace(size=DEMO_SIZE, steps=DEMO_STEPS))
     with resources.as_file(DEMO) as folder:
         return _paint(folder / "portrait.jpg", [folder / f"{style}.jpg"], chosen, output, how)
 
@@ -99,11 +110,15 @@ def rerun(
     """Paint RESULT again, from the recipe that it carries; INPUTS are told by their hashes, whatever their names."""
     from impasto import repeat
 
-    def prepare() -> "Run":
-        with resources.as_file(DEMO) as folder:
-            return repeat.prepare(result, [*inputs, result.parent, Path(), folder], how.weights)
-
-    return paint(prepare, output, how, [result, *inputs])
+    with resources.as_file(DEMO) as folder:
+        places = [*inputs, result.parent, Path(), folder]
+        originals = repeat.originals(result, places)
+        return paint(
+            lambda: repeat.prepare(result, places, how.weights, device=how.device, precision=how.precision),
+            output,
+            how,
+            [result, *inputs, *originals.values()],
+        )
 
 
 @app.command
@@ -136,19 +151,22 @@ def download() -> int:
 
 @app.command
 def info(
-    *, size: Annotated[int, Parameter(help="Long edge in pixels of the run to estimate.")] = 512, json: AsJson = False
+    *,
+    size: Annotated[WholeNumber, Parameter(help="Long edge in pixels of the run to estimate.")] = 512,
+    json: AsJson = False,
 ) -> int:
     """Print versions, device, threads and memory, and what a run of --size would need."""
     return report.info(size, as_json=json)
 
 
-def _paint(photo: Path | None, paintings: list[Path], chosen: Any, output: Path, how: RunFlags) -> int:
+def _paint(photo: Path | None, paintings: list[Path], chosen: Settings, output: Path, how: PaintFlags) -> int:
     def prepare() -> "Run":
         from impasto import painting
 
         return painting.prepare(photo, paintings, chosen, vgg=_network(how))
 
-    return paint(prepare, output, how, [*paintings, *([photo] if photo else [])])
+    inputs = [photo, *paintings, chosen.init, how.preset, how.weights]
+    return paint(prepare, output, how, [Path(each) for each in inputs if each is not None])
 
 
 def _network(how: RunFlags) -> "VGG19":

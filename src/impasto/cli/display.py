@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -71,8 +72,16 @@ class Json(Display):
 
     def __call__(self, event: Event) -> None:
         """Write it."""
-        with contextlib.suppress(BrokenPipeError):
+        try:
             print(json.dumps(event.as_dict()), flush=True)  # noqa: T201
+        except OSError:
+            give_up(sys.stdout)
+
+
+def give_up(stream: IO[str]) -> None:
+    """Send nowhere what is still to be written to a stream whose reader has gone, or whose disk is full."""
+    with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class Lines(Display):
@@ -143,6 +152,14 @@ class Log:
     def __init__(self, path: Path | None) -> None:
         self._file = None if path is None else path.open("w", encoding="utf-8")
 
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+
     def __call__(self, event: Event) -> None:
         """Write a step. A disk that is full ends the log, not the run."""
         if self._file is None or not isinstance(event, Stepped):
@@ -152,7 +169,7 @@ class Log:
         try:
             print(json.dumps(entry), file=self._file, flush=True)
         except OSError:
-            self._file = None
+            give_up(self._file)
 
 
 def display(*, as_json: bool, quiet: bool) -> Display:

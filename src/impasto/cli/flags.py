@@ -5,14 +5,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from cyclopts import Group, Parameter
+from cyclopts import CoercionError, CycloptsError, Group, MissingArgumentError, Parameter, Token, UnusedCliTokensError
 from pydantic.fields import FieldInfo
 
+from impasto.errors import SettingError
 from impasto.presets import preset
 from impasto.settings import Device, Precision, Settings
 
 RUNNING = Group("How it is carried out", sort_key=1)
 SETTINGS = Group("Settings (what is painted; defaults are those of --preset painterly)", sort_key=2)
+
+
+def _whole(_: object, tokens: list[Token]) -> int:
+    """The number in a flag's value, which is not rounded: 1.5 steps are a mistake."""
+    try:
+        return int(tokens[0].value)
+    except ValueError as error:
+        raise CoercionError(token=tokens[0], target_type=int) from error
+
+
+WholeNumber = Annotated[int, Parameter(converter=_whole)]
 
 
 def _range(field: FieldInfo) -> str:
@@ -30,23 +42,34 @@ def _default(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _flag(name: str, field: FieldInfo) -> Any:
+def flag(name: str) -> str:
+    """How a setting is called on the command line."""
+    extra = Settings.model_fields[name].json_schema_extra
+    return f"--{extra['flag']}" if isinstance(extra, dict) else f"--{name.replace('_', '-')}"
+
+
+def _parameter(name: str, field: FieldInfo) -> Any:
     """The type of a setting's flag, None where it is not given."""
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    flag = f"--{extra.get('flag', name.replace('_', '-'))}"
     is_layers = get_origin(field.annotation) is dict
     bounds = "NAME[=WEIGHT]" if is_layers else _range(field)
     notes = "; ".join(filter(None, [bounds, f"default {_default(getattr(preset(), name))}"]))
     kind: Any = list[str] if is_layers else field.annotation
     return Annotated[
         kind | None,
-        Parameter(name=flag, help=f"{field.description} [{notes}]", group=SETTINGS, negative=(), show_default=False),
+        Parameter(
+            name=flag(name),
+            help=f"{field.description} [{notes}]",
+            group=SETTINGS,
+            negative=(),
+            show_default=False,
+            converter=_whole if kind is int else None,
+        ),
     ]
 
 
 def _settings_flags() -> type[Any]:
     """A dataclass with a field for every setting, so that a setting is written once, in `Settings`."""
-    fields = {name: _flag(name, field) for name, field in Settings.model_fields.items()}
+    fields = {name: _parameter(name, field) for name, field in Settings.model_fields.items()}
     body = {"__annotations__": fields, "__module__": __name__, "__doc__": "The settings.", **dict.fromkeys(fields)}
     return Parameter(name="*")(dataclass(frozen=True)(type("SettingsFlags", (), body)))
 
@@ -55,6 +78,8 @@ if TYPE_CHECKING:
 
     class SettingsFlags:
         """A field for every setting, None where its flag is not given."""
+
+        content_layers: list[str] | None
 else:
     SettingsFlags = _settings_flags()
 
@@ -64,23 +89,66 @@ else:
 class RunFlags:
     """How a run is carried out; nothing here changes what is aimed at."""
 
-    preset: Annotated[str, Parameter(help="NAME (see `impasto presets`) or FILE.toml.")] = "painterly"
     device: Annotated[Device, Parameter(help="Where the network is evaluated.")] = "auto"
     precision: Annotated[Precision, Parameter(help="auto: bfloat16 where the hardware has it.")] = "auto"
     weights: Annotated[str, Parameter(help="auto, bundled, or a FILE (Keras .h5, .safetensors).")] = "auto"
     preview: Annotated[Path | None, Parameter(help="FILE that shows the picture as it comes to be.")] = None
-    preview_every: Annotated[int, Parameter(help="Steps from one preview to the next.")] = 25
+    preview_every: Annotated[WholeNumber, Parameter(help="Steps from one preview to the next, 1 or more.")] = 25
     log: Annotated[Path | None, Parameter(help="FILE.jsonl that gets one JSON object a step.")] = None
     json: Annotated[bool, Parameter(help="Write every event as a line of JSON to standard output.")] = False
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], help="Say nothing but errors.")] = False
     overwrite: Annotated[bool, Parameter(help="Replace files that exist.")] = False
 
+    def __post_init__(self) -> None:
+        """The check at the door."""
+        if self.preview_every < 1:
+            raise SettingError(f"--preview-every: got {self.preview_every}; give 1 or more steps")
 
-def resolve(flags: SettingsFlags, preset_name: str, **changes: object) -> Settings:
-    """The settings of the preset, with `changes`, changed by the flags given.
+
+@Parameter(name="*", group=RUNNING, negative=())
+@dataclass(frozen=True)
+class PaintFlags(RunFlags):
+    """The same, and where settings come from that no flag gives."""
+
+    preset: Annotated[str, Parameter(help="NAME (see `impasto presets`) or FILE.toml.")] = "painterly"
+
+
+def resolve(flags: SettingsFlags, base: Settings) -> Settings:
+    """`base`, changed by the flags given.
 
     Raises:
-        SettingError: an unknown preset or a value out of its range.
+        SettingError: a value out of its range, by the name of its flag.
     """
     given = {name: value for name in Settings.model_fields if (value := getattr(flags, name)) is not None}
-    return preset(preset_name).replace(**{**changes, **given})
+    for name, value in given.items():
+        base = changed(base, name, value)
+    return base
+
+
+def changed(base: Settings, name: str, value: object) -> Settings:
+    """`base` with one setting changed; raises as `resolve` does."""
+    try:
+        return base.replace(**{name: value})
+    except SettingError as error:
+        complaint = str(error).removeprefix(name).lstrip(".: ")
+        raise SettingError(f"{flag(name)}: {complaint}") from error
+
+
+def misuse(error: CycloptsError) -> str:
+    """A complaint about the command line in one line: what, got, and what to do."""
+    command = " ".join(["impasto", *(error.command_chain or ())])
+    match error:
+        case MissingArgumentError(argument=argument) if argument is not None:
+            given = error.keyword
+            what = f"{given}: got no value; give {given}=VALUE" if given else f"{argument.name} is missing"
+        case UnusedCliTokensError(unused_tokens=[str(first), *_]):
+            what = f"got {first!r}, which is one argument too many"
+        case CoercionError(token=Token(keyword=str(name), value=got), target_type=kind) if kind in _KINDS:
+            what = f"{name}: got {got!r}; give {_KINDS[kind]}"
+        case _:
+            what = " ".join(str(error).split())
+            what = what if what.endswith("...") else what.removesuffix(".")
+    return f"{what} (see `{command} --help`)"
+
+
+_KINDS: dict[Any, str] = {int: "a whole number", float: "a number such as 1.5", bool: "the flag alone, without a value"}

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from impasto import layers
+from impasto.cli.flags import changed
 from impasto.errors import shown
 from impasto.presets import names, preset, read
 
@@ -119,7 +120,7 @@ def info(size: int, *, as_json: bool) -> int:
 
 def _needs(size: int, bytes_per_value: int) -> dict[str, object]:
     """What a run of the default settings needs for a 4:3 picture."""
-    settings = preset().replace(size=size)
+    settings = changed(preset(), "size", size)
     height, width = round(size * 3 / 4), size
     used = [*settings.content_layers, *settings.style_layers]
     # the way back through the layers multiplies as often as the way forth

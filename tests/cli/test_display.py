@@ -1,0 +1,52 @@
+"""How events are shown."""
+
+import pytest
+from rich.console import Console
+
+from impasto.cli.display import Bar, Lines, display, duration
+from impasto.events import Began, Ended, Noted, Saved, Stepped
+
+BEGAN = Began("stylize", 32, 24, 2, "cpu", "float32", 1, "file")
+STEPS = [Stepped(step, 32, 1.0, 0.5, 0.25, 0.125, step + 1.0) for step in range(2)]
+ENDED = Ended(1, 3725.0, 1.0, 0.5, 0.25, 0.125, False)
+EVENTS = [BEGAN, Noted("[red]"), *STEPS, ENDED, Saved("[b]o.png")]
+
+
+def test_a_terminal_gets_a_bar_and_lines_that_are_no_markup():
+    console = Console(force_terminal=True, width=200, record=True)
+    with Bar(console) as show:
+        for event in EVENTS:
+            show(event)
+    text = console.export_text()
+    assert "note: [red]\n" in text
+    assert "stopped after 1 steps in 1:02:05; loss of the picture: 1 (content 0.5, style 0.25, tv 0.125)\n" in text
+    assert "saved [b]o.png\n" in text
+
+
+def test_lines_tell_of_steps_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(Lines, "EVERY", 0.0)
+    with display(as_json=False, quiet=False) as show:
+        for event in EVENTS:
+            show(event)
+    steps = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
+    assert steps == [
+        "step 1/2: loss 1 (content 0.5, style 0.25, tv 0.125), 1.00 s/step, 0:01 left",
+        "step 2/2: loss 1 (content 0.5, style 0.25, tv 0.125), 1.00 s/step, 0:00 left",
+    ]
+
+
+def test_lines_are_silent_about_steps_that_follow_within_seconds(capsys):
+    with display(as_json=False, quiet=False) as show:
+        for event in EVENTS:
+            show(event)
+    assert [line.partition(" ")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "stylize:",
+        "note:",
+        "stopped",
+        "saved",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])
+def test_durations_are_told_as_clocks_do(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,122 @@
+"""The commands that tell instead of paint."""
+
+import hashlib
+import json
+
+import pytest
+import torch
+
+from impasto import weights
+from impasto.presets import names, tomllib
+from impasto.settings import Settings
+
+
+def test_info_tells_versions_and_what_a_run_would_need(impasto):
+    told = json.loads(impasto("info", "--json").out)
+    assert (told["impasto"], told["torch"]) == ("0.1.0", torch.__version__)
+    assert told["threads"] == torch.get_num_threads()
+    assert told["memory in GB"] > 0
+    assert told["GFLOP a step at 512x384"] > 0
+
+
+def test_info_of_a_larger_size_needs_as_much_more(impasto):
+    needs = {size: json.loads(impasto("info", "--json", "--size", size).out) for size in (1024, 2048)}
+    small, large = needs[1024]["GFLOP a step at 1024x768"], needs[2048]["GFLOP a step at 2048x1536"]
+    assert large == pytest.approx(4 * small, rel=0.01)
+    gigabytes = [needs[size][f"memory in GB at {size}x{size * 3 // 4}, about"] for size in needs]
+    assert gigabytes[0] < gigabytes[1]
+
+
+def test_info_is_the_same_as_text(impasto):
+    told = json.loads(impasto("info", "--json").out)
+    lines = impasto("info").out.splitlines()
+    width = max(map(len, told))
+    assert [line[:width].rstrip() for line in lines] == list(told)
+    assert [line[width + 2 :] for line in lines] == [str(value) for value in told.values()]
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Where weights are looked for: nothing downloaded, something bundled."""
+    found = tmp_path / "keras.h5", tmp_path / "bundled.bin"
+    found[1].write_bytes(b"bundled")
+    monkeypatch.setattr(weights, "_places", lambda: found)
+    return found
+
+
+def test_weights_lists_what_is_there_and_what_a_run_would_use(impasto, places):
+    downloaded, bundled = json.loads(impasto("weights", "--json").out)
+    assert [downloaded["kind"], downloaded["present"], downloaded["used"]] == ["downloaded", False, False]
+    assert downloaded["sha256"] is None
+    assert [bundled["kind"], bundled["present"], bundled["used"]] == ["bundled", True, True]
+    assert bundled["sha256"] == hashlib.sha256(b"bundled").hexdigest()
+    assert bundled["path"] == str(places[1])
+    assert all(row["licence"].startswith("CC BY 4.0") for row in (downloaded, bundled))
+
+
+def test_weights_prefers_the_downloaded_file(impasto, places):
+    places[0].write_bytes(b"downloaded")
+    assert [row["used"] for row in json.loads(impasto("weights", "--json").out)] == [True, False]
+
+
+def test_weights_are_listed_as_text_with_their_hashes(impasto, places):
+    told = impasto("weights").out
+    assert "downloaded (not there): " in told
+    assert "bundled (used): " in told
+    assert f"  SHA-256: {hashlib.sha256(b'bundled').hexdigest()}\n" in told
+
+
+def test_weights_download_prints_where_the_file_is(impasto, places, monkeypatch):
+    def download(*, on_progress):
+        on_progress(1, 2)
+        return weights.sources()[0]
+
+    monkeypatch.setattr(weights, "download", download)
+    outcome = impasto("weights", "download")
+    assert (outcome.status, outcome.out) == (0, f"{places[0]}\n")
+
+
+def test_weights_that_cannot_be_fetched_are_told_in_a_line(impasto, places, monkeypatch):
+    def urlopen(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(weights, "urlopen", urlopen)
+    outcome = impasto("weights", "download")
+    assert outcome.status == 1
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith("impasto: VGG19's weights could not be fetched (")
+    assert "pass --weights FILE" in last
+
+
+def test_presets_lists_every_preset_the_default_first(impasto, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    head, *rows = impasto("presets").out.splitlines()
+    assert head.split() == ["preset", "what", "it", "is"]
+    assert [row.split()[0] for row in rows] == list(names())
+    assert rows[0].startswith("painterly")
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_preset_is_printed_as_toml_to_copy_and_change(name, impasto, stylize, tmp_path):
+    text = impasto("presets", name).out
+    assert set(tomllib.loads(text)) <= {"base", "description", "settings"}
+    mine, log = tmp_path / "mine.toml", []
+    mine.write_text(text)
+    for chosen in (name, mine):
+        assert stylize("--preset", chosen, "-o", tmp_path / "o.png", "--overwrite").status == 0
+        log.append(json.loads(impasto("inspect", tmp_path / "o.png").out)["settings"])
+    assert log[0] == log[1]
+
+
+def test_inspect_prints_settings_that_make_settings_again(impasto, stylize, out):
+    assert stylize("--seed", 5).status == 0
+    told = json.loads(impasto("inspect", out).out)
+    assert Settings(**told["settings"]).seed == 5
+    assert list(told["loss"]) == ["total", "content", "style", "tv"]
+
+
+def test_inspect_tells_names_in_any_script_to_any_terminal(impasto, paint, photo, out):
+    fancy = photo.with_name("キツネ.png")
+    fancy.write_bytes(photo.read_bytes())
+    assert paint("stylize", fancy, photo).status == 0
+    assert json.loads(impasto("inspect", out).out)["content"]["name"] == "キツネ.png"

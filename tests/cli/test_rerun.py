@@ -1,0 +1,178 @@
+"""A result is painted again from its recipe; a recipe is untrusted."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+
+@pytest.fixture
+def repeat(impasto, narrow_weights, tmp_path, photo, painting):
+    """Rerun a result from the two pictures, or from what lies in `places`; what a user sees."""
+
+    def run(result, *arguments, places=(photo, painting)):
+        flags = [] if "-o" in arguments else ["-o", tmp_path / "again.png"]
+        return impasto("rerun", result, *places, *flags, "--weights", narrow_weights, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def forge(stylize, out, tmp_path):
+    """A result whose recipe was changed by hand."""
+
+    def make(change):
+        if not out.exists():
+            assert stylize().status == 0
+        with Image.open(out) as image:
+            recipe = json.loads(image.info["impasto"])
+            text = change(recipe)
+            info = PngInfo()
+            info.add_itxt("impasto", text if isinstance(text, str) else json.dumps(recipe))
+            image.save(tmp_path / "forged.png", pnginfo=info)
+        return tmp_path / "forged.png"
+
+    return make
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff"])
+def test_a_rerun_gives_the_same_pixels(suffix, stylize, repeat, out, pixels):
+    first, second = out.with_suffix(suffix), out.with_name(f"again{suffix}")
+    assert stylize("-o", first, "--init", "noise").status == 0
+    outcome = repeat(first, "-o", second)
+    assert outcome.status == 0
+    assert np.array_equal(pixels(first), pixels(second))
+
+
+def test_a_rerun_finds_its_inputs_beside_the_result_or_in_folders_or_renamed(paint, repeat, photo, painting, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    for name, picture in (("a.png", photo), ("b.png", painting)):
+        (home / name).write_bytes(picture.read_bytes())
+    assert paint("stylize", home / "a.png", home / "b.png", "-o", home / "out.png").status == 0
+    assert repeat(home / "out.png", places=()).status == 0
+    os.rename(home / "a.png", home / "renamed.png")
+    assert "was painted from 'a.png' (SHA-256 " in repeat(home / "out.png", "--overwrite", places=()).complaint()
+    assert repeat(home / "out.png", "--overwrite", places=[home / "renamed.png"]).status == 0
+    os.rename(home / "out.png", tmp_path / "moved.png")
+    assert repeat(tmp_path / "moved.png", "--overwrite", places=[home, home / "renamed.png"]).status == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "texture PAINTING",
+        "reconstruct PHOTO --layer block2_conv1",
+        "stylize PHOTO PAINTING PAINTING --init PAINTING --optimizer adam --style-scale 0.8",
+    ],
+)
+def test_a_run_of_any_kind_is_repeated(command, request, paint, repeat, pixels):
+    out = request.getfixturevalue("out")
+    named = {name.upper(): request.getfixturevalue(name) for name in ("photo", "painting")}
+    assert paint(*(named.get(word, word) for word in command.split())).status == 0
+    assert repeat(out).status == 0
+    assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
+
+
+def test_a_rerun_of_a_rerun_gives_the_same_recipe(stylize, repeat, impasto, out):
+    assert stylize().status == 0
+    assert repeat(out).status == 0
+    assert impasto("inspect", out).out == impasto("inspect", out.with_name("again.png")).out
+
+
+def test_the_demo_is_repeated_from_the_pictures_bundled(paint, repeat, out):
+    assert paint("demo").status == 0
+    assert repeat(out).status == 0
+
+
+def test_an_interrupted_run_is_repeated_as_far_as_it_came(forge, stylize, repeat, out, pixels):
+    assert stylize("--optimizer", "adam").status == 0
+    forged = forge(lambda recipe: recipe["settings"].update(steps=1000))
+    assert repeat(forged).status == 0
+    assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
+
+
+def test_device_and_precision_can_be_others_than_the_recipes(forge, repeat, impasto, tmp_path):
+    forged = forge(lambda recipe: recipe.update(device="mps", precision="bfloat16"))
+    assert repeat(forged, "--device", "cpu", "--precision", "float32").status == 0
+    told = json.loads(impasto("inspect", tmp_path / "again.png").out)
+    assert (told["device"], told["precision"]) == ("cpu", "float32")
+
+
+def test_a_rerun_does_not_overwrite_what_it_paints_from(stylize, repeat, photo, painting, out):
+    assert stylize().status == 0
+    for precious in (out, photo, painting):
+        folders = [photo.parent, painting.parent]
+        complaint = repeat(out, "-o", precious, "--overwrite", places=folders).complaint()
+        assert "is also an input" in complaint
+
+
+def test_other_weights_than_the_recipes_are_refused(forge, repeat):
+    forged = forge(lambda recipe: recipe.update(weights="0" * 64))
+    assert "was painted with weights of SHA-256 000000000000..." in repeat(forged).complaint()
+
+
+def test_no_folder_of_the_users_is_told_in_a_result(paint, photo, painting, tmp_path):
+    secret = tmp_path / "secret-folder"
+    secret.mkdir()
+    for name, picture in (("a.png", photo), ("b.png", painting), ("c.png", painting)):
+        (secret / name).write_bytes(picture.read_bytes())
+    (secret / "mine.toml").write_text("[settings]\nseed = 3\n")
+    flags = ["--init", secret / "c.png", "--preset", secret / "mine.toml", "-o", secret / "out.png"]
+    assert paint("stylize", secret / "a.png", secret / "b.png", *flags).status == 0
+    data = (secret / "out.png").read_bytes()
+    assert b'"init":"c.png"' in data
+    assert b"secret" not in data
+    assert os.fsencode(tmp_path.name) not in data
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r["settings"].update(steps=10**18), "steps: got '1000000000000000000'; input should be less"),
+        (lambda r: r.update(steps_done=10**18), "steps_done: got 1000000000000000000, more than its 3 steps"),
+        (lambda r: r.update(steps_done=-1), "steps_done: got '-1'"),
+        (lambda r: r["settings"].update(size=10**9), "size: got '1000000000'"),
+        (lambda r: r["settings"].update(size=[[[[3]]]]), "size: got '[[[[3]]]]'; input should be a valid integer"),
+        (lambda r: r["settings"].update(style_layers={"../../etc": 1}), "no layer '../../etc' in VGG19"),
+        (lambda r: r["settings"].update(style_layers=3), "style_layers: got '3'"),
+        (lambda r: r["settings"].update(evil="x"), "no setting 'evil'; there are"),
+        (lambda r: r["settings"].update(content_weight="1e400"), "content_weight: got '1e400'"),
+        (lambda r: r["settings"].update(init="/etc/passwd"), "init: got '/etc/passwd' but no such picture"),
+        (lambda r: r.update(init={"name": "/etc/passwd", "sha256": "0" * 64}), "was painted from '/etc/passwd'"),
+        (lambda r: r["content"].update(name="../" * 300, sha256="0" * 64), "was painted from '../../"),
+        (lambda r: r["content"].update(name="x" * 400, sha256="0" * 64), "which is not at hand"),
+        (lambda r: r["content"].update(name="a\0b", sha256="0" * 64), "which is not at hand"),
+        (lambda r: r["content"].update(name="two\nlines", sha256="0" * 64), "which is not at hand"),
+        (lambda r: r["content"].update(name="x" * 10**5), "content.name: got 'xxx"),
+        (lambda r: r["content"].update(sha256="../x"), "content.sha256: got '../x'"),
+        (lambda r: r.update(styles=[r["content"]] * 1001), "styles: got "),
+        (lambda r: r.update(task="format my disk"), "task: got 'format my disk'"),
+        (lambda r: r.update(device="cuda:9; rm"), "device: got 'cuda:9; rm'"),
+        (lambda r: r.update(threads="many"), "threads: got 'many'"),
+        (lambda r: r.update(content=None, styles=[]), "no picture given"),
+        (lambda r: r.update(loss={"x" * 10**5: "y"}), "loss.xxx"),
+        (lambda r: r.pop("settings"), "settings: got "),
+        (lambda r: "{}", "impasto: got '{}'; field required"),
+        (lambda r: "[]", "its recipe is a list, not an object"),
+        (lambda r: "[" * 10**5, "its recipe is damaged"),
+        (lambda r: '{"a": NaN}', "its recipe is damaged"),
+        (lambda r: '{"a": ' + "9" * 5000 + "}", "its recipe is damaged"),
+        (lambda r: "not JSON", "its recipe is damaged"),
+        (lambda r: json.dumps({"a": "x" * 10**6}), "characters; more than 1000000 are not read"),
+    ],
+)
+def test_a_hostile_recipe_is_refused_in_a_line(change, said, forge, repeat):
+    complaint = repeat(forge(change)).complaint()
+    assert said in complaint
+    assert len(complaint) < 3000
+    assert "forged.png: " in complaint or "init: got" in complaint or "no picture given" in complaint
+
+
+def test_numbers_of_threads_without_reason_are_not_obeyed(forge, repeat):
+    for number in (-5, 0):
+        forged = forge(lambda recipe, number=number: recipe.update(threads=number))
+        assert repeat(forged, "--overwrite").status == 0

@@ -1,0 +1,128 @@
+"""What is said of a command line that cannot be understood, and of settings that cannot be."""
+
+import pytest
+
+from impasto.cli import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("stylise", 'Unknown command "stylise". Did you mean "stylize"?'),
+        ("stylize", "PHOTO is missing (see `impasto stylize --help`)"),
+        ("stylize photo.png", "PAINTING is missing (see `impasto stylize --help`)"),
+        ("stylize photo.png painting.png", "--output is missing (see `impasto stylize --help`)"),
+        ("stylize photo.png painting.png out.png", "--output is missing (see `impasto stylize --help`)"),
+        ("stylize p.png q.png -o", "-o: got no value; give -o=VALUE (see `impasto stylize --help`)"),
+        ("stylize p.png q.png -o o.png --sise 3", "Unknown option: --sise. Did you mean --size?"),
+        ("stylize p.png q.png -o o.png --no-quiet", "Unknown option: --no-quiet. Did you mean --quiet?"),
+        ("stylize p.png q.png -o o.png --size 3 --size 4", "--size specified multiple times (see"),
+        ("stylize p.png q.png -o o.png --size 512px", "--size: got '512px'; give a whole number (see"),
+        ("stylize p.png q.png -o o.png --quiet=3", "--quiet: got '3'; give the flag alone, without a value (see"),
+        ("stylize p.png q.png -o o.png --optimizer adm", 'Invalid value "adm" for --optimizer. Choose from: "adam"'),
+        ("stylize p.png q.png -o o.png --device gpu", 'Invalid value "gpu" for --device. Choose from: "auto", "cpu"'),
+        ("rerun p.png -o o.png --preset keras", "Unknown option: --preset"),
+        ("info extra", "got 'extra', which is one argument too many (see `impasto info --help`)"),
+        ("info --size 9.5", "--size: got '9.5'; give a whole number (see `impasto info --help`)"),
+        ("info --size 15", "--size: got '15'; input should be greater than or equal to 16"),
+        ("weights dowload", "got 'dowload', which is one argument too many (see `impasto weights --help`)"),
+        ("demo --style moss", 'Invalid value "moss" for --style. Choose from: "swirls", "waves", "glass"'),
+        ("presets moss", "no preset 'moss'; there are painterly, "),
+        ("inspect", "RESULT is missing (see `impasto inspect --help`)"),
+    ],
+)
+def test_a_misused_command_is_refused_in_a_line(arguments, said, impasto):
+    assert said in impasto(*arguments.split()).complaint()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--steps 0", "--steps: got '0'; input should be greater than or equal to 1"),
+        ("--steps 1.5", "--steps: got '1.5'; give a whole number"),
+        ("--steps 1e400", "--steps: got '1e400'; give a whole number"),
+        ("--steps " + "9" * 5000, "give a whole number"),
+        ("--steps 1000000000000000000", "--steps: got '1000000000000000000'; input should be less than or equal to"),
+        ("--size 1000000000", "--size: got '1000000000'; input should be less than or equal to 65535"),
+        ("--size 16", "photo.png: 40x30 pixels become 16x12, the layers asked for need 16 or more"),
+        ("--seed -1", "--seed: got '-1'; input should be greater than or equal to 0"),
+        ("--content-weight nan", "--content-weight: got 'nan'; input should be a finite number"),
+        ("--content-weight 1e400", "--content-weight: got 'inf'; input should be a finite number"),
+        ("--content-weight -1", "--content-weight: got '-1.0'; input should be greater than or equal to 0"),
+        ("--content-weight=-inf", "--content-weight: got '-inf'; input should be"),
+        ("--content-weight 1,5", "--content-weight: got '1,5'; give a number such as 1.5"),
+        ("--content-weight 0 --style-weight 0", "raise --content-weight or --style-weight"),
+        ("--adam-beta1 1", "--adam-beta1: got '1.0'; input should be less than 1"),
+        ("--learning-rate 0", "--learning-rate: got '0.0'; input should be greater than 0"),
+        ("--content-layer block4_conv5", "--content-layer: no layer 'block4_conv5' in VGG19; did you mean block4_conv"),
+        ("--style-layer blok1_conv1=2", "--style-layer: no layer 'blok1_conv1' in VGG19; did you mean block1_conv1?"),
+        ("--style-layer block1_conv1=x", "--style-layer: block1_conv1: got 'x'; input should be a valid number"),
+        ("--style-layer block1_conv1=nan", "--style-layer: block1_conv1: got 'nan'; input should be a finite number"),
+        ("--style-layer block1_conv1 --style-layer block1_conv1=2", "a layer is named twice"),
+        ("--preview-every 0", "--preview-every: got 0; give 1 or more steps"),
+        ("--preset paintrly", "no preset 'paintrly'; there are painterly, "),
+        ("--preset missing.toml", "preset missing.toml: cannot be read (No such file or directory)"),
+        ("--init missing.png", "missing.png: does not exist; check the name"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_the_name_of_its_flag(flags, said, stylize, out):
+    assert said in stylize(*flags.split()).complaint()
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("steps = ", "not TOML"),
+        ("[settings]\ncontent_weight = nan", "content_weight: got 'nan'; input should be a finite number"),
+        ("[settings]\nstile_weight = 1", "no setting 'stile_weight'; there are size, "),
+        ("[setings]\nsteps = 1", "unknown entry 'setings'; give description, base, [settings]"),
+        ('base = "kears"', "base 'kears' is no bundled preset; there are painterly, "),
+        ("settings = 3", "settings: give a table, [settings]"),
+        ("a = " + "[" * 5000, "not TOML"),
+    ],
+)
+def test_a_bad_preset_file_is_named_in_the_line_that_refuses_it(text, said, stylize, tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text)
+    complaint = stylize("--preset", mine).complaint()
+    assert complaint.startswith(f"preset {mine}: ")
+    assert said in complaint
+
+
+def test_a_preset_in_another_encoding_is_refused(stylize, tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_bytes('description = "é"'.encode("latin-1"))
+    assert "not UTF-8" in stylize("--preset", mine).complaint()
+
+
+def test_a_complaint_stays_one_line_whatever_is_complained_about(stylize, impasto):
+    assert stylize("--style-layer", "block\n\x1b[31m=1").complaint().isprintable()
+    assert stylize("--no\nsuch\x1b[2Jflag").complaint().isprintable()
+    assert impasto("info", "two\nlines").complaint().isprintable()
+
+
+def test_no_arguments_print_the_help(impasto):
+    outcome = impasto()
+    assert outcome.status == 0
+    assert outcome.out.startswith("Usage: impasto COMMAND\n")
+
+
+def test_version_prints_the_version_alone(impasto):
+    assert impasto("--version").out == "0.1.0\n"
+
+
+@pytest.mark.parametrize("command", ["stylize", "texture", "reconstruct", "demo", "rerun", "weights", "info"])
+def test_every_command_explains_itself(command, impasto):
+    outcome = impasto(command, "--help")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"Usage: impasto {command}")
+
+
+def test_the_help_tells_the_range_and_default_of_a_setting(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["stylize", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "Long edge of the result in pixels. [16..65535; default 512]" in told
+    assert "--content-layer" in told
+    assert "[NAME[=WEIGHT]; default block4_conv2=1]" in told

@@ -1,0 +1,65 @@
+"""What the tests share: a VGG19 of a few channels, its weights in a file, and two small pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from impasto.layers import CONVS
+from impasto.vgg import VGG19
+
+WIDTHS = (4, 6, 8, 8, 8)
+
+
+@pytest.fixture(scope="session")
+def narrow() -> VGG19:
+    """A VGG19 of few channels with random weights, in float32."""
+    return VGG19.random(WIDTHS, seed=1)
+
+
+@pytest.fixture(scope="session")
+def narrow64() -> VGG19:
+    """The network of `narrow`, in float64."""
+    return VGG19.random(WIDTHS, seed=1, dtype=torch.float64)
+
+
+@pytest.fixture(scope="session")
+def narrow_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that `--weights` accepts, with the weights of `narrow`."""
+    network = VGG19.random(WIDTHS, seed=1)
+    tensors = {}
+    for name in CONVS:
+        kernel, bias = network._kernels[name]
+        tensors |= {f"{name}.weight": kernel.contiguous(), f"{name}.bias": bias}
+    path = tmp_path_factory.mktemp("weights") / "narrow.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PNG of 40x30 pixels: a disc before a gradient."""
+    y, x = np.mgrid[0:30, 0:40]
+    disc = (x - 24) ** 2 + (y - 12) ** 2 < 64
+    return _saved(tmp_path_factory, "photo", [60 + 3 * x + 40 * disc, 220 - 5 * y - 60 * disc, 90 + (x * y) % 64])
+
+
+@pytest.fixture(scope="session")
+def painting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PNG of 36x28 pixels: diagonal stripes."""
+    y, x = np.mgrid[0:28, 0:36]
+    stripe = (x + 2 * y) // 5 % 3
+    return _saved(
+        tmp_path_factory, "painting", [60 + 80 * stripe, 220 - 90 * stripe + 4 * (x % 7), 30 + 100 * (stripe == 1)]
+    )
+
+
+def _saved(factory: pytest.TempPathFactory, name: str, channels: list[np.ndarray]) -> Path:
+    path = factory.mktemp("pictures") / f"{name}.png"
+    shape = channels[0].shape
+    pixels = np.stack([np.broadcast_to(channel, shape) for channel in channels], -1).clip(0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
