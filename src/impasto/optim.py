@@ -144,7 +144,8 @@ class LBFGS:
         """The L-BFGS recursion on the inner products of the basis' rows; the direction's coefficients on them."""
         rows = [(self.newest - age) % self.memory for age in range(self.remembered)]  # newest first
         pairs = [(s, self.memory + s) for s in rows]
-        pairs = [(s, y) for s, y in pairs if products[s, y] > 1e-10 * products[y, y]]  # convex in this subspace too
+        lengths = products.diagonal().sqrt()
+        pairs = [(s, y) for s, y in pairs if products[s, y] > 1e-6 * lengths[s] * lengths[y]]  # convex here too
         direction = torch.zeros(len(products), dtype=products.dtype)
         direction[-1] = -1
         shares = []
@@ -166,28 +167,29 @@ def _shorter(before: float, promised: float, after: float) -> float:
 
 
 class Average:
-    """The exponential average of a sequence of pictures, bias-corrected: Adam's jitter evens out in it.
+    """The average of the latest pictures of a sequence: Adam's jitter evens out in it.
+
+    Exponential with `decay`, and in the beginning polynomial (Shamir and Zhang 2013, arXiv 1212.1824, section 4), which
+    rests on the last part of the pictures: the first ones, still far from the aim, are soon forgotten.
 
     Args:
         decay: 0 keeps the last picture alone; 0.95 about the last twenty.
     """
 
+    ETA = 3
+
     def __init__(self, decay: float) -> None:
         self.decay, self.count = decay, 0
-        self._sum: Tensor | None = None
+        self._value: Tensor | None = None
 
     def update(self, picture: Tensor) -> None:
         """Take one more picture in."""
         self.count += 1
-        self._sum = picture.clone() if self._sum is None else self._sum.lerp_(picture, self._share)
+        share = max(1 - self.decay, (1 + self.ETA) / (self.count + self.ETA))
+        self._value = picture.clone() if self._value is None else self._value.lerp(picture, share)
 
     @property
     def value(self) -> Tensor:
         """The average of the pictures so far."""
-        assert self._sum is not None
-        return self._sum
-
-    @property
-    def _share(self) -> float:
-        """The newest picture's weight: (1 - d) / (1 - d^n), so that the weights of all add up to 1 at every n."""
-        return (1 - self.decay) / (1 - self.decay**self.count)
+        assert self._value is not None
+        return self._value

@@ -15,7 +15,7 @@ class Input(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str = Field(max_length=1000)
+    name: str = Field(max_length=4000)
     sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
 
 

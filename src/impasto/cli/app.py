@@ -31,7 +31,7 @@ Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to: .png
 AsJson = Annotated[bool, Parameter(help="As JSON.", negative=())]
 
 DEMO = resources.files("impasto") / "demo"
-DEMO_SIZE, DEMO_STEPS = 320, 60
+DEMO_SIZE, DEMO_STEPS = 320, 50
 """What two cores without bfloat16 paint in under a minute."""
 DEMO_OUTPUT = Path("impasto-demo.png")
 """Replaced without being asked: it is nobody else's."""

@@ -16,10 +16,8 @@ from impasto.errors import shown
 from impasto.presets import names, preset, read
 
 GIGA = 1e9
-BASE = 0.6 * GIGA
-"""Bytes of the program, torch and the network."""
-COPIES = 2.5
-"""Times that the memory of all responses is needed at the peak of a step: measured, see docs/architecture.md."""
+BASE, PER_RESPONSE = 0.45 * GIGA, 10.5
+"""Bytes of the program, torch and the network, and of a step for each response: measured, see docs/architecture.md."""
 
 
 def say(text: str) -> None:
@@ -108,7 +106,7 @@ def info(size: int, *, as_json: bool) -> int:
         "threads": torch.get_num_threads(),
         "memory in GB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGA, 1),
     }
-    facts |= _needs(size, 2 if facts["precision"] == "bfloat16" else 4)
+    facts |= _needs(size)
     if as_json:
         say(json.dumps(facts, indent=2))
     else:
@@ -118,7 +116,7 @@ def info(size: int, *, as_json: bool) -> int:
     return 0
 
 
-def _needs(size: int, bytes_per_value: int) -> dict[str, object]:
+def _needs(size: int) -> dict[str, object]:
     """What a run of the default settings needs for a 4:3 picture."""
     settings = changed(preset(), "size", size)
     height, width = round(size * 3 / 4), size
@@ -128,7 +126,7 @@ def _needs(size: int, bytes_per_value: int) -> dict[str, object]:
     values = layers.responses(used, height, width)
     return {
         f"GFLOP a step at {width}x{height}": round(operations / GIGA),
-        f"memory in GB at {width}x{height}, about": round((BASE + values * bytes_per_value * COPIES) / GIGA, 1),
+        f"memory in GB at {width}x{height}, about": round((BASE + values * PER_RESPONSE) / GIGA, 1),
     }
 
 

@@ -55,7 +55,7 @@ def read(name: str | os.PathLike[str]) -> Preset:
     shown_name = shown(name)
     try:
         content = tomllib.loads(text := _text(name))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
         raise SettingError(f"preset {shown_name}: not TOML ({error}); see `impasto presets {DEFAULT}`") from error
     if unknown := content.keys() - {"description", "base", "settings"}:
         raise SettingError(f"preset {shown_name}: unknown entry {min(unknown)!r}; give description, base, [settings]")
@@ -80,7 +80,7 @@ def _text(name: str | os.PathLike[str]) -> str:
     if not os.fspath(name).endswith(".toml"):
         raise SettingError(f"no preset {shown(name)!r}; there are {', '.join(names())}, or give a FILE.toml")
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return Path(name).read_text(encoding="utf-8-sig")  # Windows' Notepad puts a mark before the text
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"preset {shown(name)}: cannot be read ({_reason(error)}); give a TOML file") from error
 

@@ -1,0 +1,51 @@
+import dataclasses
+import json
+import pickle
+
+import pytest
+
+from impasto import events
+
+EXAMPLES = [
+    events.Began("stylize", 40, 30, 100, "cpu", "float32", 2, "bundled"),
+    events.Noted("photo.png: only the first frame is taken"),
+    events.Stepped(0, 40, 6.0, 1.0, 2.0, 3.0, seconds=0.5),
+    events.Ended(100, 12.5, 6.0, 1.0, 2.0, 3.0, complete=True),
+    events.Saved("out.png"),
+]
+NAMES = [type(event).__name__ for event in EXAMPLES]
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    assert {type(event) for event in EXAMPLES} == set(events.Event.__subclasses__())
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=NAMES)
+def test_an_event_can_be_sent_to_another_process(event: events.Event) -> None:
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=NAMES)
+def test_an_event_is_json_with_its_name(event: events.Event) -> None:
+    read = json.loads(json.dumps(event.as_dict(), allow_nan=False))
+    assert read.pop("event") == type(event).__name__.lower()
+    assert type(event)(**read) == event
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=NAMES)
+def test_an_event_does_not_change(event: events.Event) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(event, dataclasses.fields(event)[0].name, "changed")
+
+
+def test_a_step_says_what_the_log_promises() -> None:
+    assert EXAMPLES[2].as_dict() == {
+        "event": "stepped",
+        "step": 0,
+        "scale": 40,
+        "total": 6.0,
+        "content": 1.0,
+        "style": 2.0,
+        "tv": 3.0,
+        "seconds": 0.5,
+    }

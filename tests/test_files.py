@@ -1,0 +1,144 @@
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from impasto import files
+from impasto.errors import OutputError, SaveError
+
+WINDOWS = sys.platform == "win32"
+
+
+def refusal(path: Path, *, overwrite: bool = False, inputs: tuple[Path, ...] = ()) -> str:
+    with pytest.raises(OutputError) as caught:
+        files.check_output(path, overwrite=overwrite, inputs=inputs)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+def write(path: Path, *blocks: bytes) -> None:
+    with files.replacing(path) as file:
+        for block in blocks:
+            file.write(block)
+
+
+def test_what_is_written_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old and longer")
+    write(path, b"n", b"ew")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_until_the_end_the_old_file_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+    with files.replacing(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, GeneratorExit])
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(error: type[BaseException], tmp_path: Path) -> None:
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with files.replacing(path) as file:
+            file.write(b"new")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "out.png"
+    with (
+        pytest.raises(
+            SaveError, match=r"out\.png: could not be written \(No space left on device\); nothing was saved"
+        ),
+        files.replacing(path),
+    ):
+        raise OSError(28, os.strerror(28))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_went_away_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(SaveError, match="could not be written"):
+        write(tmp_path / "gone" / "out.png", b"new")
+
+
+@pytest.mark.skipif(WINDOWS, reason="Windows has no such permissions")
+def test_permissions_are_those_of_the_old_file_or_of_any_new_one(tmp_path: Path) -> None:
+    old, new, plain = (tmp_path / name for name in ("old", "new", "plain"))
+    old.touch()
+    old.chmod(0o640)
+    for path in (old, new):
+        write(path, b"new")
+    plain.touch()
+    assert stat.S_IMODE(old.stat().st_mode) == 0o640
+    assert stat.S_IMODE(new.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+@pytest.mark.skipif(WINDOWS, reason="links need a privilege on Windows")
+def test_a_link_stays_a_link_to_what_is_replaced(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.png", tmp_path / "link.png"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    write(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_a_good_place_passes_and_stays_empty(tmp_path: Path) -> None:
+    files.check_output(tmp_path / "out.png", overwrite=False, inputs=[tmp_path / "photo.png"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_is_refused_unless_it_may_be_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "out.png"
+    path.touch()
+    assert "exists already; choose another name or allow overwriting (--overwrite)" in refusal(path)
+    files.check_output(path, overwrite=True)
+
+
+def test_an_input_is_never_overwritten_under_any_of_its_names(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.touch()
+    (tmp_path / "folder").mkdir()
+    for name in (path, tmp_path / "folder" / ".." / "photo.png"):
+        assert "is also an input" in refusal(name, overwrite=True, inputs=(path,))
+
+
+def test_a_folder_in_the_place_is_refused(tmp_path: Path) -> None:
+    assert "is a folder; give the name of a file in it" in refusal(tmp_path, overwrite=True)
+
+
+def test_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:
+    message = refusal(tmp_path / "none" / "out.png")
+    assert f"{tmp_path / 'none'} does not exist" in message
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "a" * 256 + ".png"])
+def test_a_name_that_no_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    assert "a file name " in refusal(tmp_path / name)
+
+
+@pytest.mark.skipif(not os.path.exists(os.devnull) or WINDOWS, reason="no device to write to")
+def test_a_device_is_no_place_for_a_picture() -> None:
+    assert "is not a regular file" in refusal(Path(os.devnull), overwrite=True)
+
+
+@pytest.mark.skipif(WINDOWS or os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        assert "is read-only" in refusal(tmp_path / "out.png")
+    finally:
+        tmp_path.chmod(0o700)

@@ -1,0 +1,146 @@
+import pytest
+import torch
+from torch import Tensor
+
+from impasto import losses
+from impasto.conventions import weighting
+from impasto.objective import Objective, Terms, targets
+from impasto.settings import Settings
+from impasto.vgg import VGG19
+
+SETTINGS = Settings(
+    convention="impasto",
+    content_weight=0.3,
+    style_weight=0.7,
+    tv_weight=11.0,
+    content_layers={"block2_conv2": 2.0, "block4_conv2": 0.5},
+    style_layers={"block1_conv1": 0.2, "block3_conv1": 0.1},
+)
+
+
+def picture(seed: int, height: int = 20, width: int = 24) -> Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def objective(vgg: VGG19, content: Tensor | None, styles: list[Tensor], settings: Settings = SETTINGS) -> Objective:
+    reached = targets(vgg, content, settings.content_layers, styles, settings.style_layers)
+    return Objective(vgg, reached, weighting(settings, reached))
+
+
+@pytest.fixture
+def whole(narrow64: VGG19) -> Objective:
+    vgg = narrow64.reading(pooling="avg", padding="replicate")  # smooth but for the ReLU
+    return objective(vgg, picture(1), [picture(2), picture(3, 30, 18)])
+
+
+def test_the_gradient_passes_gradcheck(narrow64: VGG19) -> None:
+    image = picture(4, 8, 9)
+    small = objective(narrow64, picture(1, 8, 9), [picture(2, 12, 8)])
+
+    def scaled(pixels: Tensor) -> Tensor:
+        return small(pixels).total / 1e6
+
+    assert torch.autograd.gradcheck(scaled, image.requires_grad_(), eps=1e-7, atol=1e-3, rtol=1e-4)
+
+
+def test_the_gradient_is_the_slope_of_the_loss_in_any_direction(whole: Objective) -> None:
+    image = picture(4)
+    _, gradient = whole.value_and_grad(image)
+    for seed in range(5, 9):
+        direction = picture(seed) - 0.5
+        ahead, behind = (float(whole(image + sign * 1e-7 * direction).total) for sign in (1, -1))
+        assert (ahead - behind) / 2e-7 == pytest.approx(float((gradient * direction).sum()), rel=1e-5)
+
+
+def test_the_total_is_the_weighted_sum_of_the_terms(whole: Objective) -> None:
+    terms = whole(picture(4)).read()
+    assert min(terms.values()) > 0
+    weighted = 0.3 * terms["content"] + 0.7 * terms["style"] + 11 * terms["tv"]
+    assert terms["total"] == pytest.approx(weighted, rel=1e-14)
+
+
+def test_the_terms_are_the_weighted_sums_of_the_layers_losses(whole: Objective) -> None:
+    image, vgg = picture(4), whole.vgg
+    here, content = vgg(image), vgg(picture(1))
+    grams = {name: (losses.gram(vgg(picture(2))[name]), losses.gram(vgg(picture(3, 30, 18))[name])) for name in here}
+    terms = whole(image)
+    expected = sum(
+        weight * ((here[name] - content[name]) ** 2).mean() for name, weight in SETTINGS.content_layers.items()
+    )
+    assert float(terms.content) == pytest.approx(float(expected), rel=1e-12)
+    expected = sum(
+        weight * ((losses.gram(here[name]) - (grams[name][0] + grams[name][1]) / 2) ** 2).mean()
+        for name, weight in SETTINGS.style_layers.items()
+    )
+    assert float(terms.style) == pytest.approx(float(expected), rel=1e-12)
+    assert float(terms.tv) == pytest.approx(float(losses.total_variation(image)), rel=1e-14)
+
+
+def test_a_picture_that_is_its_own_target_has_no_loss_and_no_gradient(narrow64: VGG19) -> None:
+    terms, gradient = objective(narrow64, picture(1), [picture(1)], SETTINGS.replace(tv_weight=0)).value_and_grad(
+        picture(1)
+    )
+    assert terms.read() == {"total": 0, "content": 0, "style": 0, "tv": pytest.approx(2 / 3, rel=0.2)}
+    assert not gradient.any()
+
+
+def test_the_style_of_several_paintings_is_the_mean_of_their_gram_matrices(narrow64: VGG19) -> None:
+    one, other = picture(2), picture(3, 30, 18)
+    found = objective(narrow64, None, [one, other, other]).targets.style
+    for name, gram in found.items():
+        expected = (losses.gram(narrow64(one)[name]) + 2 * losses.gram(narrow64(other)[name])) / 3
+        torch.testing.assert_close(gram, expected, rtol=1e-13, atol=0)
+    assert list(found) == list(SETTINGS.style_layers)
+
+
+def test_the_order_of_paintings_does_not_matter(narrow64: VGG19) -> None:
+    forth, back = (objective(narrow64, None, styles) for styles in ([picture(2), picture(3)], [picture(3), picture(2)]))
+    assert float(forth(picture(4)).style) == pytest.approx(float(back(picture(4)).style), rel=1e-12)
+
+
+def test_without_a_content_or_a_style_their_terms_are_zero(narrow64: VGG19) -> None:
+    texture = objective(narrow64, None, [picture(2)])(picture(4))
+    reconstruction = objective(narrow64, picture(1), [])(picture(4))
+    assert (float(texture.content), float(reconstruction.style)) == (0, 0)
+    assert float(texture.style) > 0
+    assert float(reconstruction.content) > 0
+
+
+def test_what_is_not_compared_is_not_evaluated(narrow64: VGG19) -> None:
+    asked: list[set[str]] = []
+
+    class Listening(VGG19):
+        def __call__(self, images: Tensor, wanted: object = ()) -> dict[str, Tensor]:
+            asked.append(set(wanted))  # type: ignore[call-overload]
+            return super().__call__(images, asked[-1])
+
+    objective(Listening(narrow64._kernels, dtype=torch.float64), None, [picture(2)])(picture(4))
+    assert asked == [set(SETTINGS.style_layers)] * 2
+
+
+def test_evaluating_changes_neither_the_picture_nor_the_targets_and_leaves_no_graph(whole: Objective) -> None:
+    image = picture(4)
+    kept = {name: target.clone() for name, target in [*whole.targets.content.items(), *whole.targets.style.items()]}
+    first, second = whole.value_and_grad(image), whole.value_and_grad(image)
+    assert torch.equal(image, picture(4))
+    assert not image.requires_grad
+    assert not any(each.requires_grad for each in (*first[0], first[1]))
+    assert first[0].read() == second[0].read()
+    assert torch.equal(first[1], second[1])
+    for name, target in [*whole.targets.content.items(), *whole.targets.style.items()]:
+        assert torch.equal(target, kept[name])
+
+
+def test_a_network_in_bfloat16_gives_float32_numbers_to_a_float32_picture(narrow: VGG19) -> None:
+    half = VGG19(narrow._kernels, dtype=torch.bfloat16)
+    images = [picture(seed).float() for seed in (1, 2, 4)]
+    exact, near = (objective(vgg, images[0], [images[1]]).value_and_grad(images[2]) for vgg in (narrow, half))
+    assert near[1].dtype == torch.float32
+    assert all(term.dtype == torch.float32 for term in near[0])
+    assert float(torch.cosine_similarity(near[1].flatten(), exact[1].flatten(), dim=0)) > 0.99
+    assert float(near[0].total) == pytest.approx(float(exact[0].total), rel=0.1)
+
+
+def test_terms_are_read_by_their_names() -> None:
+    terms = Terms(*(torch.tensor(float(value)) for value in (6, 1, 2, 3)))
+    assert terms.read() == {"total": 6, "content": 1, "style": 2, "tv": 3}

@@ -1,0 +1,97 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from impasto import pyramid
+
+
+def noise(height: int, width: int, channels: int = 3) -> Tensor:
+    return torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def half_pixel_bilinear(image: Tensor, height: int, width: int) -> Tensor:
+    """`tf.image.resize`: bilinear between the centres of pixels, nothing averaged."""
+    resized = torch.empty(image.shape[0], height, width)
+    for y in range(height):
+        for x in range(width):
+            down = min(max((y + 0.5) * image.shape[1] / height - 0.5, 0), image.shape[1] - 1)
+            right = min(max((x + 0.5) * image.shape[2] / width - 0.5, 0), image.shape[2] - 1)
+            top, left = math.floor(down), math.floor(right)
+            bottom, far = min(top + 1, image.shape[1] - 1), min(left + 1, image.shape[2] - 1)
+            above = image[:, top, left] * (1 - right + left) + image[:, top, far] * (right - left)
+            below = image[:, bottom, left] * (1 - right + left) + image[:, bottom, far] * (right - left)
+            resized[:, y, x] = above * (1 - down + top) + below * (down - top)
+    return resized
+
+
+@pytest.mark.parametrize("size", [(7, 5), (20, 13), (3, 30), (11, 17)])
+def test_tensorflows_resampling_is_bilinear_with_half_pixel_centres(size: tuple[int, int]) -> None:
+    image = noise(11, 17)
+    found = pyramid.resize(image, *size, "tensorflow")
+    torch.testing.assert_close(found[0], half_pixel_bilinear(image[0], *size), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("resampling", ["antialiased", "tensorflow"])
+def test_a_picture_of_that_size_is_left_as_it_is(resampling: str) -> None:
+    image = noise(11, 17)
+    assert torch.equal(pyramid.resize(image, 11, 17, resampling), image)
+
+
+@pytest.mark.parametrize("resampling", ["antialiased", "tensorflow"])
+@pytest.mark.parametrize("size", [(4, 9), (40, 31)])
+def test_a_constant_picture_stays_so(resampling: str, size: tuple[int, int]) -> None:
+    resized = pyramid.resize(torch.full((1, 3, 11, 17), 0.7), *size, resampling)
+    torch.testing.assert_close(resized, torch.full((1, 3, *size), 0.7), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("resampling", ["antialiased", "tensorflow"])
+def test_hard_edges_stay_within_black_and_white(resampling: str) -> None:
+    image = torch.zeros(1, 3, 16, 16)
+    image[..., 8:] = 1
+    for size in ((7, 7), (50, 41)):
+        resized = pyramid.resize(image, *size, resampling)
+        assert (float(resized.min()), float(resized.max())) == (0, 1)
+
+
+def test_shrinking_averages_what_a_pixel_covers_and_tensorflow_does_not() -> None:
+    stripes = (torch.arange(60) % 3 == 1).float().expand(1, 3, 60, 60)  # a third is white: the middle of each three
+    shrunk, skipped = (pyramid.resize(stripes, 4, 20, how) for how in ("antialiased", "tensorflow"))
+    assert float((shrunk[..., 2:-2] - 1 / 3).abs().max()) < 0.02
+    assert float(skipped.min()) == 1
+
+
+def test_turning_a_picture_turns_its_enlargement() -> None:
+    image = noise(9, 12)
+    turned = pyramid.resize(image.rot90(1, (2, 3)), 20, 15)
+    torch.testing.assert_close(turned, pyramid.resize(image, 15, 20).rot90(1, (2, 3)), rtol=0, atol=1e-5)
+
+
+@given(
+    height=st.integers(1, 20_000),
+    width=st.integers(1, 20_000),
+    size=st.integers(16, 65_535),
+    resampling=st.sampled_from(["antialiased", "tensorflow"]),
+)
+def test_the_long_edge_is_the_size_and_the_other_in_proportion(
+    height: int, width: int, size: int, resampling: str
+) -> None:
+    found = pyramid.frame(height, width, size, resampling)
+    tolerance = 0.51 if resampling == "antialiased" else 1.01
+    for got, edge in zip(found, (height, width), strict=True):
+        assert abs(got - edge * size / max(height, width)) <= tolerance
+        assert got <= size
+    assert resampling == "tensorflow" or max(found) == size
+
+
+def test_a_picture_on_its_side_gets_its_frame_on_its_side() -> None:
+    assert pyramid.frame(480, 640, 512) == (384, 512)
+    assert pyramid.frame(640, 480, 512) == (512, 384)
+
+
+def test_tensorflow_truncates_where_we_round() -> None:
+    assert pyramid.frame(427, 640, 512, "tensorflow") == (341, 512)
+    assert pyramid.frame(427, 640, 512) == (342, 512)
