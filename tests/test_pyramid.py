@@ -1,9 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor
 
 from impasto import pyramid
@@ -95,3 +97,12 @@ def test_a_picture_on_its_side_gets_its_frame_on_its_side() -> None:
 def test_tensorflow_truncates_where_we_round() -> None:
     assert pyramid.frame(427, 640, 512, "tensorflow") == (341, 512)
     assert pyramid.frame(427, 640, 512) == (342, 512)
+
+
+def test_antialiased_is_pillows_lanczos_without_its_rounding() -> None:
+    # greys, so that nothing overshoots: Pillow would cut it off between the two
+    levels = torch.randint(90, 166, (3, 30, 40), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    pillow = Image.fromarray(levels.permute(1, 2, 0).numpy()).resize((23, 17), Image.Resampling.LANCZOS)
+    rounded = torch.from_numpy(np.asarray(pillow).copy()).permute(2, 0, 1)
+    resized = pyramid.resize(levels[None] / 255, 17, 23)[0] * 255
+    assert float((resized - rounded).abs().max()) < 1.01  # rounded twice: after rows and after columns

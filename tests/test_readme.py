@@ -12,7 +12,8 @@ from impasto.presets import names
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(set(re.findall(r"^(?:\.venv/bin/)?impasto (\w+)", TEXT, re.MULTILINE)))
+CONSOLE = "".join(re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL))
+COMMANDS = sorted(set(re.findall(r"^(?:\.venv/bin/)?impasto (\w+)", CONSOLE, re.MULTILINE)))
 
 
 def test_its_pictures_are_there_and_small() -> None:
@@ -32,7 +33,7 @@ def test_its_flags_exist(capsys: pytest.CaptureFixture[str]) -> None:
     for command in COMMANDS:
         main([command, "--help"])
     known = capsys.readouterr().out
-    flags = set(re.findall(r"(?<=[`\s])--[a-z][a-z-]+", TEXT)) - {"--constraint"}  # pip's
+    flags = set(re.findall(r"(?<=[`\s])--[a-z][a-z-]+", TEXT)) - {"--constraint", "--help"}
     assert sorted(flag for flag in flags if flag not in known) == []
 
 

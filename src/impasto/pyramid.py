@@ -1,7 +1,9 @@
 """The size of a run, and the resizing of pictures to it."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 
@@ -14,14 +16,22 @@ def frame(height: int, width: int, size: int, resampling: str = "antialiased") -
 
 
 def resize(images: Tensor, height: int, width: int, resampling: str = "antialiased") -> Tensor:
-    """(N, C, H, W) in [0, 1] -> (N, C, height, width) in [0, 1].
+    """(N, C, H, W) float32 in [0, 1], on the CPU -> (N, C, height, width) in [0, 1].
 
-    "antialiased": bicubic, each output pixel the average of what it covers. "tensorflow": `tf.image.resize`'s default,
-    bilinear with half-pixel centres, which skips pixels when it shrinks.
+    "antialiased": Lanczos, in full depth. A softer filter would hand on a softer painting: its Gram matrices differ by
+    a tenth. "tensorflow": `tf.image.resize`'s default, bilinear with half-pixel centres, which skips pixels when it
+    shrinks.
     """
     if images.shape[2:] == (height, width):
         return images
     if resampling == "tensorflow":
         return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)
-    # bicubic overshoots beside hard edges
-    return F.interpolate(images, (height, width), mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+    planes = [_lanczos(plane, height, width) for plane in images.flatten(0, 1)]
+    # Lanczos overshoots beside hard edges
+    return torch.stack(planes).view(*images.shape[:2], height, width).clamp(0, 1)
+
+
+def _lanczos(plane: Tensor, height: int, width: int) -> Tensor:
+    """(H, W) -> (height, width)."""
+    image = Image.fromarray(plane.numpy())  # of float32: mode F, no rounding to 8 bits
+    return torch.from_numpy(np.asarray(image.resize((width, height), Image.Resampling.LANCZOS)).copy())

@@ -74,7 +74,7 @@ class Run:
             settings.tv_weight,
         ]
         if not any(counts):
-            raise SettingError(f"all weights that matter to a {self.task} are 0; raise one of them")
+            raise SettingError(f"all weights that matter to a {self.task} are 0; raise the content, style or tv weight")
         self.height, self.width = self._frame(model, "style 1" if content is None else "content")
         initial = self._initial()
         self.vgg = (vgg or VGG19.load()).reading(pooling=settings.pooling, padding=settings.padding)

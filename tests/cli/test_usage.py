@@ -51,7 +51,7 @@ def test_a_misused_command_is_refused_in_a_line(arguments, said, impasto):
         ("--content-weight -1", "--content-weight: got '-1.0'; input should be greater than or equal to 0"),
         ("--content-weight=-inf", "--content-weight: got '-inf'; input should be"),
         ("--content-weight 1,5", "--content-weight: got '1,5'; give a number such as 1.5"),
-        ("--content-weight 0 --style-weight 0", "raise --content-weight or --style-weight"),
+        ("--content-weight 0 --style-weight 0", "raise the content, style or tv weight"),
         ("--adam-beta1 1", "--adam-beta1: got '1.0'; input should be less than 1"),
         ("--learning-rate 0", "--learning-rate: got '0.0'; input should be greater than 0"),
         ("--content-layer block4_conv5", "--content-layer: no layer 'block4_conv5' in VGG19; did you mean block4_conv"),
