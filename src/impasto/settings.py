@@ -55,7 +55,7 @@ class Settings(BaseModel):
     adam_beta2: float = Field(0.99, ge=0, lt=1, description="Decay of Adam's mean of squared gradients.")
     adam_epsilon: float = Field(1e-8, gt=0, le=1e6, description="Adam's guard against division by zero.")
     average: float = Field(
-        0.95,
+        0.0,
         ge=0,
         lt=1,
         description="Decay of the average of Adam's iterates that is shown and saved; 0: the last one.",
