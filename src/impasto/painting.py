@@ -89,7 +89,7 @@ def prepare(
 
 
 def paint(run: Run, on_event: OnEvent | None = None) -> Picture:
-    """All steps of a run, told to `on_event`; the losses are fetched from the device only if it is given."""
+    """All steps of a run, told to `on_event`; the single terms are fetched from the device only if it is given."""
     if on_event is None:
         for _ in run:
             pass

@@ -65,7 +65,7 @@ class Run:
         self.content, self.styles, self.init = content, tuple(styles), init
         self.settings = settings = settings or Settings()
         self.task: Task = "texture" if content is None else "stylize" if styles else "reconstruct"
-        model = content or next(iter(self.styles), None)
+        model = content if content is not None else next(iter(self.styles), None)
         if model is None:
             raise SettingError("no picture given; give a content, a style or both")
         counts = [
