@@ -32,7 +32,7 @@ def narrow_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = VGG19.random(WIDTHS, seed=1)
     tensors = {}
     for name in CONVS:
-        kernel, bias = network._kernels[name]
+        kernel, bias = network.kernels[name]
         tensors |= {f"{name}.weight": kernel.contiguous(), f"{name}.bias": bias}
     path = tmp_path_factory.mktemp("weights") / "narrow.safetensors"
     save_file(tensors, path)

@@ -221,7 +221,7 @@ def test_what_is_saved_is_what_was_optimised(
 
 @pytest.mark.weights
 def test_the_gradient_in_bfloat16_is_that_in_float32(bundled: VGG19, drawn: tuple[Picture, Picture]) -> None:
-    half = VGG19(bundled._kernels, dtype=torch.bfloat16)
+    half = VGG19(bundled.kernels, dtype=torch.bfloat16)
     gradients, totals = [], []
     for vgg in (bundled, half):
         run = Run(drawn[0], [drawn[1]], Settings(size=96, init="noise"), vgg=vgg)

@@ -288,9 +288,9 @@ def test_after_lbfgs_the_lowest_picture_of_all_is_kept(rate: float, steps: int, 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "keras-adam"])
 def test_a_loss_beyond_all_numbers_ends_the_run_with_what_to_do(optimizer: str, pair, narrow: VGG19) -> None:
-    kernel, bias = narrow._kernels["block1_conv1"]
+    kernel, bias = narrow.kernels["block1_conv1"]
     loud = {
-        **narrow._kernels,
+        **narrow.kernels,
         "block1_conv1": (kernel * 1e9, bias),
     }  # Gram matrices of 1e23: their squares are too many
     settings = SMALL.replace(optimizer=optimizer, init="noise", convention="impasto")
@@ -300,7 +300,7 @@ def test_a_loss_beyond_all_numbers_ends_the_run_with_what_to_do(optimizer: str, 
 
 
 def test_a_network_that_gives_no_numbers_ends_the_run(pair, narrow: VGG19) -> None:
-    kernels = {name: (kernel, bias.clone()) for name, (kernel, bias) in narrow._kernels.items()}
+    kernels = {name: (kernel, bias.clone()) for name, (kernel, bias) in narrow.kernels.items()}
     kernels["block5_conv1"][1][:] = float("nan")
     with pytest.raises(DivergedError, match="the loss is nan"):
         list(Run(pair[0], [pair[1]], SMALL.replace(convention="impasto"), vgg=VGG19(kernels)))

@@ -31,7 +31,7 @@ def plainly(vgg: VGG19, images: Tensor, pooling: str = "max", padding: str = "ze
             windows = values[..., : 2 * height, : 2 * width].unflatten(2, (height, 2)).unflatten(4, (width, 2))
             values = windows.amax((3, 5)) if pooling == "max" else windows.mean((3, 5))
         else:
-            kernel, bias = vgg._kernels[name]
+            kernel, bias = vgg.kernels[name]
             mode = "replicate" if padding == "replicate" and name == "block1_conv1" else "constant"
             padded = F.pad(values, (1, 1, 1, 1), mode=mode)
             values = F.conv2d(padded, kernel.contiguous(), bias)
@@ -68,7 +68,7 @@ def test_the_real_widths_are_those_of_vgg19() -> None:
         "block3_conv4": 256,
         "block5_conv1": 512,
     }
-    assert sum(kernel.numel() + bias.numel() for kernel, bias in vgg._kernels.values()) == 20_024_384  # as Keras says
+    assert sum(kernel.numel() + bias.numel() for kernel, bias in vgg.kernels.values()) == 20_024_384  # as Keras says
 
 
 def test_responses_are_after_the_relu(narrow64: VGG19) -> None:
@@ -80,11 +80,11 @@ def test_responses_are_after_the_relu(narrow64: VGG19) -> None:
 @pytest.mark.parametrize("last", ["block1_conv1", "block2_pool", "block4_conv2"])
 def test_nothing_beyond_the_last_layer_asked_for_is_touched(last: str) -> None:
     sound = VGG19.random(WIDTHS, seed=1, dtype=torch.float64)
-    kernels = dict(sound._kernels)
+    kernels = dict(sound.kernels)
     for name in NAMES[NAMES.index(last) + 1 :]:
         kernels[name] = None  # no tensor: to evaluate it would be a TypeError
     cut = object.__new__(VGG19)
-    cut.__dict__ |= sound.__dict__ | {"_kernels": kernels}
+    cut.__dict__ |= sound.__dict__ | {"kernels": kernels}
     assert torch.equal(cut(image(), [last])[last], sound(image(), [last])[last])
     with pytest.raises(TypeError):
         cut(image(), ["block5_conv4"])
@@ -109,7 +109,7 @@ def test_the_first_convolution_reads_blue_green_red_less_the_mean() -> None:
     for channel in range(3):
         kernel[channel, channel, 1, 1] = 1  # the response is the input
     sound = VGG19.random((3, 4, 4, 4, 4))
-    vgg = VGG19({**sound._kernels, "block1_conv1": (kernel, torch.zeros(3))}, dtype=torch.float64)
+    vgg = VGG19({**sound.kernels, "block1_conv1": (kernel, torch.zeros(3))}, dtype=torch.float64)
     colour = torch.tensor([1.0, 0.8, 0.6], dtype=torch.float64).view(1, 3, 1, 1).expand(1, 3, 2, 2)
     response = vgg(colour, ["block1_conv1"])["block1_conv1"][0, :, 0, 0]
     expected = torch.tensor([153 - 103.939, 204 - 116.779, 255 - 123.68], dtype=torch.float64)  # blue, green, red
@@ -129,7 +129,7 @@ def test_replicated_padding_lets_a_constant_picture_respond_evenly_and_zeros_do_
 
 def test_another_reading_shares_the_weights_and_leaves_the_first_as_it_was(narrow: VGG19) -> None:
     other = narrow.reading(pooling="avg", padding="replicate")
-    assert other._kernels is narrow._kernels
+    assert other.kernels is narrow.kernels
     assert (other.pooling, other.padding) == ("avg", "replicate")
     assert (narrow.pooling, narrow.padding) == ("max", "zeros")
 
@@ -153,7 +153,7 @@ def test_an_unknown_layer_is_refused_with_the_nearest_one(narrow: VGG19) -> None
 
 
 def test_bfloat16_responds_in_bfloat16_near_to_float64(narrow64: VGG19) -> None:
-    half = VGG19(narrow64._kernels, dtype=torch.bfloat16)
+    half = VGG19(narrow64.kernels, dtype=torch.bfloat16)
     assert (half.precision, half.dtype) == ("bfloat16", torch.bfloat16)
     for name, exact in narrow64(image(), NAMES).items():
         response = half(image().float(), [name])[name]

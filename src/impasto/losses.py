@@ -6,16 +6,34 @@ F is the (C, M) matrix of a layer's responses: C filters, M = H * W positions.
 import torch
 from torch import Tensor
 
+CHUNK = 256
+"""Positions whose products `gram` adds up in the dtype of the responses."""
+
 
 def gram(features: Tensor) -> Tensor:
     """(N, C, H, W) responses -> (N, C, C) Gram matrices F F^T / M, at least float32.
 
     The expectation over positions of the products of filter responses (Gatys et al. 2015, eq. 3, divided by M).
-    Responses in bfloat16 are accumulated in float32: eight bits are too few to add up 10^5 positions in.
+    The products of CHUNK positions at a time are added up in the responses' own dtype, and these sums in float32:
+    the eight bits of bfloat16 are too few to add up 10^5 positions in.
     """
-    flat = features.flatten(2)
-    flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
-    return flat @ flat.mT / flat.shape[2]
+    flat = _flat(features)
+    precise = torch.promote_types(flat.dtype, torch.float32)
+    count, positions, channels = flat.shape
+    whole = positions // CHUNK * CHUNK
+    chunks, rest = flat[:, :whole].reshape(count, -1, CHUNK, channels), flat[:, whole:]
+    total = (chunks.mT @ chunks).sum(1, dtype=precise) + (rest.mT @ rest).to(precise)
+    return total / positions
+
+
+def gram_gradient(features: Tensor, upstream: Tensor) -> Tensor:
+    """(N, C, h, W) responses, dL/dG (N, C, C) symmetric, over M -> dL/dF (N, C, h, W), in the responses' dtype.
+
+    As G = F F^T / M, it is 2 dL/dG F / M; and as M is that of the whole picture, any rows of it will do.
+    """
+    count, channels, height, width = features.shape
+    gradient = _flat(features) @ (2 * upstream).to(features.dtype)
+    return gradient.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
@@ -55,3 +73,8 @@ def differences(images: Tensor) -> tuple[Tensor, Tensor]:
 def _mean(values: Tensor) -> Tensor:
     """The mean, and 0 of nothing: a picture one pixel wide has no dx."""
     return values.sum() / max(values.numel(), 1)
+
+
+def _flat(features: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, M, C): in channels_last a view."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto import losses
+from impasto.backprop import Backprop, Pull, vjp
 from impasto.vgg import VGG19
 
 
@@ -63,30 +64,58 @@ def targets(
     return Targets(responses, means)
 
 
-@dataclass(frozen=True)
 class Objective:
-    """The weighted sum of content, style and total variation against fixed targets (Gatys et al. 2015, eq. 7)."""
+    """The weighted sum of content, style and total variation against fixed targets (Gatys et al. 2015, eq. 7).
 
-    vgg: VGG19
-    targets: Targets
-    weights: Weighting
+    It keeps the memory of an evaluation for the next one.
+    """
 
+    def __init__(self, vgg: VGG19, targets: Targets, weights: Weighting) -> None:
+        self.vgg, self.targets, self.weights = vgg, targets, weights
+        self._network = Backprop(vgg, {*targets.content, *targets.style})
+
+    @torch.no_grad()
     def __call__(self, image: Tensor) -> Terms:
         """(1, 3, H, W) float in [0, 1] -> its terms."""
+        responses = self._network.forward(image)
+        return self._terms(image, responses, self._grams(responses))
+
+    @torch.no_grad()
+    def value_and_grad(self, image: Tensor) -> tuple[Terms, Tensor]:
+        """(1, 3, H, W) -> its terms, and the gradient (1, 3, H, W) of the total, both in the image's dtype."""
+        responses = self._network.forward(image)
+        grams = self._grams(responses)
+        terms = self._terms(image, responses, grams)
+        pulls = {name: self._pull(name, features, grams) for name, features in responses.items()}
+        gradient = self._network.backward(pulls)
+        if self.weights.tv:
+            gradient += vjp(self.weights.variation, image, image.new_tensor(self.weights.tv))
+        return terms, gradient
+
+    def _grams(self, responses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: losses.gram(responses[name]) for name in self.targets.style}
+
+    def _terms(self, image: Tensor, responses: Mapping[str, Tensor], grams: Mapping[str, Tensor]) -> Terms:
         at, weights = self.targets, self.weights
-        responses = self.vgg(image, {*at.content, *at.style})
         content, style = image.new_zeros(()), image.new_zeros(())
         for name, target in at.content.items():
             content = content + weights.content_layers[name] * losses.distance(responses[name], target)
         for name, target in at.style.items():
-            style = style + weights.style_layers[name] * losses.distance(losses.gram(responses[name]), target)
+            style = style + weights.style_layers[name] * losses.distance(grams[name], target)
         tv = weights.variation(image)
         total = weights.content * content + weights.style * style + weights.tv * tv
         return Terms(total, content, style, tv)
 
-    def value_and_grad(self, image: Tensor) -> tuple[Terms, Tensor]:
-        """(1, 3, H, W) -> its terms, and the gradient (1, 3, H, W) of the total, both in the image's dtype."""
-        image = image.detach().requires_grad_()
-        terms = self(image)
-        (gradient,) = torch.autograd.grad(terms.total, image)
-        return Terms(*(term.detach() for term in terms)), gradient
+    def _pull(self, name: str, features: Tensor, grams: Mapping[str, Tensor]) -> Pull:
+        """The gradient of the total at a layer's responses, rows at a time, as far as the layer's own terms make it."""
+        content, style = self.targets.content.get(name), self.targets.style.get(name)
+        pulls: list[Pull] = []
+        if content is not None:
+            factor = 2 * self.weights.content * self.weights.content_layers[name] / content.numel()
+            pulls.append(lambda here, rows: (here - content[:, :, rows]).mul_(factor))
+        if style is not None:
+            positions = features.shape[2] * features.shape[3]
+            share = 2 * self.weights.style * self.weights.style_layers[name] / style.numel() / positions
+            upstream = (grams[name] - style) * share
+            pulls.append(lambda here, _: losses.gram_gradient(here, upstream))
+        return pulls[0] if len(pulls) == 1 else lambda here, rows: pulls[0](here, rows).add_(pulls[1](here, rows))

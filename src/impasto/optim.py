@@ -86,10 +86,10 @@ class LBFGS:
     def __init__(self, picture: Tensor, *, memory: int = 20) -> None:
         self.picture = picture.clone()
         self.stalled = False
-        size = picture.numel()
         self.memory, self.remembered, self.newest = memory, 0, 0
-        # rows: the moves s, the gradients' changes y, and the gradient
-        self._basis = picture.new_zeros(2 * memory + 1, size)
+        # rows: the moves s, the gradients' changes y, and the free gradient; and the rows' inner products
+        self._basis = picture.new_zeros(2 * memory + 1, picture.numel())
+        self._products = torch.zeros(2 * memory + 1, 2 * memory + 1, dtype=torch.float64)
         self._here: tuple[Terms, Tensor] | None = None
 
     def step(self, evaluate: Evaluate) -> Terms:
@@ -125,20 +125,25 @@ class LBFGS:
         if float(torch.sum(move * change, dtype=torch.float64)) <= 0:
             return
         self.newest = (self.newest + 1) % self.memory
-        self._basis[self.newest] = move.flatten()
-        self._basis[self.memory + self.newest] = change.flatten()
+        self._put(self.newest, move)
+        self._put(self.memory + self.newest, change)
         self.remembered = min(self.remembered + 1, self.memory)
+
+    def _put(self, row: int, values: Tensor) -> None:
+        """Write a row of the basis, and its inner products with all rows."""
+        self._basis[row] = values.flatten()
+        self._products[row] = self._products[:, row] = (self._basis @ self._basis[row]).double().cpu()
 
     def _direction(self, gradient: Tensor) -> Tensor:
         """The quasi-Newton direction of the values that may move, 0 for the held ones; like `gradient` in shape."""
         held = ((self.picture <= 0) & (gradient > 0)) | ((self.picture >= 1) & (gradient < 0))
         free = gradient.masked_fill(held, 0)
-        self._basis[-1] = free.flatten()
         if self.remembered == 0:
             return free * (-self.FIRST_MOVE / float(free.abs().mean().clamp_min(torch.finfo(free.dtype).tiny)))
-        basis = self._basis * ~held.flatten()
-        coefficients = self._two_loops((basis @ basis.T).double().cpu())
-        return (coefficients.to(basis) @ basis).view_as(gradient)
+        self._put(2 * self.memory, free)
+        aside = self._basis[:, held.flatten().nonzero().flatten()]  # few, where all would be a copy of the history
+        coefficients = self._two_loops(self._products - (aside @ aside.T).double().cpu())
+        return (coefficients.to(self._basis) @ self._basis).view_as(gradient).masked_fill_(held, 0)
 
     def _two_loops(self, products: Tensor) -> Tensor:
         """The L-BFGS recursion on the inner products of the basis' rows; the direction's coefficients on them."""

@@ -43,7 +43,7 @@ class VGG19:
         self.pooling, self.padding = pooling, padding
         self.origin, self.sha256 = "given", ""  # where the weights came from
         self.device, self.dtype = torch.device(device), dtype
-        self._kernels = {
+        self.kernels = {
             # channels_last is what the convolutions of every device are fastest in
             name: (kernel.to(device, dtype, memory_format=torch.channels_last), bias.to(device, dtype))
             for name, (kernel, bias) in kernels.items()
@@ -98,7 +98,7 @@ class VGG19:
 
     def width(self, layer: str) -> int:
         """C, the number of filters of a layer."""
-        return len(self._kernels[layer if layer in self._kernels else _conv_before(layer)][1])
+        return len(self.kernels[layer if layer in self.kernels else _conv_before(layer)][1])
 
     def __call__(self, images: Tensor, wanted: Iterable[str] = layers.CONVS) -> dict[str, Tensor]:
         """(N, 3, H, W) float RGB in [0, 1] -> {layer: (N, C, H', W') responses after the ReLU}, in the network's dtype.
@@ -109,29 +109,43 @@ class VGG19:
             ValueError: `images` has another shape, or an edge too short for a layer asked for.
         """
         wanted = tuple(wanted)
-        smallest = layers.smallest_edge(wanted)
-        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < smallest:
-            got = tuple(images.shape)
-            raise ValueError(f"images: got shape {got}; give (N, 3, H, W) with H and W at least {smallest}")
-        values, responses = self._preprocess(images), {}
+        check(images, wanted)
+        values, responses = self.prepared(images), {}
         for name in layers.up_to_last(wanted):
-            values = self._layer(name, values)
+            values = self._convolve(name, values) if name in self.kernels else self.pool(values)
             if name in wanted:
                 responses[name] = values
         return responses
 
-    def _preprocess(self, images: Tensor) -> Tensor:
-        """RGB in [0, 1] -> BGR in 0..255 less the mean, in the network's dtype."""
+    def prepared(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) RGB in [0, 1] -> (N, 3, H+2, W+2): BGR in 0..255 less the mean, with what lies beyond its edge.
+
+        In the network's dtype. The first convolution needs no more padding.
+        """
         images = images.to(self.device)
         mean = images.new_tensor(MEAN).view(1, 3, 1, 1)
-        return (images * 255 - mean).flip(1).to(self.dtype, memory_format=torch.channels_last)
+        values = (images * 255 - mean).flip(1)
+        padded = F.pad(values, (1, 1, 1, 1), "replicate" if self.padding == "replicate" else "constant")
+        return padded.to(self.dtype, memory_format=torch.channels_last)
 
-    def _layer(self, name: str, values: Tensor) -> Tensor:
-        if name not in self._kernels:
-            return F.max_pool2d(values, 2) if self.pooling == "max" else F.avg_pool2d(values, 2)
-        if name == layers.CONVS[0] and self.padding == "replicate":
-            return F.conv2d(F.pad(values, (1, 1, 1, 1), "replicate"), *self._kernels[name]).relu_()
-        return F.conv2d(values, *self._kernels[name], padding=1).relu_()
+    def pool(self, values: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H/2, W/2), rounded down."""
+        return F.max_pool2d(values, 2) if self.pooling == "max" else F.avg_pool2d(values, 2)
+
+    def _convolve(self, name: str, values: Tensor) -> Tensor:
+        return F.conv2d(values, *self.kernels[name], padding=0 if name == layers.CONVS[0] else 1).relu_()
+
+
+def check(images: Tensor, wanted: Iterable[str]) -> None:
+    """Refuse what is no batch of pictures that the layers wanted can be evaluated at.
+
+    Raises:
+        ValueError: `images` is not (N, 3, H, W), or an edge is too short for a layer.
+    """
+    smallest = layers.smallest_edge(wanted)
+    if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < smallest:
+        got = tuple(images.shape)
+        raise ValueError(f"images: got shape {got}; give (N, 3, H, W) with H and W at least {smallest}")
 
 
 def _conv_before(pool: str) -> str:

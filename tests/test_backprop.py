@@ -1,0 +1,100 @@
+"""The hand-written way there and back, against float64 autograd over the same network."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from impasto import layers
+from impasto.backprop import Backprop, vjp
+from impasto.vgg import VGG19
+
+WIDTHS = (4, 6, 8, 8, 8)
+
+
+def picture(seed: int, height: int, width: int) -> Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def loss(responses: dict[str, Tensor]) -> Tensor:
+    """A smooth loss that every response matters to."""
+    return torch.stack([responses[name].pow(2).sum() / 2 for name in sorted(responses)]).sum()
+
+
+def pulled(here: Tensor, _: slice) -> Tensor:
+    """Its gradient at the responses: the responses."""
+    return here.clone()
+
+
+def error(network: Backprop, image: Tensor) -> float:
+    """Relative distance of the gradient to autograd's in float64."""
+    exact = VGG19(network.vgg.kernels, dtype=torch.float64).reading(
+        pooling=network.vgg.pooling, padding=network.vgg.padding
+    )
+    image = image.requires_grad_()
+    (expected,) = torch.autograd.grad(loss(exact(image, network.wanted)), image)
+    network.forward(image.detach().to(network.vgg.dtype))
+    found = network.backward(dict.fromkeys(network.wanted, pulled))
+    return float((found.double() - expected).norm() / expected.norm().clamp_min(1e-300))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    height=st.integers(16, 50),
+    width=st.integers(16, 40),
+    wanted=st.sets(st.sampled_from(layers.up_to_last(["block5_conv2"])), min_size=1, max_size=4),
+    pooling=st.sampled_from(["max", "avg"]),
+    padding=st.sampled_from(["zeros", "replicate"]),
+    band=st.sampled_from([1, 3_000, 10_000, 2**23]),
+)
+def test_the_gradient_is_autograds_for_any_size_layers_and_bands(  # noqa: PLR0917
+    height: int, width: int, wanted: set[str], pooling: str, padding: str, band: int
+) -> None:
+    vgg = VGG19.random(WIDTHS, seed=1, dtype=torch.float64).reading(pooling=pooling, padding=padding)  # type: ignore[arg-type]
+    assert error(Backprop(vgg, wanted, band=band), picture(height * width, height, width)) < 1e-10
+
+
+@pytest.mark.parametrize("band", [20_000, 2**23])
+def test_in_float32_it_is_close(narrow: VGG19, band: int) -> None:
+    wanted = ["block1_conv1", "block3_conv1", "block4_conv2", "block5_conv1"]
+    assert error(Backprop(narrow, wanted, band=band), picture(1, 61, 53)) < 1e-5
+
+
+@pytest.mark.parametrize("band", [1, 5_000, 2**23])
+def test_the_responses_are_those_of_the_network(narrow64: VGG19, band: int) -> None:
+    wanted = ["block1_conv2", "block2_pool", "block4_conv3"]
+    image = picture(2, 37, 29)
+    found = Backprop(narrow64, wanted, band=band).forward(image)
+    assert set(found) == set(wanted)
+    for name, expected in narrow64(image, wanted).items():
+        torch.testing.assert_close(found[name], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_picture_of_another_size_may_follow(narrow64: VGG19) -> None:
+    network = Backprop(narrow64, ["block2_conv1", "block3_pool"])
+    for height, width in ((32, 24), (17, 40), (32, 24)):
+        assert error(network, picture(3, height, width)) < 1e-10
+
+
+def test_a_second_step_takes_no_new_memory_for_responses(narrow64: VGG19) -> None:
+    network = Backprop(narrow64, ["block3_conv1", "block1_conv1"])
+    first = {name: each.data_ptr() for name, each in network.forward(picture(1, 20, 20)).items()}
+    network.backward(dict.fromkeys(network.wanted, pulled))
+    assert first == {name: each.data_ptr() for name, each in network.forward(picture(2, 20, 20)).items()}
+
+
+def test_nothing_is_left_for_autograd(narrow64: VGG19) -> None:
+    network = Backprop(narrow64, ["block2_conv2"])
+    image = picture(1, 20, 20)
+    responses = network.forward(image.requires_grad_())
+    gradient = network.backward({"block2_conv2": pulled})
+    assert not gradient.requires_grad
+    assert not responses["block2_conv2"].requires_grad
+
+
+def test_vjp_is_the_transposed_jacobian_times_the_vector() -> None:
+    at = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    found = vjp(lambda x: torch.stack([x[0] * x[1], x[2] ** 2]), at, torch.tensor([10.0, 1.0], dtype=torch.float64))
+    assert found.tolist() == [20, 10, 6]
+    assert not at.requires_grad
