@@ -1,0 +1,52 @@
+"""`python -m benchmarks`, from the repository's root; needs `pip install -e '.[bench]'`, as `make bench` does it."""
+
+import argparse
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+from benchmarks import memory, peers, quality, report, start, step
+from benchmarks.plan import Plan, Section
+
+SECTIONS: dict[str, Callable[[Plan], Section]] = {
+    "step": step.measure,
+    "memory": memory.measure,
+    "quality": quality.measure,
+    "start": start.measure,
+    "peers": peers.measure,
+}
+OUT = Path("build/benchmarks")
+
+
+def main() -> None:
+    """Measure the sections asked for; every one is printed and saved as soon as it is done."""
+    with resources.as_file(resources.files("impasto") / "demo") as demo:
+        arguments = _parser(demo).parse_args()
+        plan = Plan(arguments.content, arguments.style, arguments.size, arguments.rounds, arguments.steps)
+        print(report.opening(plan), flush=True)
+        done: dict[str, Section] = {}
+        for name in [each for each in SECTIONS if each in arguments.only]:
+            done[name] = SECTIONS[name](plan)
+            print("", report.table(done[name]), sep="\n", flush=True)
+            report.save(plan, done, arguments.out)
+        print(f"\nsaved in {arguments.out}")
+
+
+def _parser(demo: Path) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description="Measure impasto against plain torch and other programs, on the CPU.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="what is measured")
+    parser.add_argument("--size", type=int, default=512, help="long edge in pixels; memory is measured at twice that")
+    parser.add_argument("--rounds", type=int, default=7, help="how often a step is timed")
+    parser.add_argument("--steps", type=int, default=300, help="steps of plain Adam, whose loss is the bar of quality")
+    parser.add_argument("--content", type=Path, default=demo / "portrait.jpg", help="the photograph")
+    parser.add_argument("--style", type=Path, default=demo / "swirls.jpg", help="the painting")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for benchmarks.json and benchmarks.png")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

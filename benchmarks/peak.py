@@ -1,0 +1,70 @@
+"""`python -m benchmarks.peak VARIANT CONTENT STYLE SIZE` takes a few steps and prints its peak memory in bytes.
+
+Each variant imports what it needs and nothing else, so that the floor is torch alone.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+STEPS = 3
+FLOOR, REFERENCE = "import torch", "plain autograd, float32"
+
+
+def _torch(*_: object) -> None:
+    import torch  # noqa: F401
+
+
+def _impasto(precision: str, optimizer: str | None = None) -> Callable[[Path, Path, int], None]:
+    """impasto at its default settings, unless another optimiser is given."""
+
+    def paint(content: Path, style: Path, size: int) -> None:
+        from benchmarks.plan import Plan
+        from impasto import preset
+
+        settings = preset().replace(size=size, steps=STEPS)
+        if optimizer is not None:
+            settings = settings.replace(optimizer=optimizer)
+        for _ in Plan(content, style, size).run(settings, precision):
+            pass
+
+    return paint
+
+
+def _plain(content: Path, style: Path, size: int) -> None:
+    from benchmarks.plain import Plain, adam
+    from benchmarks.plan import Plan
+
+    tensors = Plan(content, style, size).tensors()
+    for _ in adam(Plain(*tensors), tensors[0], STEPS):
+        pass
+
+
+VARIANTS: dict[str, Callable[[Path, Path, int], None]] = {
+    "impasto, bfloat16": _impasto("bfloat16"),
+    "impasto with Adam, bfloat16": _impasto("bfloat16", "adam"),
+    "impasto, float32": _impasto("float32"),
+    REFERENCE: _plain,
+    FLOOR: _torch,
+}
+
+
+def _peak() -> int:
+    """Bytes of this process at its largest. Linux counts a parent's peak into ru_maxrss, but not into VmHWM."""
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))):
+        return int(found[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _main(variant: str, content: str, style: str, size: str) -> None:
+    VARIANTS[variant](Path(content), Path(style), int(size))
+    print(_peak())
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

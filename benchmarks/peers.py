@@ -1,0 +1,32 @@
+"""Seconds a step of other programs, through their own commands: pastiche, if its package is there."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.plan import Plan, Row, Section
+
+FEW = 2
+"""Steps of the shorter run."""
+
+
+def measure(plan: Plan) -> Section:
+    """Two runs of different length: what they differ by is the steps; starting and saving cancel out."""
+    if find_spec("pastiche") is None:
+        return Section("Peers", [], ["Skipped: there is no pastiche; `pip install pastiche`."])
+    few, many = (_seconds(plan, steps) for steps in (FEW, FEW + plan.rounds))
+    row: Row = {"variant": "pastiche (L-BFGS), float32", "seconds": (many - few) / plan.rounds}
+    note = f"Its own command at its defaults: {FEW + plan.rounds} steps less {FEW}, divided by {plan.rounds}."
+    return Section("Peers, a whole step", [row], [note])
+
+
+def _seconds(plan: Plan, steps: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        files = ["--content", str(plan.content), "--styles", str(plan.style), "--output", str(Path(folder) / "out.png")]
+        flags = ["--size", str(plan.size), "--num-steps", str(steps), "--device", "cpu", "--no-verbose"]
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "pastiche", *files, *flags], check=True)
+        return time.perf_counter() - began

@@ -1,0 +1,49 @@
+"""What every benchmark is told, and the form in which it answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from impasto import VGG19, Picture, Run, Settings, load, pyramid
+
+Row = Mapping[str, str | float | None]
+"""A line of a table: column -> text or figure."""
+Curve = list[tuple[float, float]]
+"""(seconds, loss) of one picture after the other."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The pictures, their long edge in pixels, how often a step is timed, and how many steps plain Adam races."""
+
+    content: Path
+    style: Path
+    size: int
+    rounds: int = 7
+    steps: int = 300
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Content and style at the benchmark's size, (1, 3, H, W) in [0, 1], resized as impasto does it."""
+        content, style = (_resized(load(path), self.size) for path in (self.content, self.style))
+        return content, style
+
+    def run(self, settings: Settings, precision: str) -> Run:
+        """impasto's run of these pictures on the CPU."""
+        return Run(load(self.content), [load(self.style)], settings, vgg=VGG19.load(device="cpu", precision=precision))
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one benchmark found: a table, sentences about it, and curves of the loss over time."""
+
+    title: str
+    rows: Sequence[Row]
+    notes: Sequence[str] = ()
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+
+
+def _resized(picture: Picture, size: int) -> Tensor:
+    height, width = pyramid.frame(picture.height, picture.width, size)
+    return pyramid.resize(picture.matted()[None], height, width)
