@@ -131,8 +131,9 @@ def _around(values: Tensor, rows: slice) -> tuple[Tensor, int]:
 
 
 def vjp(function: Callable[[Tensor], Tensor], at: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient at the input of a function without parameters, from the gradient at its output."""
+    """The gradient at the input of a function without parameters, from the gradient at its output, by autograd."""
     with torch.enable_grad():
         at = at.detach().requires_grad_()
-        (result,) = torch.autograd.grad(function(at), at, gradient)
+        scalar = (function(at) * gradient).sum()  # given a vector, autograd loads half a second of symbolic algebra
+        (result,) = torch.autograd.grad(scalar, at)
     return result
