@@ -8,6 +8,9 @@ from torch import Tensor
 
 from impasto.objective import Terms
 
+COLUMNS = 2**16
+"""Columns of L-BFGS' history that are copied at a time."""
+
 Evaluate = Callable[[Tensor], tuple[Terms, Tensor]]
 """picture (1, 3, H, W) -> (its terms, the gradient of the total)."""
 
@@ -141,9 +144,16 @@ class LBFGS:
         if self.remembered == 0:
             return free * (-self.FIRST_MOVE / float(free.abs().mean().clamp_min(torch.finfo(free.dtype).tiny)))
         self._put(2 * self.memory, free)
-        aside = self._basis[:, held.flatten().nonzero().flatten()]  # few, where all would be a copy of the history
-        coefficients = self._two_loops(self._products - (aside @ aside.T).double().cpu())
+        coefficients = self._two_loops(self._products - self._products_of(held.flatten().nonzero().flatten()))
         return (coefficients.to(self._basis) @ self._basis).view_as(gradient).masked_fill_(held, 0)
+
+    def _products_of(self, columns: Tensor) -> Tensor:
+        """What some columns of the basis, few of them as a rule, have a share in the inner products of its rows."""
+        products = torch.zeros_like(self._products)
+        for some in torch.split(columns, COLUMNS):
+            part = self._basis[:, some]
+            products += (part @ part.T).double().cpu()
+        return products
 
     def _two_loops(self, products: Tensor) -> Tensor:
         """The L-BFGS recursion on the inner products of the basis' rows; the direction's coefficients on them."""

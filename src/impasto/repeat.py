@@ -12,18 +12,25 @@ from impasto import image, weights
 from impasto.errors import RecipeError, shown
 from impasto.recipe import Input, Recipe
 from impasto.run import Run
+from impasto.settings import MOST_THREADS
 from impasto.vgg import VGG19
 
 
 def prepare(
-    result: Path, places: Sequence[Path], choice: str = "auto", *, device: str = "auto", precision: str = "auto"
+    result: Path,
+    places: Sequence[Path],
+    choice: str = "auto",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
 ) -> Run:
     """The run that the recipe in `result` describes: to the same pixels on the same machine with the same versions.
 
     Args:
         places: the pictures that went in, found by their hashes, or folders where they lie under their names.
         choice: the weights, if neither the downloaded nor the bundled ones are those of the recipe.
-        device, precision: other ones than the recipe's; then the pixels differ a little.
+        device, precision, threads: other ones than the recipe's; then the pixels differ a little.
 
     Raises:
         RecipeError: no recipe, a picture that went in is not there, or other weights.
@@ -31,7 +38,8 @@ def prepare(
     recipe = read(result)
     where = shown(result)
     pictures = {wanted: image.load(path) for wanted, path in originals(result, places).items()}
-    torch.set_num_threads(max(1, min(recipe.threads, 1024)))  # sums are split by threads, and so rounded
+    # sums are split by threads, and so rounded
+    torch.set_num_threads(max(1, min(recipe.threads, MOST_THREADS)) if threads is None else threads)
     settings = recipe.settings if recipe.steps_done == 0 else recipe.settings.replace(steps=recipe.steps_done)
     return Run(
         pictures[recipe.content] if recipe.content else None,

@@ -27,6 +27,11 @@ def test_stylize_paints_the_photo_at_the_size_asked_for(stylize, out, pixels):
     assert saved == f"saved {out}"
 
 
+def test_as_many_threads_compute_as_are_asked_for(stylize, told):
+    assert "(2 threads)" in stylize("--threads", 2).err
+    assert told()["threads"] == 2
+
+
 @pytest.mark.parametrize(("suffix", "kind"), [("png", "PNG"), ("JPG", "JPEG"), ("webp", "WEBP"), ("tiff", "TIFF")])
 def test_the_suffix_chooses_the_format_and_each_carries_the_recipe(suffix, kind, stylize, impasto, out):
     out = out.with_suffix(f".{suffix}")

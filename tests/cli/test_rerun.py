@@ -172,6 +172,11 @@ def test_a_hostile_recipe_is_refused_in_a_line(change, said, forge, repeat):
     assert "forged.png: " in complaint or "init: got" in complaint or "no picture given" in complaint
 
 
+def test_threads_asked_for_count_more_than_those_of_the_recipe(forge, repeat):
+    forged = forge(lambda recipe: recipe.update(threads=1))
+    assert "(2 threads)" in repeat(forged, "--overwrite", "--threads", 2).err
+
+
 def test_numbers_of_threads_without_reason_are_not_obeyed(forge, repeat):
     for number in (-5, 0):
         forged = forge(lambda recipe, number=number: recipe.update(threads=number))

@@ -59,6 +59,8 @@ def test_a_misused_command_is_refused_in_a_line(arguments, said, impasto):
         ("--style-layer block1_conv1=x", "--style-layer: block1_conv1: got 'x'; input should be a valid number"),
         ("--style-layer block1_conv1=nan", "--style-layer: block1_conv1: got 'nan'; input should be a finite number"),
         ("--style-layer block1_conv1 --style-layer block1_conv1=2", "a layer is named twice"),
+        ("--threads 0", "--threads: got 0; give 1 to 1024"),
+        ("--threads 100000", "--threads: got 100000; give 1 to 1024"),
         ("--preview-every 0", "--preview-every: got 0; give 1 or more steps"),
         ("--preset paintrly", "no preset 'paintrly'; there are painterly, "),
         ("--preset missing.toml", "preset missing.toml: cannot be read (No such file or directory)"),

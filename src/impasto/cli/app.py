@@ -114,7 +114,9 @@ def rerun(
         places = [*inputs, result.parent, Path(), folder]
         originals = repeat.originals(result, places)
         return paint(
-            lambda: repeat.prepare(result, places, how.weights, device=how.device, precision=how.precision),
+            lambda: repeat.prepare(
+                result, places, how.weights, device=how.device, precision=how.precision, threads=how.threads
+            ),
             output,
             how,
             [result, *inputs, *originals.values()],
@@ -170,6 +172,10 @@ def _paint(photo: Path | None, paintings: list[Path], chosen: Settings, output: 
 
 
 def _network(how: RunFlags) -> "VGG19":
+    import torch
+
     from impasto.vgg import VGG19
 
+    if how.threads is not None:
+        torch.set_num_threads(how.threads)
     return VGG19.load(how.weights, device=how.device, precision=how.precision)

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from impasto.errors import SettingError
 from impasto.presets import preset
-from impasto.settings import Device, Precision, Settings
+from impasto.settings import MOST_THREADS, Device, Precision, Settings
 
 RUNNING = Group("How it is carried out", sort_key=1)
 SETTINGS = Group("Settings (what is painted; defaults are those of --preset painterly)", sort_key=2)
@@ -91,6 +91,7 @@ class RunFlags:
 
     device: Annotated[Device, Parameter(help="Where the network is evaluated.")] = "auto"
     precision: Annotated[Precision, Parameter(help="auto: bfloat16 where the hardware has it.")] = "auto"
+    threads: Annotated[WholeNumber | None, Parameter(help="Threads that compute; one a core if not given.")] = None
     weights: Annotated[str, Parameter(help="auto, bundled, or a FILE (Keras .h5, .safetensors).")] = "auto"
     preview: Annotated[Path | None, Parameter(help="FILE that shows the picture as it comes to be.")] = None
     preview_every: Annotated[WholeNumber, Parameter(help="Steps from one preview to the next, 1 or more.")] = 25
@@ -101,6 +102,8 @@ class RunFlags:
 
     def __post_init__(self) -> None:
         """The check at the door."""
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise SettingError(f"--threads: got {self.threads}; give 1 to {MOST_THREADS}")
         if self.preview_every < 1:
             raise SettingError(f"--preview-every: got {self.preview_every}; give 1 or more steps")
 

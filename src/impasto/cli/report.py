@@ -16,7 +16,7 @@ from impasto.errors import shown
 from impasto.presets import names, preset, read
 
 GIGA = 1e9
-BASE, PER_RESPONSE = 0.45 * GIGA, 10.5
+BASE, PER_RESPONSE = 0.35 * GIGA, {"bfloat16": 5.5, "float32": 8.0}
 """Bytes of the program, torch and the network, and of a step for each response: measured, see docs/architecture.md."""
 
 
@@ -106,7 +106,7 @@ def info(size: int, *, as_json: bool) -> int:
         "threads": torch.get_num_threads(),
         "memory in GB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGA, 1),
     }
-    facts |= _needs(size)
+    facts |= _needs(size, str(facts["precision"]))
     if as_json:
         say(json.dumps(facts, indent=2))
     else:
@@ -116,7 +116,7 @@ def info(size: int, *, as_json: bool) -> int:
     return 0
 
 
-def _needs(size: int) -> dict[str, object]:
+def _needs(size: int, precision: str) -> dict[str, object]:
     """What a run of the default settings needs for a 4:3 picture."""
     settings = changed(preset(), "size", size)
     height, width = round(size * 3 / 4), size
@@ -126,7 +126,7 @@ def _needs(size: int) -> dict[str, object]:
     values = layers.responses(used, height, width)
     return {
         f"GFLOP a step at {width}x{height}": round(operations / GIGA),
-        f"memory in GB at {width}x{height}, about": round((BASE + values * PER_RESPONSE) / GIGA, 1),
+        f"memory in GB at {width}x{height}, about": round((BASE + values * PER_RESPONSE[precision]) / GIGA, 1),
     }
 
 
