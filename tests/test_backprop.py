@@ -84,6 +84,12 @@ def test_a_second_step_takes_no_new_memory_for_responses(narrow64: VGG19) -> Non
     assert first == {name: each.data_ptr() for name, each in network.forward(picture(2, 20, 20)).items()}
 
 
+def test_a_loss_that_reads_no_layer_has_no_gradient(narrow64: VGG19) -> None:
+    network = Backprop(narrow64, [])
+    assert network.forward(picture(1, 5, 4)) == {}
+    assert torch.equal(network.backward({}), torch.zeros(1, 3, 5, 4, dtype=torch.float64))
+
+
 def test_nothing_is_left_for_autograd(narrow64: VGG19) -> None:
     network = Backprop(narrow64, ["block2_conv2"])
     image = picture(1, 20, 20)

@@ -28,7 +28,7 @@ class Backprop:
 
     Args:
         vgg: the network.
-        wanted: the layers that the loss reads.
+        wanted: the layers that the loss reads; none, and the gradient is 0.
         band: bytes of a layer that are evaluated at a time; by default what suits the device.
     """
 
@@ -57,6 +57,8 @@ class Backprop:
     @torch.no_grad()
     def backward(self, pulls: Mapping[str, Pull]) -> Tensor:
         """The gradient (1, 3, H, W) at the latest picture of a loss that pulls so at each of the wanted layers."""
+        if not self.layers:
+            return torch.zeros_like(self._image)
         above, gradient = "", self._image
         for name in reversed(self.layers):
             descend = self._at_conv if name in layers.CONVS else self._at_pool
@@ -71,7 +73,7 @@ class Backprop:
         shape = (1, len(bias), values.shape[2] - edge, values.shape[3] - edge)
         responses = self._responses.get(name)
         if responses is None or responses.shape != shape:
-            responses = values.new_empty(shape).to(memory_format=torch.channels_last)
+            responses = torch.empty(shape, dtype=values.dtype, device=values.device, memory_format=torch.channels_last)
         for rows in self._bands(responses):
             if edge:
                 band = F.conv2d(values[:, :, rows.start : rows.stop + edge], kernel, bias)
