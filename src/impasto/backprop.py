@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto import layers
-from impasto.vgg import VGG19, check
+from impasto.vgg import VGG19, check_images
 
 BAND = 2**23
 """Bytes of a layer evaluated at a time on a CPU: malloc keeps freed blocks of less than 32 MB for the next to come."""
 
-POOL = 1 / 8
+POOL_SHARE = 1 / 8
 """Bands of a pool as a share of those of a convolution: max pooling notes where each maximum was, in eight bytes."""
 
 Pull = Callable[[Tensor, slice], Tensor]
@@ -35,7 +35,9 @@ class Backprop:
     def __init__(self, vgg: VGG19, wanted: Iterable[str], *, band: float | None = None) -> None:
         self.vgg, self.wanted = vgg, frozenset(wanted)
         self.layers = layers.up_to_last(self.wanted)
-        self.band = band or (BAND if vgg.device.type == "cpu" else float("inf"))
+        if band is None:
+            band = BAND if vgg.device.type == "cpu" else float("inf")
+        self.band = band
         self._image = torch.empty(0)
         self._responses: dict[str, Tensor] = {}
 
@@ -46,7 +48,7 @@ class Backprop:
         Raises:
             ValueError: the image has another shape, or an edge too short for a layer.
         """
-        check(image, self.wanted)
+        check_images(image, self.wanted)
         self._image, values = image, self.vgg.prepared(image)
         for name in self.layers:
             values = self._convolve(name, values) if name in layers.CONVS else self._pool(values)
@@ -75,16 +77,13 @@ class Backprop:
         if responses is None or responses.shape != shape:
             responses = torch.empty(shape, dtype=values.dtype, device=values.device, memory_format=torch.channels_last)
         for rows in self._bands(responses):
-            if edge:
-                band = F.conv2d(values[:, :, rows.start : rows.stop + edge], kernel, bias)
-            else:
-                around, padding = _around(values, rows)
-                band = F.conv2d(around, kernel, bias, padding=(padding, 1))
+            around, padding = (values[:, :, rows.start : rows.stop + edge], 0) if edge else _around(values, rows)
+            band = F.conv2d(around, kernel, bias, padding=(padding, 0 if edge else 1))
             torch.clamp_min(band, 0, out=responses[:, :, rows])
         return responses
 
     def _pool(self, values: Tensor) -> Tensor:
-        return torch.cat([self.vgg.pool(values[:, :, rows]) for rows in self._bands(values, POOL)], dim=2)
+        return torch.cat([self.vgg.pool(values[:, :, rows]) for rows in self._bands(values, POOL_SHARE)], dim=2)
 
     def _at_pool(self, name: str, above: str, gradient: Tensor, pull: Pull | None) -> Tensor:
         """The gradient at a pool's output, from that at the layer above if there is one."""
@@ -99,7 +98,7 @@ class Backprop:
     def _at_conv(self, name: str, above: str, gradient: Tensor, pull: Pull | None) -> Tensor:
         """The gradient before a convolution's ReLU, put in the place of its responses."""
         responses, pooled = self._responses[name], above not in self.vgg.kernels
-        for rows in self._bands(responses, POOL if pooled else 1):
+        for rows in self._bands(responses, POOL_SHARE if pooled else 1):
             here, band = responses[:, :, rows], None
             if above and pooled:
                 band = vjp(self.vgg.pool, here, gradient[:, :, rows.start // 2 : rows.stop // 2])

@@ -70,7 +70,8 @@ class LBFGS:
     Values at a bound that the gradient pushes outwards are held; the others move along the quasi-Newton direction of
     their own subspace (Bertsekas 1982, two-metric projection), clipped, back-tracking until the loss falls enough
     (Armijo along the projection arc). The two-loop recursion runs on inner products (Chen et al. 2014, vector-free
-    L-BFGS), so the history is one tensor and a step costs one matrix product over it.
+    L-BFGS), which are kept: a step multiplies the history, one tensor, with its three new rows and once more with the
+    coefficients, and takes away what the held values have a share in.
 
     Args:
         picture: (1, 3, H, W) float in [0, 1]; copied.
@@ -148,7 +149,7 @@ class LBFGS:
         return (coefficients.to(self._basis) @ self._basis).view_as(gradient).masked_fill_(held, 0)
 
     def _products_of(self, columns: Tensor) -> Tensor:
-        """What some columns of the basis, few of them as a rule, have a share in the inner products of its rows."""
+        """The share that some columns of the basis, few as a rule, have in the inner products of its rows."""
         products = torch.zeros_like(self._products)
         for some in torch.split(columns, COLUMNS):
             part = self._basis[:, some]

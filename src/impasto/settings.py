@@ -27,7 +27,7 @@ def _layer_weights(value: object) -> object:
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
 MOST_THREADS = 1024
-"""That a run may be asked to compute with."""
+"""The largest number that a run may be asked to compute with."""
 
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 Layers = Annotated[dict[str, Weight], BeforeValidator(_layer_weights)]

@@ -109,7 +109,7 @@ class VGG19:
             ValueError: `images` has another shape, or an edge too short for a layer asked for.
         """
         wanted = tuple(wanted)
-        check(images, wanted)
+        check_images(images, wanted)
         values, responses = self.prepared(images), {}
         for name in layers.up_to_last(wanted):
             values = self._convolve(name, values) if name in self.kernels else self.pool(values)
@@ -136,7 +136,7 @@ class VGG19:
         return F.conv2d(values, *self.kernels[name], padding=0 if name == layers.CONVS[0] else 1).relu_()
 
 
-def check(images: Tensor, wanted: Iterable[str]) -> None:
+def check_images(images: Tensor, wanted: Iterable[str]) -> None:
     """Refuse what is no batch of pictures that the layers wanted can be evaluated at.
 
     Raises:

@@ -163,8 +163,12 @@ def info(
 
 def _paint(photo: Path | None, paintings: list[Path], chosen: Settings, output: Path, how: PaintFlags) -> int:
     def prepare() -> "Run":
+        import torch
+
         from impasto import painting
 
+        if how.threads is not None:
+            torch.set_num_threads(how.threads)
         return painting.prepare(photo, paintings, chosen, vgg=_network(how))
 
     inputs = [photo, *paintings, chosen.init, how.preset, how.weights]
@@ -172,10 +176,6 @@ def _paint(photo: Path | None, paintings: list[Path], chosen: Settings, output: 
 
 
 def _network(how: RunFlags) -> "VGG19":
-    import torch
-
     from impasto.vgg import VGG19
 
-    if how.threads is not None:
-        torch.set_num_threads(how.threads)
     return VGG19.load(how.weights, device=how.device, precision=how.precision)

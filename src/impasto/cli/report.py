@@ -93,6 +93,7 @@ def info(size: int, *, as_json: bool) -> int:
     from impasto import device
 
     on = device.device()
+    precision = str(device.dtype("auto", on)).removeprefix("torch.")
     facts: dict[str, object] = {
         "impasto": metadata.version("impasto"),
         "python": platform.python_version(),
@@ -100,13 +101,13 @@ def info(size: int, *, as_json: bool) -> int:
         "pillow": metadata.version("pillow"),
         "platform": platform.platform(),
         "device": on.type,
-        "precision": str(device.dtype("auto", on)).removeprefix("torch."),
+        "precision": precision,
         "processor": platform.processor() or platform.machine(),
         "processor features": ", ".join(device.cpu_features()) or "none known",
         "threads": torch.get_num_threads(),
         "memory in GB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGA, 1),
     }
-    facts |= _needs(size, str(facts["precision"]))
+    facts |= _needs(size, precision)
     if as_json:
         say(json.dumps(facts, indent=2))
     else:
