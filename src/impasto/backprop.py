@@ -1,10 +1,13 @@
 """The network there and back without an autograd graph: responses, and a loss's gradient from them to the picture.
 
-A step writes to memory that the next step uses again, and on the way back the gradient at a layer's responses takes the
-responses' own place: the system is hardly ever asked for fresh pages, which are slower to get than to compute on.
+Evaluated whole, a picture's responses are all kept, in memory that the next step uses again. Evaluated in strips, only a
+window of rows is kept of every layer: each strip continues where the one before ended, so that no row is computed twice
+for the sake of its neighbours, and the numbers are those of the whole picture. On the way back the gradient at a layer's
+responses takes the responses' own place.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +22,74 @@ BAND = 2**23
 POOL_SHARE = 1 / 8
 """Bands of a pool as a share of those of a convolution: max pooling notes where each maximum was, in eight bytes."""
 
+FIRST = layers.CONVS[0]
+
+Read = Callable[[str, Tensor, slice], None]
+"""Gets (layer, some rows of its responses (1, C, h, W), which rows they are), and must not keep the tensor."""
+
 Pull = Callable[[Tensor, slice], Tensor]
 """(rows of a layer's responses (1, C, h, W), which rows they are) -> the gradient of a loss at them, of their shape."""
+
+
+class Rows:
+    """A window of the rows of one layer, which moves down the picture.
+
+    Attributes:
+        there: the first row that is not evaluated yet.
+        back: the first row that the gradient has not come back to.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, *, dtype: torch.dtype, device: torch.device) -> None:
+        self.channels, self.height, self.width = channels, height, width
+        self.dtype, self.device = dtype, device
+        self.there, self.back = 0, 0
+        self._kept, self._first = 0, 0  # the first row still needed, and the one that lies first in memory
+        self._memory = self._room(0)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        """These rows, all in the window, as (1, C, h, W)."""
+        return self._memory[:, :, rows.start - self._first : rows.stop - self._first]
+
+    def around(self, rows: slice) -> tuple[Tensor, int]:
+        """The rows and their neighbours, zeros beyond the edge; or all rows, and how many zeros are still to be padded."""
+        if rows == slice(0, self.height):
+            return self[rows], 1
+        inside = self[slice(max(rows.start - 1, 0), min(rows.stop + 1, self.height))]
+        if rows.start == 0 or rows.stop == self.height:
+            inside = F.pad(inside, (0, 0, int(rows.start == 0), int(rows.stop == self.height)))
+        return inside, 0
+
+    def begin(self) -> None:
+        """Begin at the top of a picture."""
+        self.there = self.back = self._kept = self._first = 0
+
+    def reach(self, there: int) -> slice:
+        """The rows from the end of the window to `there`, where it ends from now on."""
+        if there - self._first > self._memory.shape[2]:
+            self._move(there - self._kept)
+        new = slice(self.there, there)
+        self.there = there
+        return new
+
+    def release(self, row: int) -> None:
+        """Forget what lies above `row`."""
+        self._kept = max(self._kept, min(row, self.there))
+
+    def _move(self, needed: int) -> None:
+        """Bring the rows still needed to the front of the memory, or to a larger one if it must hold more."""
+        old, live, moved = self._memory, self.there - self._kept, self._kept - self._first
+        if needed > old.shape[2]:
+            # room to spare, so that they are moved less often
+            size = min(needed + (needed // 2 if self._kept else 0), self.height)
+            self._memory = self._room(size)
+        for start in range(0, live, max(moved, 1)):  # no more at a time than do not overlap their new place
+            stop = min(start + max(moved, 1), live)
+            self._memory[:, :, start:stop] = old[:, :, start + moved : stop + moved]
+        self._first = self._kept
+
+    def _room(self, height: int) -> Tensor:
+        shape = 1, self.channels, height, self.width
+        return torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=torch.channels_last)
 
 
 class Backprop:
@@ -29,106 +98,197 @@ class Backprop:
     Args:
         vgg: the network.
         wanted: the layers that the loss reads; none, and the gradient is 0.
+        strip: rows of the picture that are evaluated at a time; None: all, which is fastest. In strips the way back
+            evaluates the picture once more, which is half as much work again.
         band: bytes of a layer that are evaluated at a time; by default what suits the device.
     """
 
-    def __init__(self, vgg: VGG19, wanted: Iterable[str], *, band: float | None = None) -> None:
-        self.vgg, self.wanted = vgg, frozenset(wanted)
+    def __init__(
+        self, vgg: VGG19, wanted: Iterable[str], *, strip: int | None = None, band: float | None = None
+    ) -> None:
+        self.vgg, self.wanted, self.strip = vgg, frozenset(wanted), strip
         self.layers = layers.up_to_last(self.wanted)
         if band is None:
             band = BAND if vgg.device.type == "cpu" else float("inf")
         self.band = band
-        self._image = torch.empty(0)
-        self._responses: dict[str, Tensor] = {}
+        self._image, self._returned = torch.empty(0), 0
+        self._rows: dict[str, Rows] = {}
 
     @torch.no_grad()
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(1, 3, H, W) float RGB in [0, 1] -> {layer: (1, C, H', W') responses}, good until the next call of either.
+    def forward(self, image: Tensor, read: Read) -> None:
+        """Evaluate the network at (1, 3, H, W) float RGB in [0, 1]; `read` gets every row of the layers wanted.
 
         Raises:
             ValueError: the image has another shape, or an edge too short for a layer.
         """
         check_images(image, self.wanted)
-        self._image, values = image, self.vgg.prepared(image)
-        for name in self.layers:
-            values = self._convolve(name, values) if name in layers.CONVS else self._pool(values)
-            if name in layers.CONVS or name in self.wanted:
-                self._responses[name] = values
-        return {name: self._responses[name] for name in self.wanted}
+        if image.shape != self._image.shape:
+            self._rows = self._windows(*image.shape[2:])
+        self._image = image
+        self._begin()
+        for stop in self._stops():
+            self._go(stop, read)
+            if self._is_striped:
+                self._release(returning=False)
 
     @torch.no_grad()
     def backward(self, pulls: Mapping[str, Pull]) -> Tensor:
         """The gradient (1, 3, H, W) at the latest picture of a loss that pulls so at each of the wanted layers."""
         if not self.layers:
             return torch.zeros_like(self._image)
-        above, gradient = "", self._image
-        for name in reversed(self.layers):
-            descend = self._at_conv if name in layers.CONVS else self._at_pool
-            above, gradient = name, descend(name, above, gradient, pulls.get(name))
-        kernel, _ = self.vgg.kernels[layers.CONVS[0]]
-        return vjp(self.vgg.prepared, self._image, F.conv_transpose2d(gradient, kernel))
+        gradient = torch.empty_like(self._image)
+        if self._is_striped:
+            self._begin()
+        for stop in self._stops():
+            self._go(stop)
+            self._come_back(pulls, gradient)
+            if self._is_striped:
+                self._release(returning=True)
+        return gradient
 
-    def _convolve(self, name: str, values: Tensor) -> Tensor:
-        """The responses to the `values` of the layer below, in the memory of the step before."""
+    @property
+    def _is_striped(self) -> bool:
+        return self.strip is not None and self.strip < self._image.shape[2]
+
+    def _stops(self) -> Iterator[int]:
+        """Where the strips end."""
+        height = self._image.shape[2]
+        yield from range(self.strip or height, height, self.strip or height)
+        yield height
+
+    def _windows(self, height: int, width: int) -> dict[str, Rows]:
+        found = {}
+        for name in self.layers:
+            if name not in layers.CONVS:
+                height, width = height // 2, width // 2
+            channels = self.vgg.width(name)
+            found[name] = Rows(channels, height, width, dtype=self.vgg.dtype, device=self.vgg.device)
+        return found
+
+    def _begin(self) -> None:
+        self._returned = 0
+        for rows in self._rows.values():
+            rows.begin()
+
+    def _release(self, *, returning: bool) -> None:
+        """Let go of the rows that neither the layer above will look at nor, `returning`, the loss and the one below."""
+        below = ""
+        for name, above in zip(self.layers, [*self.layers[1:], ""], strict=True):
+            rows = self._rows[name]
+            needed = [rows.there]
+            if above:
+                seen = self._rows[above].there
+                needed.append(seen - 1 if above in layers.CONVS else 2 * seen)
+            if returning:
+                needed += [rows.back, self._rows[below].back - 1 if below else self._returned - 2]
+            rows.release(min(needed))
+            below = name
+
+    # -- there --
+
+    def _go(self, stop: int, read: Read | None = None) -> None:
+        """Evaluate every layer as far down as the rows of the picture before `stop` suffice."""
+        below, seen, height = "", stop, self._image.shape[2]
+        for name in self.layers:
+            rows, is_conv = self._rows[name], name in layers.CONVS
+            seen = seen // 2 if not is_conv else height if seen == height else max(seen - 1, 0)
+            for band in self._bands(rows.reach(seen), name, 1 if is_conv else POOL_SHARE / 4):
+                values = self._convolved(name, below, band) if is_conv else self._pooled(below, band)
+                torch.clamp_min(values, 0, out=rows[band])
+                if read is not None and name in self.wanted:
+                    read(name, rows[band], band)
+            below, height = name, rows.height
+
+    def _convolved(self, name: str, below: str, band: slice) -> Tensor:
+        """Rows of a convolution's output, before its ReLU."""
         kernel, bias = self.vgg.kernels[name]
-        edge = 2 if name == layers.CONVS[0] else 0  # `prepared` has put it there
-        shape = (1, len(bias), values.shape[2] - edge, values.shape[3] - edge)
-        responses = self._responses.get(name)
-        if responses is None or responses.shape != shape:
-            responses = torch.empty(shape, dtype=values.dtype, device=values.device, memory_format=torch.channels_last)
-        for rows in self._bands(responses):
-            around, padding = (values[:, :, rows.start : rows.stop + edge], 0) if edge else _around(values, rows)
-            band = F.conv2d(around, kernel, bias, padding=(padding, 0 if edge else 1))
-            torch.clamp_min(band, 0, out=responses[:, :, rows])
-        return responses
+        if not below:
+            height = self._image.shape[2]
+            image = self._image[:, :, max(band.start - 1, 0) : band.stop + 1]
+            prepared = self.vgg.prepared(image, top=band.start == 0, bottom=band.stop == height)
+            return F.conv2d(prepared, kernel, bias)
+        around, padding = self._rows[below].around(band)
+        return F.conv2d(around, kernel, bias, padding=(padding, 1))
 
-    def _pool(self, values: Tensor) -> Tensor:
-        return torch.cat([self.vgg.pool(values[:, :, rows]) for rows in self._bands(values, POOL_SHARE)], dim=2)
+    def _pooled(self, below: str, band: slice) -> Tensor:
+        return self.vgg.pool(self._rows[below][slice(2 * band.start, 2 * band.stop)])
 
-    def _at_pool(self, name: str, above: str, gradient: Tensor, pull: Pull | None) -> Tensor:
-        """The gradient at a pool's output, from that at the layer above if there is one."""
-        if above:
-            gradient = F.conv_transpose2d(gradient, self.vgg.kernels[above][0], padding=1)
-        if pull is None:
-            return gradient
-        pooled = self._responses[name]
-        own = pull(pooled, slice(0, pooled.shape[2]))
-        return gradient.add_(own) if above else own
+    # -- and back --
 
-    def _at_conv(self, name: str, above: str, gradient: Tensor, pull: Pull | None) -> Tensor:
-        """The gradient before a convolution's ReLU, put in the place of its responses."""
-        responses, pooled = self._responses[name], above not in self.vgg.kernels
-        for rows in self._bands(responses, POOL_SHARE if pooled else 1):
-            here, band = responses[:, :, rows], None
-            if above and pooled:
-                band = vjp(self.vgg.pool, here, gradient[:, :, rows.start // 2 : rows.stop // 2])
+    def _come_back(self, pulls: Mapping[str, Pull], gradient: Tensor) -> None:
+        """Take the gradient from the deepest layer down to the picture, as far as the rows evaluated suffice."""
+        above, pooled = "", torch.empty(0)
+        for name in reversed(self.layers):
+            rows = self._rows[name]
+            new = slice(rows.back, self._back(rows, above))
+            if name in layers.CONVS:
+                self._at_conv(name, above, new, pooled, pulls.get(name))
+            else:
+                pooled = self._at_pool(name, above, new, pulls.get(name))
+            rows.back, above = new.stop, name
+        self._at_picture(gradient)
+
+    def _back(self, rows: Rows, above: str) -> int:
+        """How far down the gradient at a layer can come from what has come back at the layer above."""
+        if not above:
+            return rows.there
+        upper = self._rows[above]
+        if upper.back == upper.height and rows.there == rows.height:
+            return rows.height
+        return max(upper.back - 1, 0) if above in layers.CONVS else 2 * upper.back
+
+    def _at_pool(self, name: str, above: str, new: slice, pull: Pull | None) -> Tensor:
+        """The gradient at new rows of a pool's output."""
+        rows = self._rows[name]
+        found = [rows[new][:, :, :0]]
+        for band in self._bands(new, name):
+            gradient = self._from_conv(above, band) if above else None
+            found.append(_with(pull, gradient, rows[band], band))
+        return torch.cat(found, dim=2)
+
+    def _at_conv(self, name: str, above: str, new: slice, pooled: Tensor, pull: Pull | None) -> None:
+        """The gradient before a convolution's ReLU at new rows, put in the place of its responses."""
+        rows, is_pooled = self._rows[name], bool(above) and above not in layers.CONVS
+        for band in self._bands(new, name, POOL_SHARE if is_pooled else 1):
+            here, gradient = rows[band], None
+            if is_pooled:
+                cells = slice((band.start - new.start) // 2, (band.stop - new.start) // 2)
+                gradient = self._from_pool(here, pooled[:, :, cells])
             elif above:
-                around, padding = _around(gradient, rows)
-                band = F.conv_transpose2d(around, self.vgg.kernels[above][0], padding=(2 - padding, 1))
-            if pull is not None:
-                own = pull(here, rows)
-                band = own if band is None else band.add_(own)
-            torch.ops.aten.threshold_backward.grad_input(band, here, 0, grad_input=here)
-        return responses
+                gradient = self._from_conv(above, band)
+            gradient = _with(pull, gradient, here, band)
+            torch.ops.aten.threshold_backward.grad_input(gradient, here, 0, grad_input=here)
 
-    def _bands(self, responses: Tensor, share: float = 1) -> Iterator[slice]:
-        """All rows, in slices that a pool's cells do not straddle."""
-        height = responses.shape[2]
-        size = max(2, int(min(share * self.band * height / responses.nbytes, height)) // 2 * 2)
-        starts = range(0, max(height - 1, 1), size)
+    def _from_conv(self, above: str, band: slice) -> Tensor:
+        """The gradient at rows of a convolution's input."""
+        around, padding = self._rows[above].around(band)
+        return F.conv_transpose2d(around, self.vgg.kernels[above][0], padding=(2 - padding, 1))
+
+    def _from_pool(self, here: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient at rows of a pool's input; the last row of an odd number belongs to no cell."""
+        return vjp(self.vgg.pool, here, gradient) if gradient.shape[2] else torch.zeros_like(here)
+
+    def _at_picture(self, gradient: Tensor) -> None:
+        """The gradient at the picture's next rows; those beyond its edge belong to the last chunk and the first."""
+        rows, height = self._rows[FIRST], self._image.shape[2]
+        start, stop = self._returned, height + 2 if rows.back == height else rows.back  # as `prepared` counts them
+        if stop < 2 or stop == start:
+            return
+        lowest = max(start - 2, 0)
+        upstream = F.conv_transpose2d(rows[slice(lowest, rows.back)], self.vgg.kernels[FIRST][0])
+        prepared = partial(self.vgg.prepared, top=start == 0, bottom=rows.back == height)
+        here = slice(max(start - 1, 0), min(stop - 1, height))
+        gradient[:, :, here] = vjp(prepared, self._image[:, :, here], upstream[:, :, start - lowest : stop - lowest])
+        self._returned = stop
+
+    def _bands(self, rows: slice, name: str, share: float = 1) -> Iterator[slice]:
+        """Rows of a layer in slices of `share` of a band, which begin where a pool's cell does if all of them do."""
+        layer = self._rows[name]
+        room = share * self.band / (layer.channels * layer.width * layer.dtype.itemsize)
+        size = max(2, int(min(room, rows.stop - rows.start)) // 2 * 2)
+        starts = range(rows.start, max(rows.stop - 1, min(rows.start + 1, rows.stop)), size)
         for start in starts:
-            yield slice(start, height if start == starts[-1] else start + size)
-
-
-def _around(values: Tensor, rows: slice) -> tuple[Tensor, int]:
-    """The rows with their neighbours, zeros beyond the edge; or all rows, and how many zeros are still to be padded."""
-    height = values.shape[2]
-    if rows == slice(0, height):
-        return values, 1
-    around = values[:, :, max(rows.start - 1, 0) : rows.stop + 1]
-    if rows.start == 0 or rows.stop == height:
-        around = F.pad(around, (0, 0, int(rows.start == 0), int(rows.stop == height)))
-    return around, 0
+            yield slice(start, rows.stop if start == starts[-1] else start + size)
 
 
 def vjp(function: Callable[[Tensor], Tensor], at: Tensor, gradient: Tensor) -> Tensor:
@@ -138,3 +298,12 @@ def vjp(function: Callable[[Tensor], Tensor], at: Tensor, gradient: Tensor) -> T
         scalar = (function(at) * gradient).sum()  # given a vector, autograd loads half a second of symbolic algebra
         (result,) = torch.autograd.grad(scalar, at)
     return result
+
+
+def _with(pull: Pull | None, gradient: Tensor | None, here: Tensor, band: slice) -> Tensor:
+    """The gradient from above plus that of the loss, one of which there is."""
+    if pull is None:
+        assert gradient is not None
+        return gradient
+    own = pull(here, band)
+    return own if gradient is None else gradient.add_(own)

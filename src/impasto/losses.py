@@ -7,13 +7,20 @@ import torch
 from torch import Tensor
 
 CHUNK = 256
-"""Positions whose products `gram` adds up in the dtype of the responses."""
+"""Positions whose products are added up in the dtype of the responses."""
 
 
 def gram(features: Tensor) -> Tensor:
     """(N, C, H, W) responses -> (N, C, C) Gram matrices F F^T / M, at least float32.
 
     The expectation over positions of the products of filter responses (Gatys et al. 2015, eq. 3, divided by M).
+    """
+    return products(features) / (features.shape[2] * features.shape[3])
+
+
+def products(features: Tensor) -> Tensor:
+    """(N, C, h, W) responses -> (N, C, C) F F^T, at least float32: what some rows add to the Gram matrix times M.
+
     The products of CHUNK positions at a time are added up in the responses' own dtype, and these sums in float32:
     the eight bits of bfloat16 are too few to add up 10^5 positions in.
     """
@@ -22,8 +29,7 @@ def gram(features: Tensor) -> Tensor:
     count, positions, channels = flat.shape
     whole = positions // CHUNK * CHUNK
     chunks, rest = flat[:, :whole].reshape(count, -1, CHUNK, channels), flat[:, whole:]
-    total = (chunks.mT @ chunks).sum(1, dtype=precise) + (rest.mT @ rest).to(precise)
-    return total / positions
+    return (chunks.mT @ chunks).sum(1, dtype=precise) + (rest.mT @ rest).to(precise)
 
 
 def gram_gradient(features: Tensor, upstream: Tensor) -> Tensor:
@@ -41,7 +47,12 @@ def distance(one: Tensor, other: Tensor) -> Tensor:
 
     Of responses it is the content loss (2015, eq. 1, as a mean), of Gram matrices a layer's style loss (eq. 4, too).
     """
-    return (one.to(torch.promote_types(one.dtype, torch.float32)) - other).square().mean()
+    return squares(one, other) / one.numel()
+
+
+def squares(one: Tensor, other: Tensor) -> Tensor:
+    """Sum of the squared differences of two tensors, at least float32, a scalar: what some rows add to `distance`."""
+    return (one.to(torch.promote_types(one.dtype, torch.float32)) - other).square().sum()
 
 
 def total_variation(images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from impasto import losses
+from impasto import layers, losses
 from impasto.backprop import Backprop, Pull, vjp
 from impasto.vgg import VGG19
 
@@ -52,61 +52,108 @@ def targets(
     content_layers: Iterable[str],
     styles: Sequence[Tensor],
     style_layers: Iterable[str],
+    *,
+    strip: int | None = None,
 ) -> Targets:
     """The targets that `content` (1, 3, H, W) and `styles` (1, 3, h, w), of any sizes, set; none where there is none.
 
     The Gram matrices of several styles are averaged: an expectation over positions, that is the Gram matrix of a
-    picture made of equal shares of them.
+    picture made of equal shares of them. `strip`: as in `Objective`.
     """
-    responses = {} if content is None else vgg(content, content_layers)
-    grams = [{name: losses.gram(f) for name, f in vgg(style, style_layers).items()} for style in styles]
+    responses = {} if content is None else _responses(vgg, content, content_layers, strip)
+    grams = [_grams(vgg, style, style_layers, strip) for style in styles]
     means = {name: torch.stack([each[name] for each in grams]).mean(0) for name in style_layers if grams}
     return Targets(responses, means)
+
+
+def _responses(vgg: VGG19, image: Tensor, wanted: Iterable[str], strip: int | None) -> dict[str, Tensor]:
+    found = {}
+    for name in wanted:
+        shrink = layers.smallest_edge([name])
+        shape = 1, vgg.width(name), image.shape[2] // shrink, image.shape[3] // shrink
+        found[name] = torch.empty(shape, dtype=vgg.dtype, device=vgg.device, memory_format=torch.channels_last)
+    Backprop(vgg, found, strip=strip).forward(image, lambda name, here, rows: found[name][:, :, rows].copy_(here))
+    return found
+
+
+def _grams(vgg: VGG19, image: Tensor, wanted: Iterable[str], strip: int | None) -> dict[str, Tensor]:
+    sums = _Sums({}, wanted)
+    Backprop(vgg, sums.products, strip=strip).forward(image, sums.read)
+    return sums.grams
+
+
+class _Sums:
+    """What an evaluation adds up over the rows of a picture: the terms of the whole follow from it."""
+
+    def __init__(self, content: Mapping[str, Tensor], style: Iterable[str]) -> None:
+        self._content = content
+        self.squares: dict[str, Tensor | float] = dict.fromkeys(content, 0.0)
+        self.products: dict[str, Tensor | float] = dict.fromkeys(style, 0.0)
+        self.positions = dict.fromkeys(style, 0)
+
+    def read(self, name: str, here: Tensor, rows: slice) -> None:
+        """Take some rows of a layer's responses in."""
+        if name in self.squares:
+            self.squares[name] += losses.squares(here, self._content[name][:, :, rows])
+        if name in self.products:
+            self.products[name] += losses.products(here)
+            self.positions[name] += here.shape[2] * here.shape[3]
+
+    @property
+    def grams(self) -> dict[str, Tensor]:
+        """The Gram matrices of the rows that were read."""
+        return {name: torch.as_tensor(sums / self.positions[name]) for name, sums in self.products.items()}
 
 
 class Objective:
     """The weighted sum of content, style and total variation against fixed targets (Gatys et al. 2015, eq. 7).
 
-    It keeps the memory of an evaluation for the next one.
+    A picture is evaluated whole, or in strips of `strip` rows: then a first pass adds up what the terms of the whole
+    picture need, and a second one, half as much work again, finds the gradient strip by strip. Same numbers, in memory
+    that grows with the width of the picture only. What an evaluation took is kept for the next.
     """
 
-    def __init__(self, vgg: VGG19, targets: Targets, weights: Weighting) -> None:
+    def __init__(self, vgg: VGG19, targets: Targets, weights: Weighting, *, strip: int | None = None) -> None:
         self.vgg, self.targets, self.weights = vgg, targets, weights
-        self._network = Backprop(vgg, {*targets.content, *targets.style})
+        self._network = Backprop(vgg, {*targets.content, *targets.style}, strip=strip)
+
+    @property
+    def strip(self) -> int | None:
+        """Rows of the picture that are evaluated at a time; None: all."""
+        return self._network.strip
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Terms:
         """(1, 3, H, W) float in [0, 1] -> its terms."""
-        responses = self._network.forward(image)
-        return self._terms(image, responses, self._grams(responses))
+        return self._terms(image, self._sums(image))
 
     @torch.no_grad()
     def value_and_grad(self, image: Tensor) -> tuple[Terms, Tensor]:
         """(1, 3, H, W) -> its terms, and the gradient (1, 3, H, W) of the total, both in the image's dtype."""
-        responses = self._network.forward(image)
-        grams = self._grams(responses)
-        terms = self._terms(image, responses, grams)
-        pulls = {name: self._pull(name, features, grams) for name, features in responses.items()}
-        gradient = self._network.backward(pulls)
+        sums = self._sums(image)
+        terms = self._terms(image, sums)
+        gradient = self._network.backward({name: self._pull(name, sums) for name in self._network.wanted})
         if self.weights.tv:
             gradient += vjp(self.weights.variation, image, image.new_tensor(self.weights.tv))
         return terms, gradient
 
-    def _grams(self, responses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: losses.gram(responses[name]) for name in self.targets.style}
+    def _sums(self, image: Tensor) -> _Sums:
+        sums = _Sums(self.targets.content, self.targets.style)
+        self._network.forward(image, sums.read)
+        return sums
 
-    def _terms(self, image: Tensor, responses: Mapping[str, Tensor], grams: Mapping[str, Tensor]) -> Terms:
+    def _terms(self, image: Tensor, sums: _Sums) -> Terms:
         at, weights = self.targets, self.weights
         content, style = image.new_zeros(()), image.new_zeros(())
         for name, target in at.content.items():
-            content = content + weights.content_layers[name] * losses.distance(responses[name], target)
-        for name, target in at.style.items():
-            style = style + weights.style_layers[name] * losses.distance(grams[name], target)
+            content = content + weights.content_layers[name] * sums.squares[name] / target.numel()
+        for name, gram in sums.grams.items():
+            style = style + weights.style_layers[name] * losses.distance(gram, at.style[name])
         tv = weights.variation(image)
         total = weights.content * content + weights.style * style + weights.tv * tv
         return Terms(total, content, style, tv)
 
-    def _pull(self, name: str, features: Tensor, grams: Mapping[str, Tensor]) -> Pull:
+    def _pull(self, name: str, sums: _Sums) -> Pull:
         """The gradient of the total at a layer's responses, rows at a time, as far as the layer's own terms make it."""
         content, style = self.targets.content.get(name), self.targets.style.get(name)
         pulls: list[Pull] = []
@@ -114,8 +161,7 @@ class Objective:
             factor = 2 * self.weights.content * self.weights.content_layers[name] / content.numel()
             pulls.append(lambda here, rows: (here - content[:, :, rows]).mul_(factor))
         if style is not None:
-            positions = features.shape[2] * features.shape[3]
-            share = 2 * self.weights.style * self.weights.style_layers[name] / style.numel() / positions
-            upstream = (grams[name] - style) * share
+            share = 2 * self.weights.style * self.weights.style_layers[name] / style.numel() / sums.positions[name]
+            upstream = (sums.grams[name] - style) * share
             pulls.append(lambda here, _: losses.gram_gradient(here, upstream))
         return pulls[0] if len(pulls) == 1 else lambda here, rows: pulls[0](here, rows).add_(pulls[1](here, rows))

@@ -117,15 +117,17 @@ class VGG19:
                 responses[name] = values
         return responses
 
-    def prepared(self, images: Tensor) -> Tensor:
+    def prepared(self, images: Tensor, *, top: bool = True, bottom: bool = True) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] -> (N, 3, H+2, W+2): BGR in 0..255 less the mean, with what lies beyond its edge.
 
-        In the network's dtype. The first convolution needs no more padding.
+        In the network's dtype. The first convolution needs no more padding. Of rows out of a picture's midst, `top` and
+        `bottom` say whether the picture ends there.
         """
         images = images.to(self.device)
         mean = images.new_tensor(MEAN).view(1, 3, 1, 1)
         values = (images * 255 - mean).flip(1)
-        padded = F.pad(values, (1, 1, 1, 1), "replicate" if self.padding == "replicate" else "constant")
+        beyond = 1, 1, int(top), int(bottom)
+        padded = F.pad(values, beyond, "replicate" if self.padding == "replicate" else "constant")
         return padded.to(self.dtype, memory_format=torch.channels_last)
 
     def pool(self, values: Tensor) -> Tensor:
