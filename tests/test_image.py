@@ -4,6 +4,8 @@ import io
 import json
 import os
 import struct
+import subprocess
+import sys
 import threading
 import warnings
 import zlib
@@ -17,6 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
+from impasto import encode
+from impasto import samples as bands_of
 from impasto.errors import OutputError, PictureError, RecipeError, SaveError, SettingError
 from impasto.image import Picture, check_suffix, load, read_recipe
 
@@ -876,6 +880,142 @@ def test_an_encoder_that_fails_is_a_save_error(tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(SaveError, match="encoding error 1"):
         picture(RGB).save(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, suffix):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / f"a{suffix}"
+    path.write_text(PROSE)
+    noise = Picture(torch.rand(3, 200, 200))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(SaveError, match=r"could not be (written|made) \(.+\); nothing was saved"):
+            noise.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == PROSE
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- large pictures ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("band", [1, 14, 2**18])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_what_is_saved_in_bands_is_the_plain_formula(tmp_path, monkeypatch, band, suffix, channels):
+    monkeypatch.setattr(bands_of, "_BAND", band)
+    planes = torch.rand(channels, 11, 7)
+    Picture(planes[:3], planes[3:] if channels == 4 else None).save(tmp_path / f"a{suffix}")
+    with Image.open(tmp_path / f"a{suffix}") as image:
+        found = torch.from_numpy(np.array(image))
+    assert torch.equal(found, (planes * 255).round().to(torch.uint8).permute(1, 2, 0))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_bands_change_nothing_in_a_lossy_file(tmp_path, monkeypatch, suffix):
+    whole, banded = tmp_path / f"whole{suffix}", tmp_path / f"banded{suffix}"
+    picture(RGBA).save(whole)
+    monkeypatch.setattr(bands_of, "_BAND", 14)
+    picture(RGBA).save(banded)
+    assert whole.read_bytes() == banded.read_bytes()
+
+
+def test_what_is_read_is_the_plain_formula(read):
+    shallow = read(saved(Image.fromarray(RGB), "PNG", exif=exif(6)))
+    turned = torch.from_numpy(RGB).permute(2, 0, 1).rot90(-1, (1, 2))
+    assert torch.equal(shallow.tensor, turned.float() / 255)
+    deep = read(deep_png(DEEP))
+    planes = torch.from_numpy(DEEP.astype(np.float32)).permute(2, 0, 1) / 65535
+    assert torch.equal(deep.tensor, planes[:3])
+    assert torch.equal(deep.alpha, planes[3:])
+    assert deep.tensor.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        deep_png(DEEP),
+        deep_png(DEEP[..., :3], chunk(b"iCCP", b"P3\0\0" + zlib.compress(display_p3()))),
+        saved(Image.fromarray(RGB), "PNG", icc_profile=display_p3()),
+        saved(Image.fromarray(RGB[..., 0]), "PNG", icc_profile=display_p3()),
+        saved(Image.frombytes("CMYK", (7, 11), RGBA.tobytes()), "TIFF", icc_profile=cmyk_profile()),
+        saved(Image.frombytes("CMYK", (7, 11), RGBA.tobytes()), "TIFF"),
+    ],
+    ids=["deep", "deep with profile", "profile", "grey with a profile for colour", "inks with profile", "inks"],
+)
+def test_bands_change_nothing_in_what_is_read(read, monkeypatch, data):
+    whole = read(data)
+    monkeypatch.setattr(bands_of, "_BAND", 14)
+    assert torch.equal(read(data).tensor, whole.tensor)
+
+
+@pytest.mark.parametrize("band", [14, 2**18])
+@pytest.mark.parametrize("samples", [RGB, RGBA], ids=["rgb", "rgba"])
+def test_a_tiff_too_large_for_places_of_4_bytes_is_a_bigtiff(tmp_path, monkeypatch, band, samples):
+    monkeypatch.setattr(bands_of, "_BAND", band)
+    for limit, magic in ((samples.size, b"II*\0"), (samples.size - 1, b"II+\0")):
+        monkeypatch.setattr(encode, "_TIFF_ENDS", limit)
+        for recipe in (None, {}, {"word": "ü" * 1000}):
+            picture(samples, recipe=recipe).save(tmp_path / "a.tif")
+            assert (tmp_path / "a.tif").read_bytes().startswith(magic)
+            found = load(tmp_path / "a.tif")
+            assert np.array_equal(levels(found.tensor), samples[..., :3])
+            assert (found.alpha is None) == (samples.shape[2] == 3)
+            if recipe is not None:
+                assert read_recipe(tmp_path / "a.tif") == recipe
+    picture(samples).save(tmp_path / "a.tif")
+    with pytest.raises(RecipeError, match="no recipe"):
+        read_recipe(tmp_path / "a.tif")
+
+
+MEMORY = """
+import sys, torch
+from impasto.image import Picture, load
+
+def used(what):  # in parts of the tensor of 12 megapixels
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(what)) / (3 * 3000 * 4000 * 4)
+
+Picture(torch.rand(3, 100, 100)).save("small.png")  # threads are started, and libraries loaded
+load("small.png").rounded()
+start = used("VmRSS")
+"""
+SAVING = """
+picture = Picture(torch.linspace(0, 1, 9000)[:, None].expand(-1, 4000).contiguous().reshape(3, 3000, 4000))
+for name in ("a.tif", "a.png", "a.jpg"):
+    picture.save(name)
+    print(used("VmHWM") - start)
+"""
+LOADING = """
+for name in ("a.jpg", "a.png", "a.tif"):
+    load(name)
+    print(used("VmHWM") - start)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no count of memory here")
+def test_no_copy_of_full_size_in_floats_is_made(tmp_path):
+    """In parts of the tensor itself: Pillow's image is a third of it, the samples of a file a quarter."""
+
+    def peaks(script):
+        command = [sys.executable, "-c", MEMORY + script]
+        done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+        return list(map(float, done.stdout.split()))
+
+    tif, png, jpg = peaks(SAVING)
+    assert 1 <= tif < 1.25
+    assert max(png, jpg) < 1.6
+    loads = peaks(LOADING)
+    assert 1 <= min(loads) <= max(loads) < 1.42
+
+
+def test_a_picture_may_lie_in_memory_pixel_by_pixel(tmp_path):
+    interleaved = torch.rand(8, 9, 3).permute(2, 0, 1)
+    Picture(interleaved).save(tmp_path / "a.png")
+    assert torch.equal(load(tmp_path / "a.png").tensor, Picture(interleaved).rounded().tensor)
 
 
 # ---- recipes -------------------------------------------------------------------------------------

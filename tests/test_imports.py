@@ -13,7 +13,7 @@ import impasto
 SOURCE = Path(impasto.__file__).parent
 LINE = [
     *("errors", "files", "layers", "settings", "presets", "events", "recipe", "weights"),  # words
-    *("samples", "decode", "image", "pyramid", "device"),  # matter
+    *("samples", "decode", "encode", "image", "pyramid", "device"),  # matter
     *("vgg", "backprop", "losses", "objective", "conventions", "optim"),  # maths
     *("run", "painting", "repeat"),  # work
     *("cli.display", "cli.flags", "cli.work", "cli.report", "cli.app", "cli", "__main__"),  # clients

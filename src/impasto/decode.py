@@ -234,7 +234,7 @@ def _upright(samples: Array, turn: int) -> Array:
 
 
 def _is_opaque(alpha: Array) -> bool:
-    return bool((alpha == np.iinfo(alpha.dtype).max).all())
+    return bool(alpha.min() == np.iinfo(alpha.dtype).max)
 
 
 def _user_comment(image: ImageFile.ImageFile) -> Any:

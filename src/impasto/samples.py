@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from impasto.errors import PictureError, shown
 Array = NDArray[Any]
 
 BITS, PHOTOMETRIC, PLANAR = 0x0102, 0x0106, 0x011C  # tags of TIFF
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # of Pillow, by channels
+_BAND = 2**18  # pixels that are worked on at a time: a few MB
 
 
 def samples(
@@ -34,11 +36,22 @@ def samples(
         return _deep_grey(image)
     if ";16" in rawmode:
         if rawmode.startswith(("RGB;16", "RGBA;16", "RGBX;16")) and _tag(image, PLANAR) != 2:
-            return _deep_colour(image, reopen())
+            return _deep_colour(image, reopen)
         notes.append("16 bits a channel read as 8")
     elif _tag(image, BITS) == 16:  # Pillow would take each byte for a sample
         raise PictureError("is a TIFF of 16 bits in separate planes; save it with its channels interleaved")
     return _eight_bits(image, rawmode)
+
+
+def band_height(height: int, width: int) -> int:
+    """Rows of a band: a part of a picture so small that working on it takes no memory worth mention."""
+    return min(height, max(1, _BAND // width))
+
+
+def bands(height: int, width: int) -> Iterator[slice]:
+    """The rows of each band, from the top down; the last may have fewer."""
+    rows = band_height(height, width)
+    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
 
 
 def _rawmode(image: ImageFile.ImageFile) -> str:
@@ -53,18 +66,33 @@ def _tag(image: ImageFile.ImageFile, number: int) -> int | None:
     return value[0] if isinstance(value, tuple) else value
 
 
-def _deep_colour(image: ImageFile.ImageFile, again: ImageFile.ImageFile) -> tuple[Array, Array | None]:
+def _deep_colour(image: ImageFile.ImageFile, reopen: Callable[[], ImageFile.ImageFile]) -> tuple[Array, Array | None]:
     """Pillow keeps the high byte of 16 bits. Told the other byte order, it keeps the low byte: two passes give both."""
-    other = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-    for index, tile in enumerate(again.tile):
-        mode, *rest = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-        swapped = str(mode)[:-1] + other[str(mode)[-1]]
-        again.tile[index] = tile._replace(args=(swapped, *rest) if rest else swapped)
-    both = np.asarray(image).astype(np.uint16) << 8
-    both |= np.asarray(again)
+    both = _low_bytes(reopen())
+    image.load()
+    for rows in bands(*both.shape[:2]):
+        both[rows] |= _rows(image, rows).astype(np.uint16) << 8
     if both.shape[2] == 4:
         return both[..., :3], both[..., 3]
     return both, _keyed(both, image)
+
+
+def _low_bytes(image: ImageFile.ImageFile) -> Array:
+    """(H, W, 3 or 4) uint16; `image` ends with this function: as loaded it takes 4 bytes a pixel."""
+    other = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+    for index, tile in enumerate(image.tile):
+        mode, *rest = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        swapped = str(mode)[:-1] + other[str(mode)[-1]]
+        image.tile[index] = tile._replace(args=(swapped, *rest) if rest else swapped)
+    image.load()
+    low = np.empty((image.height, image.width, len(image.getbands())), np.uint16)
+    for rows in bands(*low.shape[:2]):
+        low[rows] = _rows(image, rows)
+    return low
+
+
+def _rows(image: Image.Image, rows: slice) -> Array:
+    return np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
 
 
 def _deep_grey(image: ImageFile.ImageFile) -> tuple[Array, Array]:
@@ -88,13 +116,13 @@ def _single(image: ImageFile.ImageFile, rawmode: str) -> tuple[Array, Array | No
     alpha = _keyed(grey, image)
     if peak == 4095:
         grey = grey.astype(np.uint32) * 65535 // 4095
-    return grey.astype(np.float32 if peak == 1 else np.uint16), alpha
+    return grey.astype(np.float32 if peak == 1 else np.uint16, copy=False), alpha
 
 
 def _keyed(colour: Array, image: Image.Image) -> Array | None:
     """Alpha of a file that names one colour as transparent."""
     key = image.info.get("transparency")
-    return None if key is None else np.where((colour == key).all(-1), 0, 65535).astype(np.uint16)
+    return None if key is None else np.where((colour == key).all(-1), np.uint16(0), np.uint16(65535))
 
 
 def _eight_bits(image: Image.Image, rawmode: str) -> tuple[Array, Array | None]:
@@ -108,7 +136,8 @@ def _eight_bits(image: Image.Image, rawmode: str) -> tuple[Array, Array | None]:
         both = np.asarray(image.convert("LA" if grey else "RGBA"))
         return both[..., :-1], both[..., -1]
     mode = "L" if grey else "CMYK" if image.mode == "CMYK" else "RGB"
-    return np.atleast_3d(np.asarray(image.convert(mode))), None
+    image.load()
+    return np.atleast_3d(np.asarray(image if image.mode == mode else image.convert(mode))), None  # convert copies
 
 
 def in_srgb(colour: Array, image: Image.Image, notes: list[str]) -> Array:
@@ -119,8 +148,8 @@ def in_srgb(colour: Array, image: Image.Image, notes: list[str]) -> Array:
             return converted
     if colour.shape[2] == 4:
         notes.append("CMYK without a usable profile: converted by formula, colours may be off")
-        return np.asarray(_as_image(colour).convert("RGB"))
-    return np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
+        return _by_bands(colour, lambda part: part.convert("RGB"))
+    return np.broadcast_to(colour, (*colour.shape[:2], 3)) if colour.shape[2] == 1 else colour
 
 
 def _by_profile(colour: Array, icc: bytes | None, notes: list[str]) -> Array | None:
@@ -129,13 +158,15 @@ def _by_profile(colour: Array, icc: bytes | None, notes: list[str]) -> Array | N
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
         space = profile.profile.xcolor_space
         if space == "RGB " and colour.shape[2] == 1:
-            colour = np.repeat(colour, 3, axis=2)
+            colour = np.broadcast_to(colour, (*colour.shape[:2], 3))
         if {"GRAY": 1, "RGB ": 3, "CMYK": 4}.get(space) != colour.shape[2]:
             notes.append("its colour profile is for another kind of colour: ignored")
             return None
         if colour.shape[2] < 4 and _is_srgb(profile, colour.shape[2]):
             return None
-        converted = _converted(_to_eight_bits(colour, notes), profile)
+        if colour.dtype != np.uint8:
+            notes.append("more than 8 bits a channel read as 8 to apply the colour profile")
+        converted = _converted(colour, profile)
     except (OSError, ValueError, ImageCms.PyCMSError):
         notes.append("its colour profile is damaged: taken as sRGB")
         return None
@@ -154,16 +185,22 @@ def _is_srgb(profile: ImageCms.ImageCmsProfile, channels: int) -> bool:
 def _converted(colour: Array, profile: ImageCms.ImageCmsProfile) -> Array:
     srgb, intent = ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-    image = ImageCms.profileToProfile(_as_image(colour), profile, srgb, intent, "RGB", flags=flags)
-    assert image is not None  # None only when a picture is converted in place
-    return np.asarray(image)
+    transform = ImageCms.buildTransform(profile, srgb, _MODES[colour.shape[2]], "RGB", intent, flags)
+    return _by_bands(colour, transform.apply)
 
 
-def _to_eight_bits(colour: Array, notes: list[str]) -> Array:
+def _by_bands(colour: Array, convert: Callable[[Image.Image], Image.Image]) -> Array:
+    """(H, W, 3) uint8: `colour` (H, W, C) at 8 bits through `convert`, which looks at each pixel alone."""
+    converted = np.empty((*colour.shape[:2], 3), np.uint8)
+    for rows in bands(*colour.shape[:2]):
+        converted[rows] = np.asarray(convert(_as_image(_to_eight_bits(colour[rows]))))
+    return converted
+
+
+def _to_eight_bits(colour: Array) -> Array:
     """Colour profiles are applied by LittleCMS through Pillow, which hands it 8 bits only."""
     if colour.dtype == np.uint8:
         return colour
-    notes.append("more than 8 bits a channel read as 8 to apply the colour profile")
     peak = 65535 if colour.dtype == np.uint16 else 1
     levels: Array = np.rint(colour.astype(np.float32) * (255 / peak))
     return levels.astype(np.uint8)
@@ -171,4 +208,4 @@ def _to_eight_bits(colour: Array, notes: list[str]) -> Array:
 
 def _as_image(colour: Array) -> Image.Image:
     height, width, channels = colour.shape
-    return Image.frombytes({1: "L", 3: "RGB", 4: "CMYK"}[channels], (width, height), colour.tobytes())
+    return Image.frombytes(_MODES[channels], (width, height), colour.tobytes())
