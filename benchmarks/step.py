@@ -43,7 +43,7 @@ def _variants(plan: Plan) -> dict[str, Callable[[], object]]:
     variants: dict[str, Callable[[], object]] = {}
     for precision, dtype in PRECISIONS.items():
         run = plan.run(settings, precision)
-        variants[f"impasto, {precision}"] = partial(run.objective.value_and_grad, run.initial)
+        variants[f"impasto, {precision}"] = partial(run.descent.objective.value_and_grad, run.initial)
         variants[f"plain autograd, {precision}"] = partial(Plain(content, style, dtype).value_and_grad, content)
         variants[f"floor, {precision}"] = _floor(run.vgg, run.height, run.width)
     return variants
@@ -106,7 +106,7 @@ def _rows(times: Mapping[str, Sequence[float]], height: int, width: int) -> list
 
 def _whole(plan: Plan) -> Row:
     """Seconds a step of the program as it comes. The first step, which evaluates twice, is left out."""
-    run = plan.run(preset().replace(size=plan.size, steps=plan.rounds + 1), "auto")
+    run = plan.run(preset().replace(size=plan.size, steps=plan.rounds + 1, scale_factor=1), "auto")
     moments = [step.seconds for step in run]
     times = [later - earlier for earlier, later in pairwise(moments)]
     name = f"impasto, whole step ({run.settings.optimizer}), {run.vgg.precision}"

@@ -8,6 +8,7 @@ from impasto import events
 
 EXAMPLES = [
     events.Began("stylize", 40, 30, 100, "cpu", "float32", 2, "bundled"),
+    events.Planned([{"width": 40, "height": 30, "steps": 100, "strip": None}], 10**9, 12.5),
     events.Noted("photo.png: only the first frame is taken"),
     events.Stepped(0, 40, 6.0, 1.0, 2.0, 3.0, seconds=0.5),
     events.Ended(100, 12.5, 6.0, 1.0, 2.0, 3.0, complete=True),
@@ -39,7 +40,7 @@ def test_an_event_does_not_change(event: events.Event) -> None:
 
 
 def test_a_step_says_what_the_log_promises() -> None:
-    assert EXAMPLES[2].as_dict() == {
+    assert EXAMPLES[3].as_dict() == {
         "event": "stepped",
         "step": 0,
         "scale": 40,

@@ -12,10 +12,10 @@ import impasto
 
 SOURCE = Path(impasto.__file__).parent
 LINE = [
-    *("errors", "files", "layers", "settings", "presets", "events", "recipe", "weights"),  # words
+    *("errors", "files", "layers", "settings", "scales", "presets", "events", "recipe", "weights"),  # words
     *("samples", "decode", "encode", "image", "pyramid", "device"),  # matter
-    *("vgg", "backprop", "losses", "objective", "conventions", "optim"),  # maths
-    *("run", "painting", "repeat"),  # work
+    *("vgg", "rows", "backprop", "losses", "objective", "conventions", "optim"),  # maths
+    *("descent", "plan", "run", "checkpoint", "painting", "repeat"),  # work
     *("cli.display", "cli.flags", "cli.work", "cli.report", "cli.app", "cli", "__main__"),  # clients
 ]
 

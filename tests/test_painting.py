@@ -61,8 +61,8 @@ def test_a_reconstruction_reads_the_layer_asked_for_and_nothing_else(photo: Path
     found = impasto.reconstruct(photo, "block1_conv2", settings, vgg=vgg, on_event=told.append)
     assert found.recipe["task"] == "reconstruct"
     assert found.recipe["settings"]["content_layers"] == {"block1_conv2": 1.0}
-    assert found.recipe["loss"]["total"] == found.recipe["loss"]["content"]
-    assert found.recipe["loss"]["content"] < 0.1 * told[1].content
+    assert found.recipe["loss"]["total"] == 4 * found.recipe["loss"]["content"]  # as content counts at coarse scales
+    assert found.recipe["loss"]["content"] < 0.1 * told[2].content
     content = Run(load(photo), [], SMALL, vgg=vgg).picture.tensor
     target, reached = (
         vgg.reading(pooling="max", padding="replicate")(each[None], ["block1_conv2"])
@@ -85,10 +85,12 @@ def test_init_in_the_settings_may_name_a_file(photo: Path, style: Path, vgg: VGG
 def test_a_run_tells_that_it_began_each_step_and_how_it_ended(photo: Path, style: Path, vgg: VGG19) -> None:
     told: list[events.Event] = []
     picture = impasto.stylize(photo, style, SMALL, vgg=vgg, on_event=told.append)
-    assert [type(event).__name__ for event in told] == ["Began", *["Stepped"] * 4, "Ended"]
-    began, *steps, ended = told
+    assert [type(event).__name__ for event in told] == ["Began", "Planned", *["Stepped"] * 4, "Ended"]
+    began, planned, *steps, ended = told
     assert (began.task, began.width, began.height, began.steps) == ("stylize", 32, 24, 4)
     assert (began.device, began.precision, began.weights) == ("cpu", "float32", "file")
+    assert planned.scales == [{"width": 32, "height": 24, "steps": 4, "strip": None}]
+    assert planned.seconds > 0
     assert [step.step for step in steps] == [0, 1, 2, 3]
     assert steps[0].content == 0
     assert (ended.steps, ended.complete) == (4, True)
@@ -212,7 +214,7 @@ def test_what_is_saved_is_what_was_optimised(
 ) -> None:
     run = Run(drawn[0], [drawn[1]], Settings(size=96, steps=25, optimizer=optimizer, average=0), vgg=bundled)
     totals = [float(step.terms.total) for step in run]
-    last = float(run.objective(run.optimizer.picture).total)  # what one more step would log
+    last = float(run.descent.objective(run.descent.optimizer.picture).total)  # what one more step would log
     painting.finished(run).save(tmp_path / "out.png")
     saved = float(run.evaluate(load(tmp_path / "out.png")).total)
     assert saved == pytest.approx(last, rel=0.01)
@@ -225,7 +227,7 @@ def test_the_gradient_in_bfloat16_is_that_in_float32(bundled: VGG19, drawn: tupl
     gradients, totals = [], []
     for vgg in (bundled, half):
         run = Run(drawn[0], [drawn[1]], Settings(size=96, init="noise"), vgg=vgg)
-        terms, gradient = run.objective.value_and_grad(run.initial)
+        terms, gradient = run.descent.objective.value_and_grad(run.initial)
         gradients.append(gradient.flatten())
         totals.append(float(terms.total))
     assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.99

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto import Picture, Run, Settings, load
+from impasto import Picture, Run, Settings, load, pyramid
 from impasto.errors import DivergedError, PictureError, SettingError
+from impasto.objective import Objective
 from impasto.optim import LBFGS, Adam, Average
 from impasto.vgg import VGG19
 
@@ -88,24 +89,24 @@ def test_a_preview_stays_as_it_was_when_the_run_goes_on(optimizer: str, average:
 
 def test_what_is_shown_is_the_average_of_adams_pictures_and_of_lbfgs_the_last(start) -> None:
     adam, lbfgs = start(optimizer="adam", average=0.5), start(optimizer="lbfgs", average=0.5)
-    iterates = [adam.optimizer.picture.clone() for _ in adam]
+    iterates = [adam.descent.optimizer.picture.clone() for _ in adam]
     average = Average(0.5)
     for each in iterates:
         average.update(each)
     assert torch.equal(adam.picture.tensor, average.value[0])
     assert not torch.equal(adam.picture.tensor, iterates[-1][0])
     list(lbfgs)
-    assert torch.equal(lbfgs.picture.tensor, lbfgs.optimizer.picture[0])
+    assert torch.equal(lbfgs.picture.tensor, lbfgs.descent.optimizer.picture[0])
 
 
 def test_the_settings_reach_the_optimiser(start) -> None:
     numbers = {"learning_rate": 0.3, "adam_beta1": 0.1, "adam_beta2": 0.2, "adam_epsilon": 0.4}
     for name, hat in (("adam", False), ("keras-adam", True)):
-        adam = start(optimizer=name, **numbers).optimizer
+        adam = start(optimizer=name, **numbers).descent.optimizer
         assert isinstance(adam, Adam)
         assert (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon) == (0.3, 0.1, 0.2, 0.4)
         assert adam.epsilon_hat is hat
-    assert isinstance(start(optimizer="lbfgs").optimizer, LBFGS)
+    assert isinstance(start(optimizer="lbfgs").descent.optimizer, LBFGS)
 
 
 def test_a_run_leaves_the_network_and_the_pictures_as_they_were(pair, start, narrow: VGG19) -> None:
@@ -171,16 +172,18 @@ def test_without_a_style_the_content_is_reconstructed(pair, narrow: VGG19) -> No
 def test_several_paintings_are_mixed(pair, start, narrow: VGG19) -> None:
     photo, painting = pair
     other = Picture(painting.tensor.flip(0))
-    mixed = Run(photo, [painting, other], SMALL, vgg=narrow).objective.targets.style
-    alone = [Run(photo, [each], SMALL, vgg=narrow).objective.targets.style for each in (painting, other)]
+    mixed = Run(photo, [painting, other], SMALL, vgg=narrow).descent.objective.targets.style
+    alone = [Run(photo, [each], SMALL, vgg=narrow).descent.objective.targets.style for each in (painting, other)]
     for name, gram in mixed.items():
         torch.testing.assert_close(gram, (alone[0][name] + alone[1][name]) / 2)
-    assert all(torch.equal(gram, alone[0][name]) for name, gram in start(styles=2).objective.targets.style.items())
+    assert all(
+        torch.equal(gram, alone[0][name]) for name, gram in start(styles=2).descent.objective.targets.style.items()
+    )
 
 
 def test_the_style_scale_is_the_size_at_which_the_painting_is_looked_at(pair, start, narrow: VGG19) -> None:
-    half = start(style_scale=0.5, size=72).objective.targets.style
-    same = Run(pair[0], [pair[1]], SMALL.replace(size=36), vgg=narrow).objective.targets.style
+    half = start(style_scale=0.5, size=72).descent.objective.targets.style
+    same = Run(pair[0], [pair[1]], SMALL.replace(size=36), vgg=narrow).descent.objective.targets.style
     assert all(torch.equal(half[name], same[name]) for name in same)
 
 
@@ -268,8 +271,8 @@ def test_a_step_of_lbfgs_that_finds_no_way_down_goes_on_with_adam_and_says_so(pa
     notes = [step.notes for step in run]
     assert notes[0] == ("L-BFGS can lower the loss no further at step 0; going on with Adam",)
     assert not any(notes[1:])
-    assert isinstance(run.optimizer, Adam)
-    assert run.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
+    assert isinstance(run.descent.optimizer, Adam)
+    assert run.descent.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
 
 
 @pytest.mark.parametrize(("rate", "steps", "improves"), [(0.05, 20, True), (10, 8, False)])
@@ -278,7 +281,7 @@ def test_after_lbfgs_the_lowest_picture_of_all_is_kept(rate: float, steps: int, 
     taken = iter(run)
     for _ in range(3):
         next(taken)
-    run.optimizer._search = lambda *_: False  # no way down
+    run.descent.optimizer._search = lambda *_: False  # no way down
     stalled = next(taken)
     assert stalled.notes
     totals = [float(stalled.terms.total), *(float(step.terms.total) for step in taken)]
@@ -304,3 +307,183 @@ def test_a_network_that_gives_no_numbers_ends_the_run(pair, narrow: VGG19) -> No
     kernels["block5_conv1"][1][:] = float("nan")
     with pytest.raises(DivergedError, match="the loss is nan"):
         list(Run(pair[0], [pair[1]], SMALL.replace(convention="impasto"), vgg=VGG19(kernels)))
+
+
+# -- scales --
+
+
+CLIMBING = {"size": 88, "first_scale": 22, "steps": 3}
+
+
+def test_a_run_climbs_its_scales_and_each_begins_with_the_picture_of_the_one_before(start) -> None:
+    run = start(**CLIMBING)
+    steps = [(step.scale, step.preview()) for step in run]
+    assert [scale for scale, _ in steps] == [22] * 3 + [44] * 3 + [88] * 3
+    assert (run.width, run.height) == (steps[-1][1].width, steps[-1][1].height) == (88, 66)
+    assert run.steps == run.steps_done == 9
+
+
+def test_a_scale_begins_where_the_one_before_ended(start, monkeypatch) -> None:
+    run, begun = start(**CLIMBING, optimizer="adam"), []
+    descent = Run._descent
+
+    def noting(self: Run, stage, picture=None, before=None):
+        begun.append((picture, before))
+        return descent(self, stage, picture, before)
+
+    monkeypatch.setattr(Run, "_descent", noting)
+    shown = [step.preview().tensor for step in run]
+    for (picture, before), end in zip(begun, (shown[2], shown[5]), strict=True):
+        torch.testing.assert_close(picture[0], pyramid.resize(end[None], *picture.shape[2:])[0])
+        assert isinstance(before, Adam)
+
+
+def test_moments_go_on_at_the_next_scale_as_large_as_gradients_are_there(start) -> None:
+    run = start(**CLIMBING, optimizer="adam")
+    taken = iter(run)
+    for _ in range(3):
+        next(taken)
+    coarse = run.descent.optimizer
+    run._climb()
+    fine = run.descent.optimizer
+    assert (fine.steps, fine.mean.shape) == (3, (1, 3, 33, 44))
+    assert float(fine.mean.sum()) == pytest.approx(float(coarse.mean.sum()), rel=0.05)
+    assert float(fine.square.sum()) == pytest.approx(float(coarse.square.sum()) / 4, rel=0.2)
+
+
+def test_a_small_run_is_the_beginning_of_a_large_one(start) -> None:
+    large = start(**CLIMBING)
+    for step in large:
+        if step.number == 5:
+            break
+    small = start(**{**CLIMBING, "size": 44})
+    list(small)
+    torch.testing.assert_close(large.picture.tensor, small.picture.tensor, rtol=0, atol=1e-4)
+
+
+def test_a_scale_that_a_picture_is_too_narrow_at_is_left_out(pair, narrow: VGG19) -> None:
+    settings = Settings(size=100, first_scale=25, steps=2)
+    run = Run(Picture(torch.rand(3, 30, 100)), [pair[1]], settings, vgg=narrow)
+    assert [stage.frame for stage in run.plan] == [(30, 100)]
+    run = Run(pair[0], [Picture(torch.rand(3, 80, 200))], settings, vgg=narrow)
+    assert [stage.frame for stage in run.plan] == [(38, 50), (75, 100)]
+
+
+def test_the_content_weight_of_a_scale_is_its_own(start) -> None:
+    run = start(size=512, first_scale=128, steps=1, coarse_content=16, content_weight=2, convention="impasto")
+    weights = [run.descent.objective.weights.content]
+    for _ in range(2):
+        run._climb()
+        weights.append(run.descent.objective.weights.content)
+    assert weights == pytest.approx([32, 8, 2])
+
+
+# -- strips --
+
+
+def test_a_run_in_strips_paints_what_a_whole_one_paints(start, pair, narrow: VGG19) -> None:
+    settings = Settings(size=64, first_scale=32, steps=3, optimizer="adam")
+    whole, strips = (Run(pair[0], [pair[1]], settings, vgg=narrow, strips=each) for each in ((None, None), (16, 16)))
+    assert [stage.strip for stage in strips.plan] == [16, 16]
+    for one, other in zip(whole, strips, strict=True):
+        assert one.terms.read() == pytest.approx(other.terms.read(), rel=1e-4)
+    torch.testing.assert_close(whole.picture.tensor, strips.picture.tensor, rtol=0, atol=1e-3)
+
+
+def test_a_limit_of_memory_is_refused_before_the_first_step_if_nothing_fits(pair, narrow: VGG19) -> None:
+    with pytest.raises(SettingError, match="memory: 32x24 pixels need "):
+        Run(pair[0], [pair[1]], SMALL, vgg=narrow, memory=1000)
+
+
+def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -> None:
+    run, plain = start(optimizer="adam", size=64), start(optimizer="adam", size=64)
+    evaluate = Objective.value_and_grad
+
+    def short_of_memory(self: Objective, image: Tensor):
+        if self.strip is None or self.strip > 16:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return evaluate(self, image)
+
+    list(plain)
+    monkeypatch.setattr(Objective, "value_and_grad", short_of_memory)
+    notes = [step.notes for step in run]
+    assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
+    assert not any(notes[1:])
+    torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
+
+
+def test_a_run_that_is_out_of_memory_however_narrow_the_strips_ends(start, monkeypatch) -> None:
+    def never(self: Objective, image: Tensor):
+        raise RuntimeError("can't allocate memory")
+
+    monkeypatch.setattr(Objective, "value_and_grad", never)
+    with pytest.raises(RuntimeError, match="can't allocate"):
+        list(start(size=64))
+
+
+# -- divergence --
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """From the evaluation `first` on, `times` evaluations have a loss that is `value`."""
+
+    def fail(first: int, times: int, value: float = math.nan) -> None:
+        evaluate, count = Objective.value_and_grad, iter(range(10**6))
+
+        def failing(self: Objective, image: Tensor):
+            terms, gradient = evaluate(self, image)
+            if first <= next(count) < first + times:
+                terms = terms._replace(total=torch.tensor(value))
+            return terms, gradient
+
+        monkeypatch.setattr(Objective, "value_and_grad", failing)
+
+    return fail
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
+@pytest.mark.parametrize("optimizer", ["adam", "keras-adam"])
+def test_a_loss_that_blows_up_goes_back_to_the_best_picture_with_smaller_steps(
+    optimizer: str, value: float, start, failing
+) -> None:
+    run = start(optimizer=optimizer, steps=12)
+    failing(5, 1, value)
+    steps = list(run)
+    (noted,) = [step for step in steps if step.notes]
+    assert (noted.number, noted.notes) == (
+        5,
+        (f"the loss is {value:g} at step 5; back to the best picture, with smaller steps",),
+    )
+    assert run.descent.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
+    totals = [float(step.terms.total) for step in steps if step.number != 5]
+    assert float(run.evaluate(run.picture).total) == pytest.approx(min(totals), rel=1e-5)
+    assert float(steps[6].terms.total) == pytest.approx(min(totals[:5]), rel=1e-6)
+
+
+def test_a_run_that_blows_up_again_and_again_ends_with_its_best_picture(start, failing) -> None:
+    run = start(optimizer="adam", steps=30)
+    failing(3, 100)
+    steps = []
+    with pytest.raises(DivergedError, match=r"step 7: the loss is nan; the run ends; lower the weights or --learning"):
+        steps.extend(run)
+    assert sum(len(step.notes) for step in steps) == 1
+    totals = [float(step.terms.total) for step in steps]
+    assert float(run.descent.objective(run.picture.tensor[None]).total) == pytest.approx(min(totals[:3]), rel=1e-5)
+
+
+def test_lbfgs_whose_loss_is_no_number_along_the_whole_way_goes_on_with_adam(start, monkeypatch) -> None:
+    run, evaluate, count = start(steps=8), Objective.value_and_grad, iter(range(1000))
+
+    def failing(self: Objective, image: Tensor):
+        terms, gradient = evaluate(self, image)
+        if next(count) > 3 and isinstance(run.descent.optimizer, LBFGS):
+            terms = terms._replace(total=torch.tensor(math.nan))
+        return terms, gradient
+
+    monkeypatch.setattr(Objective, "value_and_grad", failing)
+    notes = [note for step in run for note in step.notes]
+    assert len(notes) == 1
+    assert "going on with Adam" in notes[0]
+    assert isinstance(run.descent.optimizer, Adam)
+    assert run.picture.tensor.isfinite().all()

@@ -1,5 +1,8 @@
 """Where the network is evaluated, and in what precision."""
 
+import os
+import re
+from pathlib import Path
 from typing import get_args
 
 import torch
@@ -54,3 +57,35 @@ def cpu_features() -> tuple[str, ...]:
         for name in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "amx_fp16", "sve", "sve2", "bf16")
         if capabilities.get(name)
     )
+
+
+SHARE = 0.8
+"""Of the memory at hand, what a run may take: others want some, too."""
+
+
+def memory(on: torch.device) -> int:
+    """Bytes that this process may have on a device, those that it has already included: as good as the system tells."""
+    if on.type == "cuda":
+        return round(SHARE * torch.cuda.mem_get_info(on)[0])
+    if on.type == "mps":
+        return round(SHARE * torch.mps.recommended_max_memory())
+    meminfo = _read("/proc/meminfo")
+    if found := re.search(r"MemAvailable:\s+(\d+) kB", meminfo):
+        at_hand = int(found[1]) * 1024 + resident()
+    else:
+        at_hand = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [_read(f"/sys/fs/cgroup/{name}").strip() for name in ("memory.max", "memory/memory.limit_in_bytes")]
+    return round(SHARE * min([at_hand, *(int(limit) for limit in limits if limit.isdigit())]))
+
+
+def resident() -> int:
+    """Bytes of memory that this process takes; 0 where the system does not tell."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", _read("/proc/self/status"))
+    return int(found[1]) * 1024 if found else 0
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except OSError:
+        return ""

@@ -6,6 +6,7 @@ ImpastoError
 │   ├── PictureError  a file that is not a usable picture
 │   ├── OutputError   a place where the result cannot be written
 │   ├── RecipeError   a result without a recipe, or one that cannot be repeated
+│   ├── CheckpointError  a checkpoint that cannot be gone on from
 │   └── WeightsError  weights that are missing, damaged or not VGG19's
 ├── DownloadError     weights that could not be fetched
 ├── SaveError         a result that could not be written after all
@@ -41,6 +42,10 @@ class RecipeError(UsageError):
     """A result without a recipe, or one that cannot be repeated."""
 
 
+class CheckpointError(UsageError):
+    """A checkpoint that is damaged, or of another run."""
+
+
 class WeightsError(UsageError):
     """Weights that are missing, damaged or not VGG19's."""
 
@@ -62,3 +67,9 @@ def shown(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     return printable.encode("utf-8", "backslashreplace").decode()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory; torch has no class of its own for it on the CPU."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -29,6 +29,18 @@ class Began(Event):
 
 
 @dataclass(frozen=True)
+class Planned(Event):
+    """What the run is going to need: bytes of memory, and seconds as a trial step tells.
+
+    Each of the `scales` says its width, height and steps, and as strip the rows evaluated at a time, None for all.
+    """
+
+    scales: list[dict[str, int | None]]
+    memory: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Noted(Event):
     """Something that the user should know, in one line."""
 

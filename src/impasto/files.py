@@ -41,32 +41,37 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, temporary: Path | None = None) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` when the block ends well, and vanishes when it does not.
 
-    Written beside `path`, flushed to the disk, then renamed: a reader sees the old file or the new one, whole.
+    Written beside `path`, flushed to the disk, then renamed: a reader sees the old file or the new one, whole. What it
+    is called until then is made up, or `temporary`, which nobody else may be writing.
 
     Raises:
         SaveError: the disk is full, or the folder can no longer be written.
     """
     path = Path(os.path.realpath(path))  # a link stays a link: the file that it names is replaced
-    temporary: str | None = None
+    begun: str | Path | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".impasto-", suffix=path.suffix, dir=path.parent)
+        if temporary is None:
+            handle, begun = tempfile.mkstemp(prefix=".impasto-", suffix=path.suffix, dir=path.parent)
+        else:
+            begun = path.parent / temporary.name
+            handle = os.open(begun, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
+        os.chmod(begun, _mode(path))
+        os.replace(begun, path)
     except OSError as error:
         raise SaveError(
             f"{shown(path)}: could not be written ({error.strerror or error}); nothing was saved"
         ) from error
     finally:
-        if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+        if begun is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(begun)
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -11,6 +11,9 @@ from impasto import layers, losses
 from impasto.backprop import Backprop, Pull, vjp
 from impasto.vgg import VGG19
 
+NARROWEST = 16
+"""Rows of the narrowest strips: with fewer, the rows kept for their neighbours are nearly all."""
+
 
 class Terms(NamedTuple):
     """The loss of a picture: `total`, and its terms before their weights. Scalars that stay on the device."""
@@ -72,7 +75,11 @@ def _responses(vgg: VGG19, image: Tensor, wanted: Iterable[str], strip: int | No
         shrink = layers.smallest_edge([name])
         shape = 1, vgg.width(name), image.shape[2] // shrink, image.shape[3] // shrink
         found[name] = torch.empty(shape, dtype=vgg.dtype, device=vgg.device, memory_format=torch.channels_last)
-    Backprop(vgg, found, strip=strip).forward(image, lambda name, here, rows: found[name][:, :, rows].copy_(here))
+
+    def keep(name: str, here: Tensor, rows: slice) -> None:
+        found[name][:, :, rows] = here
+
+    Backprop(vgg, found, strip=strip).forward(image, keep)
     return found
 
 
@@ -121,6 +128,11 @@ class Objective:
     def strip(self) -> int | None:
         """Rows of the picture that are evaluated at a time; None: all."""
         return self._network.strip
+
+    def narrow(self, height: int) -> None:
+        """Evaluate pictures of that height in strips from now on, or in strips half as high; NARROWEST at least."""
+        strip = max((self.strip or height) // 2 // NARROWEST * NARROWEST, NARROWEST)
+        self._network = Backprop(self.vgg, self._network.wanted, strip=strip)
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Terms:

@@ -1,11 +1,12 @@
 """Optimisers of a picture. All keep it in [0, 1], where it can be saved: what is saved is what was optimised."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from impasto import pyramid
 from impasto.objective import Terms
 
 COLUMNS = 2**16
@@ -13,6 +14,9 @@ COLUMNS = 2**16
 
 Evaluate = Callable[[Tensor], tuple[Terms, Tensor]]
 """picture (1, 3, H, W) -> (its terms, the gradient of the total)."""
+
+State = tuple[dict[str, Tensor], dict[str, Any]]
+"""All that must be kept of something so that it goes on as if nothing had been: tensors, and numbers in JSON."""
 
 
 class Optimizer(Protocol):
@@ -23,6 +27,12 @@ class Optimizer(Protocol):
 
     def step(self, evaluate: Evaluate) -> Terms:
         """Put a new tensor in the place of `picture`, one step on; return the terms of the one before."""
+
+    def state(self) -> State:
+        """What to keep of it: views, not copies."""
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Go on from a state; the tensors are taken over."""
 
 
 class Adam:
@@ -60,8 +70,30 @@ class Adam:
         bias1, root_bias2 = 1 - self.beta1**self.steps, (1 - self.beta2**self.steps) ** 0.5
         epsilon = self.epsilon if self.epsilon_hat else self.epsilon * root_bias2
         rate = self.learning_rate * root_bias2 / bias1
-        self.picture = self.picture.addcdiv(self.mean, self.square.sqrt().add_(epsilon), value=-rate).clamp_(0, 1)
+        picture = torch.empty_like(self.picture)
+        for to, *plane in zip(*(each[0] for each in (picture, self.picture, self.mean, self.square)), strict=True):
+            here, mean, square = plane  # a colour at a time: the root takes a third of the memory
+            torch.addcdiv(here, mean, square.sqrt().add_(epsilon), value=-rate, out=to).clamp_(0, 1)
+        self.picture = picture
         return terms
+
+    def inherit(self, before: "Adam") -> None:
+        """Go on with the moments of a run at another size: a pixel's share in a mean falls as pixels get more."""
+        height, width = self.picture.shape[2:]
+        share = before.picture.numel() / self.picture.numel()
+        self.mean = pyramid.enlarge(before.mean, height, width).mul_(share)
+        self.square = pyramid.enlarge(before.square, height, width).mul_(share**2)
+        self.steps = before.steps
+
+    def state(self) -> State:
+        """The picture and the moments; steps and learning rate."""
+        tensors = {"picture": self.picture, "mean": self.mean, "square": self.square}
+        return tensors, {"steps": self.steps, "learning_rate": self.learning_rate}
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.picture, self.mean, self.square = (tensors[name] for name in ("picture", "mean", "square"))
+        self.steps, self.learning_rate = numbers["steps"], numbers["learning_rate"]
 
 
 class LBFGS:
@@ -90,7 +122,7 @@ class LBFGS:
     def __init__(self, picture: Tensor, *, memory: int = 20) -> None:
         self.picture = picture.clone()
         self.stalled = False
-        self.memory, self.remembered, self.newest = memory, 0, 0
+        self.memory, self.remembered, self.newest = memory, 0, -1
         # rows: the moves s, the gradients' changes y, and the free gradient; and the rows' inner products
         self._basis = picture.new_zeros(2 * memory + 1, picture.numel())
         self._products = torch.zeros(2 * memory + 1, 2 * memory + 1, dtype=torch.float64)
@@ -101,9 +133,26 @@ class LBFGS:
         terms, gradient = self._here = self._here or evaluate(self.picture)
         self.stalled = not bool(torch.isfinite(terms.total))
         if not self.stalled and not self._search(evaluate, self._direction(gradient)):
-            self.remembered = 0  # the memory misleads: once more along the gradient
+            self.remembered, self.newest = 0, -1  # the memory misleads: once more along the gradient
             self.stalled = not self._search(evaluate, self._direction(gradient))
         return terms
+
+    def state(self) -> State:
+        """The picture, its gradient and terms, the rows remembered and their inner products."""
+        moves, changes = self._basis[: self.remembered], self._basis[self.memory :][: self.remembered]
+        tensors = {"picture": self.picture, "moves": moves, "changes": changes, "products": self._products}
+        if self._here is not None:
+            tensors |= {"terms": torch.stack(self._here[0]), "gradient": self._here[1]}
+        return tensors, {"newest": self.newest}
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.picture, self._products = tensors["picture"], tensors["products"].cpu()
+        self.newest, self.remembered = numbers["newest"], len(tensors["moves"])
+        self._basis[: self.remembered] = tensors["moves"]
+        self._basis[self.memory :][: self.remembered] = tensors["changes"]
+        if "gradient" in tensors:
+            self._here = Terms(*tensors["terms"]), tensors["gradient"]
 
     def _search(self, evaluate: Evaluate, direction: Tensor) -> bool:
         """Move along the projection arc of `direction`, as far as the loss falls enough; whether it did."""
@@ -202,7 +251,15 @@ class Average:
         """Take one more picture in."""
         self.count += 1
         share = max(1 - self.decay, (1 + self.ETA) / (self.count + self.ETA))
-        self._value = picture.clone() if self._value is None else self._value.lerp(picture, share)
+        self._value = picture if self._value is None or share == 1 else self._value.lerp(picture, share)
+
+    def state(self) -> State:
+        """The average, if there is one, and of how many pictures."""
+        return {} if self._value is None else {"value": self._value}, {"count": self.count}
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self._value, self.count = tensors.get("value"), numbers["count"]
 
     @property
     def value(self) -> Tensor:

@@ -7,7 +7,7 @@ from importlib import metadata
 
 import torch
 
-from impasto.events import Began, Ended, Event, Noted, OnEvent, Stepped
+from impasto.events import Began, Ended, Event, Noted, OnEvent, Planned, Stepped
 from impasto.image import Picture, load
 from impasto.presets import preset
 from impasto.recipe import Input, Recipe
@@ -75,8 +75,13 @@ def prepare(
     *,
     init: Source | None = None,
     vgg: VGG19 | None = None,
+    memory: int | None = None,
+    strips: Sequence[int | None] | None = None,
 ) -> Run:
-    """The run of these pictures, files read and network loaded; `init` or settings.init may name a file."""
+    """The run of these pictures, files read and network loaded; `init` or settings.init may name a file.
+
+    `memory` and `strips` are those of `Run`.
+    """
     settings = settings or preset()
     several = [styles] if isinstance(styles, str | os.PathLike | Picture) else styles
     if init is None and settings.init not in {"content", "noise"}:
@@ -85,7 +90,8 @@ def prepare(
     if start is not None:
         settings = settings.replace(init=start.name or "picture")  # no folder of the user's in the recipe
     shown = None if content is None else _picture(content)
-    return Run(shown, [_picture(style) for style in several], settings, init=start, vgg=vgg)
+    paintings = [_picture(style) for style in several]
+    return Run(shown, paintings, settings, init=start, vgg=vgg, memory=memory, strips=strips)
 
 
 def paint(run: Run, on_event: OnEvent | None = None) -> Picture:
@@ -115,12 +121,24 @@ def opening(run: Run) -> Iterator[Event]:
         task=run.task,
         width=run.width,
         height=run.height,
-        steps=run.settings.steps,
+        steps=run.steps,
         device=vgg.device.type,
         precision=vgg.precision,
         threads=torch.get_num_threads(),
         weights=vgg.origin,
     )
+    yield planned(run)
+
+
+def planned(run: Run) -> Planned:
+    """What the rest of a run is going to need, by a trial step."""
+    pace, stages = run.trial(), run.plan[run.stage :]
+    scales: list[dict[str, int | None]] = [
+        {"width": stage.frame[1], "height": stage.frame[0], "steps": stage.scale.steps, "strip": stage.strip}
+        for stage in stages
+    ]
+    memory = max(stage.memory for stage in stages)
+    return Planned(scales, memory, sum(stage.seconds(pace) for stage in stages))
 
 
 def reports(step: Step) -> Iterator[Event]:
@@ -133,7 +151,7 @@ def closing(run: Run, picture: Picture) -> Iterator[Event]:
     """What is to be told of the finished `picture`."""
     yield from (Noted(note) for note in picture.notes)
     loss = (picture.recipe or {})["loss"]
-    yield Ended(run.steps_done, run.seconds, **loss, complete=run.steps_done == run.settings.steps)
+    yield Ended(run.steps_done, run.seconds, **loss, complete=run.steps_done == run.steps)
 
 
 def finished(run: Run) -> Picture:
@@ -158,6 +176,7 @@ def _recipe(run: Run, rounded: Picture) -> Recipe:
         device=run.vgg.device.type,
         precision=run.vgg.precision,
         threads=torch.get_num_threads(),
+        strips=tuple(stage.strip for stage in run.plan),
         loss=run.evaluate(rounded).read(),
     )
 

@@ -26,12 +26,18 @@ def resize(images: Tensor, height: int, width: int, resampling: str = "antialias
         return images
     if resampling == "tensorflow":
         return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)
-    planes = [_lanczos(plane, height, width) for plane in images.flatten(0, 1)]
-    # Lanczos overshoots beside hard edges
-    return torch.stack(planes).view(*images.shape[:2], height, width).clamp(0, 1)
+    resized = images.new_empty(*images.shape[:2], height, width)
+    for plane, to in zip(images.flatten(0, 1), resized.flatten(0, 1), strict=True):
+        to.copy_(_lanczos(plane, height, width))
+    return resized.clamp_(0, 1)  # Lanczos overshoots beside hard edges
+
+
+def enlarge(values: Tensor, height: int, width: int) -> Tensor:
+    """(N, C, H, W) of any range -> (N, C, height, width), bilinear: no value lies outside of those that went in."""
+    return F.interpolate(values, (height, width), mode="bilinear", align_corners=False)
 
 
 def _lanczos(plane: Tensor, height: int, width: int) -> Tensor:
     """(H, W) -> (height, width)."""
     image = Image.fromarray(plane.numpy())  # of float32: mode F, no rounding to 8 bits
-    return torch.from_numpy(np.asarray(image.resize((width, height), Image.Resampling.LANCZOS)).copy())
+    return torch.from_numpy(np.array(image.resize((width, height), Image.Resampling.LANCZOS)))

@@ -1,10 +1,11 @@
 """The recipe that every output carries: all that is needed to paint it again. Read back, it is untrusted input."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from impasto.errors import RecipeError, SettingError
+from impasto.scales import scales
 from impasto.settings import Settings, one_line
 
 Task = Literal["stylize", "texture", "reconstruct"]
@@ -22,8 +23,8 @@ class Input(BaseModel):
 class Recipe(BaseModel):
     """How a picture was painted.
 
-    `steps_done` is less than `settings.steps` if the run was interrupted. `loss` is that of the picture as eight bits
-    a channel hold it, `content`, `style` and `tv` without their weights.
+    `steps_done` is less than the steps of all scales if the run was interrupted. `loss` is that of the picture as eight
+    bits a channel hold it, `content`, `style` and `tv` without their weights.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,12 +41,16 @@ class Recipe(BaseModel):
     device: str = Field(pattern="^(cpu|cuda|mps)$")
     precision: str = Field(pattern="^(float32|bfloat16)$")
     threads: int
+    strips: tuple[Annotated[int, Field(ge=1)] | None, ...] = Field(
+        (), max_length=1000, description="Rows evaluated at a time at each scale."
+    )
     loss: dict[str, float]
 
     @model_validator(mode="after")
     def _no_more_steps_than_asked_for(self) -> "Recipe":
-        if self.steps_done > self.settings.steps:
-            raise ValueError(f"steps_done: got {self.steps_done}, more than its {self.settings.steps} steps")
+        most = sum(scale.steps for scale in scales(self.settings))
+        if self.steps_done > most:
+            raise ValueError(f"steps_done: got {self.steps_done}, more than its {most} steps")
         return self
 
     @property

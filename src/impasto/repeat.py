@@ -24,13 +24,15 @@ def prepare(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    memory: int | None = None,
+    strips: Sequence[int | None] | None = None,
 ) -> Run:
     """The run that the recipe in `result` describes: to the same pixels on the same machine with the same versions.
 
     Args:
         places: the pictures that went in, found by their hashes, or folders where they lie under their names.
         choice: the weights, if neither the downloaded nor the bundled ones are those of the recipe.
-        device, precision, threads: other ones than the recipe's; then the pixels differ a little.
+        device, precision, threads, memory, strips: other ones than the recipe's; then the pixels differ a little.
 
     Raises:
         RecipeError: no recipe, a picture that went in is not there, or other weights.
@@ -40,12 +42,13 @@ def prepare(
     pictures = {wanted: image.load(path) for wanted, path in originals(result, places).items()}
     # sums are split by threads, and so rounded
     torch.set_num_threads(max(1, min(recipe.threads, MOST_THREADS)) if threads is None else threads)
-    settings = recipe.settings if recipe.steps_done == 0 else recipe.settings.replace(steps=recipe.steps_done)
-    return Run(
+    run = Run(
         pictures[recipe.content] if recipe.content else None,
         [pictures[style] for style in recipe.styles],
-        settings,
+        recipe.settings,
         init=pictures[recipe.init] if recipe.init else None,
+        memory=memory,
+        strips=strips or (recipe.strips if memory is None else None) or None,
         vgg=_network(
             recipe,
             choice,
@@ -54,6 +57,8 @@ def prepare(
             precision=recipe.precision if precision == "auto" else precision,
         ),
     )
+    run.steps = recipe.steps_done or run.steps
+    return run
 
 
 def originals(result: Path, places: Sequence[Path]) -> dict[Input, Path]:

@@ -1,24 +1,28 @@
 """A run: pictures in, an iterator of steps out. The algorithm and nothing else."""
 
-import math
+import contextlib
+import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from impasto import device as devices
 from impasto import layers, optim, pyramid
 from impasto.conventions import weighting
-from impasto.errors import DivergedError, PictureError, SettingError
+from impasto.descent import Descent
+from impasto.errors import PictureError, SettingError
 from impasto.image import Picture
 from impasto.objective import Objective, Terms, targets
+from impasto.plan import Frame, Needs, Stage
 from impasto.recipe import Task
+from impasto.scales import Scale, scales
 from impasto.settings import Settings
 from impasto.vgg import VGG19
-
-FALLBACK_RATE = 0.1
-"""Adam's step after L-BFGS, which stops near a minimum, as a share of the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,13 @@ class Step:
     run: "Run" = field(repr=False, kw_only=True)
 
     def preview(self) -> Picture:
-        """The picture as it is now."""
+        """The picture as it is now, at the scale that it is painted at."""
         return self.run.picture
 
 
 class Run:
-    """Paints; iterate over it. Leave the loop when you like: `picture` is the painting so far.
+    """Paints, from the coarsest scale to the finest; iterate over it. Leave the loop when you like: `picture` is the
+    painting so far, at the size of the scale that the run has come to.
 
     Args:
         content: the photograph; None paints a texture of the styles.
@@ -46,10 +51,17 @@ class Run:
         settings: the settings.
         init: what is painted over, if settings.init is neither "content" nor "noise".
         vgg: the network; loaded, on the best device, if not given.
+        memory: bytes that the whole process may take; by default what is at hand.
+        strips: for every scale the rows of the picture that are evaluated at a time, None for all; by default the
+            memory decides.
+
+    Attributes:
+        plan: the scales, coarse to fine, each with its size and strips.
+        steps: after how many steps the run ends; fewer than planned may be set.
 
     Raises:
         PictureError: a picture that is too narrow for the layers asked for at this size.
-        SettingError: settings that do not fit the pictures given.
+        SettingError: settings that do not fit the pictures given, or more memory needed than there is.
         DivergedError: (from the loop) the loss is no longer a number.
     """
 
@@ -61,85 +73,150 @@ class Run:
         *,
         init: Picture | None = None,
         vgg: VGG19 | None = None,
+        memory: int | None = None,
+        strips: Sequence[int | None] | None = None,
     ) -> None:
-        self.content, self.styles, self.init = content, tuple(styles), init
         self.settings = settings = settings or Settings()
         self.task: Task = "texture" if content is None else "stylize" if styles else "reconstruct"
-        model = content if content is not None else next(iter(self.styles), None)
+        model = content if content is not None else next(iter(styles), None)
         if model is None:
             raise SettingError("no picture given; give a content, a style or both")
         counts = [
             content is not None and settings.content_weight * sum(settings.content_layers.values()),
-            len(self.styles) and settings.style_weight * sum(settings.style_layers.values()),
+            len(styles) and settings.style_weight * sum(settings.style_layers.values()),
             settings.tv_weight,
         ]
         if not any(counts):
             raise SettingError(f"all weights that matter to a {self.task} are 0; raise the content, style or tv weight")
-        self.height, self.width = self._frame(model, "style 1" if content is None else "content")
-        initial = self._initial()
+        contents, manners = settings.content_layers if content else {}, settings.style_layers if styles else {}
+        self.wanted = tuple({**contents, **manners})
+        stages = self._stages(model, styles)
+        self.height, self.width = stages[-1].frame
+        self.content, self.init = (each and self._fitting(each, stages[-1].frame) for each in (content, init))
+        self.styles = tuple(map(self._fitting, styles, stages[-1].styles))
+        self.alpha = None if content is None or content.alpha is None else content.alpha[None]
+        self._initial(stages[0].frame)  # refused before the network is loaded, if it is to be
         self.vgg = (vgg or VGG19.load()).reading(pooling=settings.pooling, padding=settings.padding)
-        self.objective = self._objective()
-        self.initial = initial.to(self.vgg.device)
-        self.optimizer = self._optimizer(self.initial)
-        self.average = optim.Average(0 if settings.optimizer == "lbfgs" else settings.average)
-        self.lowest: tuple[float, Tensor] | None = None
+        self.plan = self._plan(stages, memory, strips)
+        self.steps = sum(stage.scale.steps for stage in self.plan)
         self.steps_done, self.seconds = 0, 0.0
+        self.stage, self.descent = 0, self._descent(self.plan[0])
 
     def __iter__(self) -> Iterator[Step]:
         """Take the remaining steps."""
         began = time.perf_counter() - self.seconds
-        while self.steps_done < self.settings.steps:
-            before = self.optimizer.picture
-            terms = self.optimizer.step(self.objective.value_and_grad)
-            total = float(terms.total)
-            if not math.isfinite(total) or bool(self.optimizer.picture.isnan().any()):
-                raise DivergedError(
-                    f"step {self.steps_done}: the loss is {total}; the run ends; lower the weights or --learning-rate"
-                )
-            if self.lowest is not None and total < self.lowest[0]:
-                self.lowest = total, before
-            notes = self._fall_back(total) if self.optimizer.stalled else ()
-            self.average.update(self.optimizer.picture)
+        ends = list(accumulate(stage.scale.steps for stage in self.plan))
+        while self.steps_done < self.steps:
+            if self.steps_done == ends[self.stage]:
+                self._climb()
+            terms, notes = self.descent.step(self.steps_done)
             self.steps_done += 1
             self.seconds = time.perf_counter() - began
-            yield Step(self.steps_done - 1, max(self.height, self.width), self.seconds, terms, notes, run=self)
+            edge = max(self.plan[self.stage].frame)
+            yield Step(self.steps_done - 1, edge, self.seconds, terms, notes, run=self)
 
     @property
     def picture(self) -> Picture:
         """The painting so far, with the content's alpha if it has one."""
-        if self.lowest is not None:
-            tensor = self.lowest[1]
-        else:
-            tensor = self.average.value if self.steps_done else self.optimizer.picture
-        return Picture(tensor[0].cpu(), self._alpha())
+        height, width = self.plan[self.stage].frame
+        alpha = None if self.alpha is None else pyramid.resize(self.alpha, height, width, self.settings.resampling)[0]
+        return Picture(self.descent.shown[0].cpu(), alpha)
 
     @torch.no_grad()
     def evaluate(self, picture: Picture) -> Terms:
-        """The terms of a picture of this run's size, such as the one that eight bits a channel hold."""
-        return self.objective(picture.tensor[None].to(self.vgg.device))
+        """The terms of a picture of the present scale's size, such as the one that eight bits a channel hold."""
+        return self.descent.objective(picture.tensor[None].to(self.vgg.device))
+
+    @property
+    def initial(self) -> Tensor:
+        """What the run would begin with at its present scale, (1, 3, H, W) on the CPU."""
+        return self._initial(self.plan[self.stage].frame)
 
     def is_untouched(self, rounded: Picture) -> bool:
-        """Whether a picture of 256 levels is what the run began with."""
-        return bool(torch.equal(rounded.tensor, (self.initial[0].cpu() * 255).round() / 255))
+        """Whether a picture of 256 levels, of the present scale's size, is what the run would begin with there."""
+        planes = zip(rounded.tensor, self.initial[0], strict=True)
+        return all(torch.equal(one, (other * 255).round_().div_(255)) for one, other in planes)
 
-    def _objective(self) -> Objective:
+    def trial(self) -> float:
+        """Seconds that a multiplication takes, measured by a step of the present scale that is not taken."""
+        stage, picture = self.plan[self.stage], self.descent.optimizer.picture
+        seconds = []
+        for _ in range(2):  # the first one warms up
+            began = time.perf_counter()
+            float(self.descent.objective.value_and_grad(picture)[0].total)
+            seconds.append(time.perf_counter() - began)
+        return min(seconds) * stage.scale.steps / stage.multiplications
+
+    def state(self) -> optim.State:
+        """All that the steps to come depend on, beside what the run was made of."""
+        tensors, numbers = self.descent.state()
+        strips = [stage.strip for stage in self.plan]
+        own = {"steps_done": self.steps_done, "seconds": self.seconds, "stage": self.stage, "strips": strips}
+        return tensors, {**own, "descent": numbers}
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Go on from a state of a run that was made of the same, with the strips that it says."""
+        self.steps_done, self.seconds, self.stage = numbers["steps_done"], numbers["seconds"], numbers["stage"]
+        before = sum(stage.scale.steps for stage in self.plan[: self.stage])
+        if not before <= self.steps_done <= before + self.plan[self.stage].scale.steps:
+            raise ValueError(f"step {self.steps_done} is not of scale {self.stage}")
+        if self.stage:
+            self.descent = self._descent(self.plan[self.stage], tensors["best"])
+        self.descent.restore({name: each.to(self.vgg.device) for name, each in tensors.items()}, numbers["descent"])
+
+    def _climb(self) -> None:
+        """Go on at the next scale, from the picture shown."""
+        self.stage += 1
+        stage, (height, width) = self.plan[self.stage], self.plan[self.stage].frame
+        picture = pyramid.resize(self.descent.shown.cpu(), height, width, self.settings.resampling)
+        before = self.descent.optimizer if isinstance(self.descent.optimizer, optim.Adam) else None
+        del self.descent  # its memory
+        self.descent = self._descent(stage, picture, before)
+
+    def _descent(self, stage: Stage, picture: Tensor | None = None, before: optim.Adam | None = None) -> Descent:
+        objective = self._objective(stage)
+        picture = self._initial(stage.frame) if picture is None else picture
+        return Descent(objective, picture.to(self.vgg.device), self.settings, before)
+
+    def _objective(self, stage: Stage) -> Objective:
         settings = self.settings
-        frames = [
-            self._frame(style, f"style {number}", settings.style_scale) for number, style in enumerate(self.styles, 1)
-        ]
-        styles = [self._at(style, *hw) for style, hw in zip(self.styles, frames, strict=True)]
-        content = None if self.content is None else self._at(self.content, self.height, self.width)
-        reached = targets(self.vgg, content, settings.content_layers, styles, settings.style_layers)
-        return Objective(self.vgg, reached, weighting(settings, reached))
+        styles = [self._at(style, frame) for style, frame in zip(self.styles, stage.styles, strict=True)]
+        content = None if self.content is None else self._at(self.content, stage.frame)
+        reached = targets(self.vgg, content, settings.content_layers, styles, settings.style_layers, strip=stage.strip)
+        weights = weighting(settings, reached)
+        weights = dataclasses.replace(weights, content=weights.content * stage.scale.content)
+        return Objective(self.vgg, reached, weights, strip=stage.strip)
 
-    def _frame(self, picture: Picture, role: str, scale: float = 1) -> tuple[int, int]:
+    def _plan(
+        self, stages: Sequence[Stage], memory: int | None, strips: Sequence[int | None] | None
+    ) -> tuple[Stage, ...]:
+        given = [each.tensor for each in (self.content, self.init, *self.styles) if each is not None]
+        held = sum(tensor.nbytes for tensor in (*given, self.alpha) if tensor is not None)
+        needs = Needs(self.vgg, self.settings, self.wanted, held)
+        if strips is not None and len(strips) == len(stages):
+            return tuple(map(needs.in_strips, stages, strips))
+        limit = devices.memory(self.vgg.device) if memory is None else memory
+        return tuple(needs.within(stage, limit) for stage in stages)
+
+    def _stages(self, model: Picture, styles: Sequence[Picture]) -> list[Stage]:
+        """The scales that no picture is too narrow at; the last one is asked for, and there all must fit."""
+        *coarse, last = scales(self.settings)
+        stages = []
+        for scale in coarse:
+            with contextlib.suppress(PictureError):
+                stages.append(self._stage(scale, model, styles))
+        return [*stages, self._stage(last, model, styles)]
+
+    def _stage(self, scale: Scale, model: Picture, styles: Sequence[Picture]) -> Stage:
+        frame = self._frame(model, "style 1" if self.task == "texture" else "content", scale.edge)
+        edge = round(scale.edge * self.settings.style_scale)
+        frames = [self._frame(style, f"style {number}", edge) for number, style in enumerate(styles, 1)]
+        return Stage(scale, frame, tuple(frames))
+
+    def _frame(self, picture: Picture, role: str, edge: int) -> Frame:
         """Height and width at which a picture enters the network."""
-        settings = self.settings
-        edge = round(settings.size * scale)
-        height, width = pyramid.frame(picture.height, picture.width, edge, settings.resampling)
-        content_layers = {} if self.content is None else settings.content_layers
-        style_layers = settings.style_layers if self.styles else {}
-        smallest = layers.smallest_edge({*content_layers, *style_layers})
+        height, width = pyramid.frame(picture.height, picture.width, edge, self.settings.resampling)
+        smallest = layers.smallest_edge(self.wanted)
         if min(height, width) < smallest:
             raise PictureError(
                 f"{picture.name or role}: {picture.width}x{picture.height} pixels become {width}x{height}, "
@@ -147,46 +224,23 @@ class Run:
             )
         return height, width
 
-    def _initial(self) -> Tensor:
-        """What is painted over, (1, 3, height, width)."""
+    def _initial(self, frame: Frame) -> Tensor:
+        """What is painted over, (1, 3, H, W)."""
         if self.init is not None:
-            return self._at(self.init, self.height, self.width)
+            return self._at(self.init, frame)
         if self.settings.init == "noise":
-            noise = torch.rand(3, self.height, self.width, generator=torch.Generator().manual_seed(self.settings.seed))
-            return noise[None]
+            return torch.rand(3, *frame, generator=torch.Generator().manual_seed(self.settings.seed))[None]
         if self.settings.init != "content":
             raise SettingError(f"init: got {self.settings.init!r} but no such picture; hand it to the run as init")
         if self.content is None:
             raise SettingError("init: got 'content' but a texture has none; give 'noise' or a picture")
-        return self._at(self.content, self.height, self.width)
+        return self._at(self.content, frame)
 
-    def _optimizer(self, picture: Tensor) -> optim.Optimizer:
-        settings = self.settings
-        if settings.optimizer == "lbfgs":
-            return optim.LBFGS(picture)
-        return self._adam(picture, settings.learning_rate)
+    def _fitting(self, picture: Picture, frame: Frame) -> Picture:
+        """The picture without its alpha, and no larger than the run needs it."""
+        height, width = min(frame, (picture.height, picture.width))
+        tensor = pyramid.resize(picture.matted()[None], height, width, self.settings.resampling)[0]
+        return dataclasses.replace(picture, tensor=tensor, alpha=None)
 
-    def _adam(self, picture: Tensor, learning_rate: float) -> optim.Adam:
-        settings = self.settings
-        return optim.Adam(
-            picture,
-            learning_rate=learning_rate,
-            beta1=settings.adam_beta1,
-            beta2=settings.adam_beta2,
-            epsilon=settings.adam_epsilon,
-            epsilon_hat=settings.optimizer == "keras-adam",
-        )
-
-    def _fall_back(self, total: float) -> tuple[str, ...]:
-        """Go on with Adam where L-BFGS finds no way down, keeping the best picture from here on."""
-        self.lowest = total, self.optimizer.picture
-        self.optimizer = self._adam(self.optimizer.picture, FALLBACK_RATE * self.settings.learning_rate)
-        return (f"L-BFGS can lower the loss no further at step {self.steps_done}; going on with Adam",)
-
-    def _at(self, picture: Picture, height: int, width: int) -> Tensor:
-        return pyramid.resize(picture.matted()[None], height, width, self.settings.resampling)
-
-    def _alpha(self) -> Tensor | None:
-        if self.content is None or self.content.alpha is None:
-            return None
-        return pyramid.resize(self.content.alpha[None], self.height, self.width, self.settings.resampling)[0]
+    def _at(self, picture: Picture, frame: Frame) -> Tensor:
+        return pyramid.resize(picture.tensor[None], *frame, self.settings.resampling)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from impasto import layers
 from impasto.errors import SettingError
@@ -22,6 +22,13 @@ def _layer_weights(value: object) -> object:
     if len(set(names)) < len(names):
         raise ValueError(f"a layer is named twice in {', '.join(names)}; give each once")
     return {layers.known(name): weight for name, weight in named}
+
+
+def _growth(value: float) -> float:
+    """Refuse steps from scale to scale so small that there would be hundreds of them."""
+    if 1 < value < 1.1:
+        raise ValueError("give 1 for a single scale, or 1.1 to 8")
+    return value
 
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -46,7 +53,16 @@ class Settings(BaseModel):
     style_scale: float = Field(
         1.0, ge=0.05, le=8, description="Size at which the painting is looked at, relative to the result: brush size."
     )
-    steps: int = Field(150, ge=1, le=1_000_000, description="Steps of the optimiser.")
+    steps: int = Field(
+        150,
+        ge=1,
+        le=1_000_000,
+        description="Steps of the optimiser at each scale; of several, those beyond 512 pixels take fewer.",
+    )
+    first_scale: int = Field(128, ge=16, le=65535, description="Long edge of the first and coarsest scale in pixels.")
+    scale_factor: Annotated[float, AfterValidator(_growth)] = Field(
+        2.0, ge=1, le=8, description="Growth from one scale to the next; 1: the size itself is the only scale."
+    )
     optimizer: Literal["adam", "lbfgs", "keras-adam"] = Field(
         "lbfgs", description="lbfgs finds its own step size; keras-adam places epsilon as Keras does."
     )
@@ -64,6 +80,12 @@ class Settings(BaseModel):
     )
     content_weight: Weight = Field(1.0, description="How strongly the photograph's content is held.")
     style_weight: Weight = Field(1.0, description="How strongly the painting's manner is taken on.")
+    coarse_content: float = Field(
+        4.0,
+        gt=0,
+        le=100,
+        description="How many times as strongly content is held at 128 pixels as at 512 and beyond.",
+    )
     tv_weight: Weight = Field(0.0, description="How strongly neighbouring pixels are made alike.")
     content_layers: Layers = Field(
         {"block4_conv2": 1.0},

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import tempfile
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from impasto import painting as paintings
@@ -97,7 +99,7 @@ def test_a_file_may_have_any_name(name, paint, photo, tmp_path, monkeypatch):
     out = tmp_path / name
     outcome = paint("stylize", "-o", out, "--optimizer", "adam", "--", name, name)
     assert outcome.status == 0
-    assert [line.split()[0] for line in outcome.err.splitlines()] == ["stylize:", "note:", "done", "saved"]
+    assert [line.split()[0] for line in outcome.err.splitlines()] == ["stylize:", "plan:", "note:", "done", "saved"]
     assert out.exists()
 
 
@@ -115,8 +117,33 @@ def test_a_link_stays_a_link_and_its_file_is_replaced(stylize, out, tmp_path, pi
     assert pixels(tmp_path / "file.png").shape == (24, 32, 3)
 
 
-def test_a_full_disk_leaves_no_part_of_a_picture(stylize, out, full_disk):
+def test_a_picture_that_cannot_be_saved_is_saved_elsewhere(stylize, out, full_disk, tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     full_disk(1)
+    complaint = stylize("--quiet").complaint(1)
+    (rescued,) = (tmp_path / "temporary").iterdir()
+    assert complaint == (f"{out}: could not be written (No space left on device); the picture is in {rescued} instead")
+    with Image.open(rescued) as image:
+        assert image.size == (32, 24)
+    assert not out.exists()
+
+
+def test_a_folder_that_is_gone_at_the_end_does_not_lose_the_picture(stylize, tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    finished = paintings.finished
+    monkeypatch.setattr(paintings, "finished", lambda run: (folder.rmdir(), finished(run))[1])
+    complaint = stylize("-o", folder / "out.png", "--quiet").complaint(1)
+    assert complaint.startswith(f"{folder / 'out.png'}: the folder {folder} does not exist; ")
+    (rescued,) = tmp_path.glob("impasto-*.png")
+    assert complaint.endswith(f"; the picture is in {rescued} instead")
+
+
+def test_disks_that_are_all_full_leave_no_part_of_a_picture(stylize, out, full_disk, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    full_disk(2)
     outcome = stylize("--quiet")
     assert outcome.complaint(1) == f"{out}: could not be written (No space left on device); nothing was saved"
     assert [*out.parent.iterdir()] == []

@@ -67,7 +67,8 @@ def test_a_reconstruction_reads_one_layer(paint, photo, told):
 def test_every_setting_has_a_flag_that_sets_it(stylize, told):
     flags = (
         "--style-scale 0.9 --optimizer keras-adam --learning-rate 0.05 --adam-beta1 0.8 --adam-beta2 0.9 "
-        "--adam-epsilon 1e-3 --average 0.5 --content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention gatys "
+        "--adam-epsilon 1e-3 --average 0.5 --first-scale 24 --scale-factor 1.5 --coarse-content 3 "
+        "--content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention gatys "
         "--pooling avg --padding zeros --resampling tensorflow --init noise --seed 7 --content-layer block3_conv2 "
         "--style-layer block1_conv1=0.25 --style-layer block2_pool=3"
     )
@@ -82,6 +83,9 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, told):
         "adam_beta2": 0.9,
         "adam_epsilon": 1e-3,
         "average": 0.5,
+        "first_scale": 24,
+        "scale_factor": 1.5,
+        "coarse_content": 3,
         "content_weight": 0.25,
         "style_weight": 2.0,
         "tv_weight": 1e-3,
@@ -144,8 +148,8 @@ def test_a_log_has_one_object_a_step_from_step_0(stylize, tmp_path):
 def test_json_tells_every_event_on_standard_output_alone(stylize):
     outcome = stylize("--json")
     events = [json.loads(line) for line in outcome.out.splitlines()]
-    assert [event["event"] for event in events] == ["began", *["stepped"] * 3, "ended", "saved"]
-    assert list(events[1]) == ["event", *STEPPED]
+    assert [event["event"] for event in events] == ["began", "planned", *["stepped"] * 3, "ended", "saved"]
+    assert list(events[2]) == ["event", *STEPPED]
     assert events[-2]["complete"] is True
     assert (outcome.status, outcome.err) == (0, "")
 

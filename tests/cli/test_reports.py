@@ -11,28 +11,41 @@ from impasto.presets import names, tomllib
 from impasto.settings import Settings
 
 
-def test_info_tells_versions_and_what_a_run_would_need(impasto):
-    told = json.loads(impasto("info", "--json").out)
+@pytest.fixture
+def info(impasto, narrow_weights):
+    """What `impasto info` says of a run with the narrow network."""
+    return lambda *flags: impasto("info", "--weights", narrow_weights, *flags)
+
+
+def test_info_tells_versions_and_what_every_scale_would_need(info):
+    told = json.loads(info("--json").out)
     assert (told["impasto"], told["torch"]) == ("0.1.0", torch.__version__)
     assert told["threads"] == torch.get_num_threads()
-    assert told["memory in GB"] > 0
-    assert told["GFLOP a step at 512x384"] > 0
+    assert told["memory in GB"] >= told["memory at hand in GB"] > 0
+    assert [scale["size"] for scale in told["scales"]] == ["128x96", "256x192", "512x384"]
+    assert {scale["evaluated"] for scale in told["scales"]} == {"whole"}
+    assert all(scale["GB"] > 0 and scale["seconds a step"] > 0 for scale in told["scales"])
 
 
-def test_info_of_a_larger_size_needs_as_much_more(impasto):
-    needs = {size: json.loads(impasto("info", "--json", "--size", size).out) for size in (1024, 2048)}
-    small, large = needs[1024]["GFLOP a step at 1024x768"], needs[2048]["GFLOP a step at 2048x1536"]
-    assert large == pytest.approx(4 * small, rel=0.01)
-    gigabytes = [needs[size][f"memory in GB at {size}x{size * 3 // 4}, about"] for size in needs]
-    assert gigabytes[0] < gigabytes[1]
+def test_info_of_a_larger_size_needs_more(info):
+    scales = json.loads(info("--json", "--size", 2048).out)["scales"]
+    assert [scale["steps"] for scale in scales] == [150, 150, 150, 75, 38]
+    assert scales[-1]["GFLOP a step"] == pytest.approx(4 * scales[-2]["GFLOP a step"], rel=0.02)
+    assert [scale["GB"] for scale in scales] == sorted(scale["GB"] for scale in scales)
 
 
-def test_info_is_the_same_as_text(impasto):
-    told = json.loads(impasto("info", "--json").out)
-    lines = impasto("info").out.splitlines()
-    width = max(map(len, told))
-    assert [line[:width].rstrip() for line in lines] == list(told)
-    assert [line[width + 2 :] for line in lines] == [str(value) for value in told.values()]
+def test_info_refuses_what_does_not_fit(info):
+    complaint = info("--size", 8192, "--memory-limit", "1500M").complaint()
+    assert complaint.startswith("memory: ")
+    assert complaint.endswith(" GB, got 1.6 GB; give a smaller --size, or a higher --memory-limit")
+
+
+def test_info_is_the_same_as_text(info):
+    told = json.loads(info("--json").out)
+    *lines, _, one, two, three, total = info().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [name for name in told if name != "scales"]
+    assert [line.split()[0] for line in (one, two, three)] == [scale["size"] for scale in told["scales"]]
+    assert total.startswith("in all about 0:")
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_an_interrupted_run_keeps_the_picture(number, status, long_run, tmp_path
     ended = json.loads(rest.splitlines()[-2])
     assert (ended["complete"], ended["steps"]) == (False, told["steps_done"])
     assert len((tmp_path / "l.jsonl").read_text().splitlines()) == told["steps_done"]
-    assert sorted(os.listdir(tmp_path)) == ["l.jsonl", "out.png"]
+    assert sorted(os.listdir(tmp_path)) == ["l.jsonl", "out.png", "out.png.checkpoint"]
 
 
 def interrupt(*_, **__):

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from impasto.errors import ImpastoError, UsageError, shown
+from impasto.errors import ImpastoError, UsageError, is_out_of_memory, shown
 
 DONE, FAILED, MISUSED = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -74,14 +74,9 @@ def _verdict(error: BaseException) -> tuple[int, str]:
             return MISUSED, misuse(error)
         case ImpastoError():
             return FAILED, str(error)
-        case MemoryError() | RuntimeError() if _is_out_of_memory(error):
+        case MemoryError() | RuntimeError() if is_out_of_memory(error):
             return FAILED, "not enough memory for this size; give a smaller --size (see `impasto info --size N`)"
         case OSError():
             place = "standard output" if error.filename is None else os.fsdecode(error.filename)
             return FAILED, f"{place}: {error.strerror or error}; make room or choose another place"
     raise error
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()  # torch has no class of its own for it on the CPU
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

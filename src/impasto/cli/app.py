@@ -15,6 +15,7 @@ from impasto.presets import preset
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
+    from impasto.checkpoint import Checkpoint
     from impasto.run import Run
     from impasto.vgg import VGG19
 
@@ -113,14 +114,20 @@ def rerun(
     with resources.as_file(DEMO) as folder:
         places = [*inputs, result.parent, Path(), folder]
         originals = repeat.originals(result, places)
-        return paint(
-            lambda: repeat.prepare(
-                result, places, how.weights, device=how.device, precision=how.precision, threads=how.threads
-            ),
-            output,
-            how,
-            [result, *inputs, *originals.values()],
-        )
+
+        def prepare(found: "Checkpoint | None") -> "Run":
+            return repeat.prepare(
+                result,
+                places,
+                how.weights,
+                device=how.device,
+                precision=how.precision,
+                threads=how.threads,
+                memory=how.memory,
+                strips=None if found is None else found.strips,
+            )
+
+        return paint(prepare, output, how, [result, *inputs, *originals.values()])
 
 
 @app.command
@@ -154,22 +161,24 @@ def download() -> int:
 @app.command
 def info(
     *,
-    size: Annotated[WholeNumber, Parameter(help="Long edge in pixels of the run to estimate.")] = 512,
-    json: AsJson = False,
+    settings: SettingsFlags = SettingsFlags(),  # noqa: B008
+    how: PaintFlags = PaintFlags(),  # noqa: B008
 ) -> int:
-    """Print versions, device, threads and memory, and what a run of --size would need."""
-    return report.info(size, as_json=json)
+    """Print versions, device, threads and memory, and what a run with these settings would need."""
+    return report.info(resolve(settings, preset(how.preset)), how, as_json=how.json)
 
 
 def _paint(photo: Path | None, paintings: list[Path], chosen: Settings, output: Path, how: PaintFlags) -> int:
-    def prepare() -> "Run":
+    def prepare(found: "Checkpoint | None") -> "Run":
         import torch
 
         from impasto import painting
 
-        if how.threads is not None:
-            torch.set_num_threads(how.threads)
-        return painting.prepare(photo, paintings, chosen, vgg=_network(how))
+        threads = found.threads if how.threads is None and found is not None else how.threads
+        if threads is not None:
+            torch.set_num_threads(threads)
+        strips = None if found is None else found.strips
+        return painting.prepare(photo, paintings, chosen, vgg=_network(how), memory=how.memory, strips=strips)
 
     inputs = [photo, *paintings, chosen.init, how.preset, how.weights]
     return paint(prepare, output, how, [Path(each) for each in inputs if each is not None])

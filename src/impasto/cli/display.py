@@ -11,7 +11,7 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from impasto.events import Began, Ended, Event, Noted, Saved, Stepped
+from impasto.events import Began, Ended, Event, Noted, Planned, Saved, Stepped
 
 
 def began(event: Began) -> str:
@@ -20,6 +20,14 @@ def began(event: Began) -> str:
         f"{event.task}: {event.width}x{event.height} pixels, {event.steps} steps on {event.device} "
         f"({event.threads} threads) in {event.precision}, {event.weights} weights"
     )
+
+
+def planned(event: Planned) -> str:
+    """One line on what it is going to need."""
+    strips = [f" in strips of {scale['strip']} rows" if scale["strip"] else "" for scale in event.scales]
+    edges = [f"{max(scale['width'] or 0, scale['height'] or 0)}" for scale in event.scales]
+    each = ", ".join(map("".join, zip(edges, strips, strict=True)))
+    return f"plan: {each} pixels; about {duration(event.seconds)} and {event.memory / 1e9:.1f} GB of memory"
 
 
 def ended(event: Ended) -> str:
@@ -45,6 +53,8 @@ def message(event: Event) -> str | None:
     match event:
         case Began():
             return began(event)
+        case Planned():
+            return planned(event)
         case Noted(text):
             return f"note: {text}"
         case Ended():
@@ -147,10 +157,19 @@ class Bar(Display):
 
 
 class Log:
-    """A file with one JSON object a step: step, scale, total, content, style, tv, seconds."""
+    """A file with one JSON object a step: step, scale, total, content, style, tv, seconds.
 
-    def __init__(self, path: Path | None) -> None:
-        self._file = None if path is None else path.open("w", encoding="utf-8")
+    Args:
+        path: the file; None: no log.
+        keep: how many lines of a log that is there already are still true.
+    """
+
+    def __init__(self, path: Path | None, keep: int = 0) -> None:
+        self._file = None
+        if path is not None:
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:keep] if keep and path.exists() else []
+            self._file = path.open("w", encoding="utf-8")
+            self._file.writelines(lines)
 
     def __enter__(self) -> "Log":
         return self

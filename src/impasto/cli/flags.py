@@ -1,5 +1,7 @@
 """Settings -> flags: the fields of `Settings`, and how a run is carried out, as cyclopts' parameters."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
@@ -84,6 +86,22 @@ else:
     SettingsFlags = _settings_flags()
 
 
+_BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def _quantity(flag: str, text: str, units: Mapping[str, int], wanted: str) -> float:
+    """A number and its unit.
+
+    Raises:
+        SettingError: it is none.
+    """
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?([a-z])(?:i?b)?", text.strip().lower())
+    if found is None or found[2] not in units:
+        raise SettingError(f"{flag}: got {text!r}; give {wanted}")
+    return float(found[1]) * units[found[2]]
+
+
 @Parameter(name="*", group=RUNNING, negative=())
 @dataclass(frozen=True)
 class RunFlags:
@@ -95,6 +113,12 @@ class RunFlags:
     weights: Annotated[str, Parameter(help="auto, bundled, or a FILE (Keras .h5, .safetensors).")] = "auto"
     preview: Annotated[Path | None, Parameter(help="FILE that shows the picture as it comes to be.")] = None
     preview_every: Annotated[WholeNumber, Parameter(help="Steps from one preview to the next, 1 or more.")] = 25
+    memory_limit: Annotated[str | None, Parameter(help="Most memory to take, as 4G or 800M; what is at hand.")] = None
+    checkpoint: Annotated[
+        Path | None, Parameter(help="FILE to go on from after an interruption; OUT.checkpoint if not given.")
+    ] = None
+    checkpoint_every: Annotated[str, Parameter(help="Time from one checkpoint to the next: 30s, 5m, 1h.")] = "5m"
+    resume: Annotated[bool, Parameter(help="Go on from the checkpoint if there is one.")] = False
     log: Annotated[Path | None, Parameter(help="FILE.jsonl that gets one JSON object a step.")] = None
     json: Annotated[bool, Parameter(help="Write every event as a line of JSON to standard output.")] = False
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], help="Say nothing but errors.")] = False
@@ -106,6 +130,21 @@ class RunFlags:
             raise SettingError(f"--threads: got {self.threads}; give 1 to {MOST_THREADS}")
         if self.preview_every < 1:
             raise SettingError(f"--preview-every: got {self.preview_every}; give 1 or more steps")
+        if self.memory is not None and self.memory < 1:
+            raise SettingError(f"--memory-limit: got {self.memory_limit}; give more than nothing")
+        _ = self.checkpoint_seconds
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that the process may take."""
+        if self.memory_limit is None:
+            return None
+        return round(_quantity("--memory-limit", self.memory_limit, _BYTES, "a size such as 4G or 800M"))
+
+    @property
+    def checkpoint_seconds(self) -> float:
+        """Seconds from one checkpoint to the next."""
+        return _quantity("--checkpoint-every", self.checkpoint_every, _SECONDS, "a time such as 30s, 5m or 1h")
 
 
 @Parameter(name="*", group=RUNNING, negative=())

@@ -4,20 +4,24 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from impasto import layers
-from impasto.cli.flags import changed
+from impasto.cli.display import duration
+from impasto.cli.flags import RunFlags
 from impasto.errors import shown
-from impasto.presets import names, preset, read
+from impasto.presets import names, read
+from impasto.settings import Settings
+
+if TYPE_CHECKING:
+    from impasto.vgg import VGG19
 
 GIGA = 1e9
-BASE, PER_RESPONSE = 0.35 * GIGA, {"bfloat16": 5.5, "float32": 8.0}
-"""Bytes of the program, torch and the network, and of a step for each response: measured, see docs/architecture.md."""
 
 
 def say(text: str) -> None:
@@ -86,49 +90,63 @@ def download() -> int:
     return 0
 
 
-def info(size: int, *, as_json: bool) -> int:
-    """Print what there is to run on, and what a run would need."""
+def info(settings: Settings, how: RunFlags, *, as_json: bool) -> int:
+    """Print what there is to run on, and what a run with the settings would need; it takes a trial step."""
     import torch
 
     from impasto import device
+    from impasto.vgg import VGG19
 
-    on = device.device()
-    precision = str(device.dtype("auto", on)).removeprefix("torch.")
+    if how.threads is not None:
+        torch.set_num_threads(how.threads)
+    vgg = VGG19.load(how.weights, device=how.device, precision=how.precision)
     facts: dict[str, object] = {
         "impasto": metadata.version("impasto"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "pillow": metadata.version("pillow"),
         "platform": platform.platform(),
-        "device": on.type,
-        "precision": precision,
+        "device": vgg.device.type,
+        "precision": vgg.precision,
         "processor": platform.processor() or platform.machine(),
         "processor features": ", ".join(device.cpu_features()) or "none known",
         "threads": torch.get_num_threads(),
         "memory in GB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGA, 1),
+        "memory at hand in GB": round(device.memory(vgg.device) / GIGA, 1),
     }
-    facts |= _needs(size, precision)
+    scales = list(_scales(settings, how, vgg))
     if as_json:
-        say(json.dumps(facts, indent=2))
-    else:
-        width = max(map(len, facts))
-        for name, value in facts.items():
-            say(f"{name:<{width}}  {value}")
+        say(json.dumps({**facts, "scales": scales}, indent=2))
+        return 0
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        say(f"{name:<{width}}  {value}")
+    _print_table(["a run at", *list(scales[0])[1:]], [list(map(str, scale.values())) for scale in scales])
+    total = sum(float(str(scale["seconds a step"])) * int(str(scale["steps"])) for scale in scales)
+    say(f"in all about {duration(total)}, for a photograph 4:3 and one painting")
     return 0
 
 
-def _needs(size: int, precision: str) -> dict[str, object]:
-    """What a run of the default settings needs for a 4:3 picture."""
-    settings = changed(preset(), "size", size)
-    height, width = round(size * 3 / 4), size
-    used = [*settings.content_layers, *settings.style_layers]
-    # the way back through the layers multiplies as often as the way forth
-    operations = 2 * 2 * layers.multiplications(used, height, width)
-    values = layers.responses(used, height, width)
-    return {
-        f"GFLOP a step at {width}x{height}": round(operations / GIGA),
-        f"memory in GB at {width}x{height}, about": round((BASE + values * PER_RESPONSE[precision]) / GIGA, 1),
-    }
+def _scales(settings: Settings, how: RunFlags, vgg: "VGG19") -> Iterator[dict[str, object]]:
+    """What each scale of a run of the settings would need for a 4:3 picture."""
+    import torch
+
+    from impasto.image import Picture
+    from impasto.run import Run
+
+    photo, painting = (Picture(torch.rand(3, *frame)) for frame in ((96, 128), (128, 128)))
+    run = Run(photo, [painting], settings.replace(init="content"), vgg=vgg, memory=how.memory)
+    pace = run.trial()
+    for stage in run.plan:
+        height, width = stage.frame
+        yield {
+            "size": f"{width}x{height}",
+            "steps": stage.scale.steps,
+            "evaluated": "whole" if stage.strip is None else f"in strips of {stage.strip} rows",
+            "GB": round(stage.memory / GIGA, 1),
+            "GFLOP a step": round(2 * stage.multiplications / stage.scale.steps / GIGA),
+            "seconds a step": float(f"{stage.seconds(pace) / stage.scale.steps:.2g}"),
+        }
 
 
 def _print_table(head: list[str], rows: list[list[str]]) -> None:
