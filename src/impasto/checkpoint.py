@@ -26,7 +26,7 @@ from impasto.settings import MOST_THREADS
 
 KEY = "impasto"
 VERSIONS = ("impasto", "torch")
-DTYPES = {torch.float32: "F32", torch.float64: "F64"}
+DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _write(file: BinaryIO, tensors: Mapping[str, Tensor], said: str) -> None:
     text += b" " * (-len(text) % 8)
     file.write(struct.pack("<Q", len(text)) + text)
     for tensor in tensors.values():
-        file.write(tensor.contiguous().cpu().numpy().data)
+        file.write(tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().data)
 
 
 def read(path: Path) -> Checkpoint:

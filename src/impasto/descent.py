@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from impasto import optim
@@ -24,11 +25,19 @@ HISTORY = 96 * 2**20
 SHORTEST = 3
 """With fewer steps to remember it is Adam that descends."""
 
+LARGE = 64 * 2**20
+"""Values of a picture beyond which the moments of Adam and the best picture are kept in half precision."""
+
 
 def remembered(values: int) -> int:
     """Steps that L-BFGS remembers for a picture of so many values; 0 where Adam takes its place."""
     steps = min(HISTORY // (2 * values), MEMORY)
     return steps if steps >= SHORTEST else 0
+
+
+def _is_large(picture: Tensor) -> bool:
+    """Whether a picture is so large that half precision must do for what is not shown."""
+    return picture.numel() > LARGE
 
 
 class Descent:
@@ -53,7 +62,8 @@ class Descent:
             self.optimizer = self._adam(picture, settings.learning_rate, before)
         self.average = optim.Average(settings.average)
         self.first = self.lowest = math.inf
-        self.best = picture  # the picture with the lowest loss
+        self.kept = torch.float16 if _is_large(picture) else picture.dtype
+        self.best = picture.to(self.kept)  # the picture with the lowest loss
         self.shows_best, self.recoveries = False, 0
         self._notes: list[str] = []
 
@@ -72,7 +82,7 @@ class Descent:
             self._recover(number, total)
         else:
             if total < self.lowest:
-                self.lowest, self.best = total, before
+                self.lowest, self.best = total, before.to(self.kept)
             if self.optimizer.stalled:
                 self._fall_back(number)
             elif isinstance(self.optimizer, optim.Adam):
@@ -84,7 +94,7 @@ class Descent:
     def shown(self) -> Tensor:
         """The picture to look at and to save, (1, 3, H, W)."""
         if self.shows_best:
-            return self.best
+            return self.best.to(self.optimizer.picture.dtype)
         return self.average.value if self.average.count else self.optimizer.picture
 
     def state(self) -> optim.State:
@@ -105,7 +115,7 @@ class Descent:
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Go on from a state."""
         if numbers["kind"] == "Adam" and isinstance(self.optimizer, optim.LBFGS):
-            self.optimizer = self._adam(self.best, self.settings.learning_rate)
+            self.optimizer = self._adam(self.optimizer.picture, self.settings.learning_rate)
         self.optimizer.restore(_part(tensors, "optimizer."), numbers["optimizer"])
         self.average.restore(_part(tensors, "average."), numbers["average"])
         self.best, self.shows_best, self.recoveries = tensors["best"], numbers["shows_best"], numbers["recoveries"]
@@ -113,7 +123,8 @@ class Descent:
 
     def _is_sane(self, total: float) -> bool:
         exploded = math.isfinite(self.first) and 0 < EXPLODED * self.first < total
-        return math.isfinite(total) and not exploded and bool(self.optimizer.picture.isfinite().all())
+        # clipped as it is, a picture's sum is a number as long as all its values are
+        return math.isfinite(total) and not exploded and math.isfinite(self.optimizer.picture.sum())
 
     def _recover(self, number: int, total: float) -> None:
         """Go back to the best picture with a tenth of the step, by Adam."""
@@ -124,7 +135,8 @@ class Descent:
             )
         if self.recoveries == 1:
             self._notes.append(f"the loss is {total:g} at step {number}; back to the best picture, with smaller steps")
-        self.optimizer = self._adam(self.best, self.settings.learning_rate * FALLBACK_RATE**self.recoveries)
+        rate = self.settings.learning_rate * FALLBACK_RATE**self.recoveries
+        self.optimizer = self._adam(self.shown, rate)
 
     def _fall_back(self, number: int) -> None:
         """Go on with Adam where L-BFGS finds no way down, keeping the best picture from here on."""
@@ -141,6 +153,7 @@ class Descent:
             beta2=settings.adam_beta2,
             epsilon=settings.adam_epsilon,
             epsilon_hat=settings.optimizer == "keras-adam",
+            moments=torch.bfloat16 if _is_large(picture) else None,
         )
         if isinstance(before, optim.Adam):
             adam.inherit(before)

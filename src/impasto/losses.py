@@ -3,11 +3,16 @@
 F is the (C, M) matrix of a layer's responses: C filters, M = H * W positions.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 CHUNK = 256
 """Positions whose products are added up in the dtype of the responses."""
+
+BAND = 2**20
+"""Values of a picture whose differences are looked at at a time."""
 
 
 def gram(features: Tensor) -> Tensor:
@@ -57,14 +62,14 @@ def squares(one: Tensor, other: Tensor) -> Tensor:
 
 def total_variation(images: Tensor) -> Tensor:
     """(N, 3, H, W) -> mean |dx| + mean |dy|, a scalar: the same for a picture and an enlargement of its detail."""
-    dx, dy = differences(images)
-    return _mean(dx.abs()) + _mean(dy.abs())
+    count, channels, height, width = images.shape
+    across, down = (max(count * channels * each, 1) for each in (height * (width - 1), (height - 1) * width))
+    return _over_rows(images, lambda dx, dy: dx.abs().sum() / across + dy.abs().sum() / down)
 
 
 def total_variation_sum(images: Tensor) -> Tensor:
     """(N, 3, H, W) -> sum |dx| + sum |dy|, a scalar: `tf.image.total_variation`. Grows with the picture."""
-    dx, dy = differences(images)
-    return dx.abs().sum() + dy.abs().sum()
+    return _over_rows(images, lambda dx, dy: dx.abs().sum() + dy.abs().sum())
 
 
 def total_variation_squares(images: Tensor) -> Tensor:
@@ -72,8 +77,8 @@ def total_variation_squares(images: Tensor) -> Tensor:
 
     What neural-style's TVLoss descends (it codes the gradient only).
     """
-    dx, dy = differences(images * 255)
-    return (dx[..., :-1, :].square().sum() + dy[..., :-1].square().sum()) / 2
+    squares = _over_rows(images, lambda dx, dy: dx[:, :, : dy.shape[2]].square().sum() + dy[..., :-1].square().sum())
+    return squares * 255**2 / 2
 
 
 def differences(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,9 +86,18 @@ def differences(images: Tensor) -> tuple[Tensor, Tensor]:
     return images.diff(dim=3), images.diff(dim=2)
 
 
-def _mean(values: Tensor) -> Tensor:
-    """The mean, and 0 of nothing: a picture one pixel wide has no dx."""
-    return values.sum() / max(values.numel(), 1)
+def _over_rows(images: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The sum of what is measured at the differences, some rows at a time: they would take twice the picture's memory.
+
+    `measure` gets dx of the rows and dy from each of them to the next; the last row of the picture has no dy.
+    """
+    rows = max(BAND // (images.shape[1] * images.shape[3]), 1)
+    total = images.new_zeros(())
+    for start in range(0, images.shape[2], rows):
+        band = images[:, :, start : start + rows + 1]
+        dx, _ = differences(band[:, :, :rows])
+        total = total + measure(dx, differences(band)[1])
+    return total
 
 
 def _flat(features: Tensor) -> Tensor:

@@ -129,6 +129,10 @@ class Objective:
         """Rows of the picture that are evaluated at a time; None: all."""
         return self._network.strip
 
+    def release(self) -> None:
+        """Give back the memory of the last evaluation; the next one takes it anew."""
+        self._network = Backprop(self.vgg, self._network.wanted, strip=self.strip)
+
     def narrow(self, height: int) -> None:
         """Evaluate pictures of that height in strips from now on, or in strips half as high; NARROWEST at least."""
         strip = max((self.strip or height) // 2 // NARROWEST * NARROWEST, NARROWEST)

@@ -39,7 +39,8 @@ class Adam:
     """Adam (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1), clipped to [0, 1] after every step.
 
     Args:
-        picture: (1, 3, H, W) float in [0, 1]; copied.
+        picture: (1, 3, H, W) float in [0, 1]; never changed, every step makes a new one.
+        moments: the dtype in which the moments are kept; bfloat16 takes half the memory.
         epsilon_hat: whether `epsilon` is the one of the paper's section 2, added before the bias correction, as in
             Keras. With a large epsilon that is another algorithm: Keras' 0.1 counts as 3.16 at the first step.
     """
@@ -55,34 +56,45 @@ class Adam:
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         epsilon_hat: bool = False,
+        moments: torch.dtype | None = None,
     ) -> None:
-        self.picture = picture.clone()
+        self.picture = picture
         self.learning_rate, self.beta1, self.beta2 = learning_rate, beta1, beta2
         self.epsilon, self.epsilon_hat = epsilon, epsilon_hat
-        self.mean, self.square, self.steps = torch.zeros_like(picture), torch.zeros_like(picture), 0
+        self.mean, self.square = (torch.zeros_like(picture, dtype=moments) for _ in range(2))
+        self.steps = 0
 
     def step(self, evaluate: Evaluate) -> Terms:
         """One evaluation, one update."""
         terms, gradient = evaluate(self.picture)
         self.steps += 1
-        self.mean.lerp_(gradient, 1 - self.beta1)
-        self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+        for colour in range(3):  # one at a time, for what is only of use on the way
+            self._remember(self.mean[0, colour], self.square[0, colour], gradient[0, colour])
+        del gradient  # its memory is the next picture's
+        picture = torch.empty_like(self.picture)
+        for colour in range(3):
+            self._move(picture[0, colour], *(each[0, colour] for each in (self.picture, self.mean, self.square)))
+        self.picture = picture
+        return terms
+
+    def _remember(self, mean: Tensor, square: Tensor, gradient: Tensor) -> None:
+        mean.copy_(mean.to(gradient.dtype).lerp_(gradient, 1 - self.beta1))
+        squares = square.to(gradient.dtype).mul_(self.beta2)
+        square.copy_(squares.addcmul_(gradient, gradient, value=1 - self.beta2))
+
+    def _move(self, to: Tensor, picture: Tensor, mean: Tensor, square: Tensor) -> None:
         bias1, root_bias2 = 1 - self.beta1**self.steps, (1 - self.beta2**self.steps) ** 0.5
         epsilon = self.epsilon if self.epsilon_hat else self.epsilon * root_bias2
         rate = self.learning_rate * root_bias2 / bias1
-        picture = torch.empty_like(self.picture)
-        for to, *plane in zip(*(each[0] for each in (picture, self.picture, self.mean, self.square)), strict=True):
-            here, mean, square = plane  # a colour at a time: the root takes a third of the memory
-            torch.addcdiv(here, mean, square.sqrt().add_(epsilon), value=-rate, out=to).clamp_(0, 1)
-        self.picture = picture
-        return terms
+        root = square.to(picture.dtype).sqrt().add_(epsilon)
+        torch.addcdiv(picture, mean.to(picture.dtype), root, value=-rate, out=to).clamp_(0, 1)
 
     def inherit(self, before: "Adam") -> None:
         """Go on with the moments of a run at another size: a pixel's share in a mean falls as pixels get more."""
         height, width = self.picture.shape[2:]
         share = before.picture.numel() / self.picture.numel()
-        self.mean = pyramid.enlarge(before.mean, height, width).mul_(share)
-        self.square = pyramid.enlarge(before.square, height, width).mul_(share**2)
+        self.mean = pyramid.enlarge(before.mean, height, width).mul_(share).to(self.mean.dtype)
+        self.square = pyramid.enlarge(before.square, height, width).mul_(share**2).to(self.square.dtype)
         self.steps = before.steps
 
     def state(self) -> State:
@@ -106,7 +118,7 @@ class LBFGS:
     coefficients, and takes away what the held values have a share in.
 
     Args:
-        picture: (1, 3, H, W) float in [0, 1]; copied.
+        picture: (1, 3, H, W) float in [0, 1]; never changed, every step makes a new one.
         memory: number of steps remembered.
 
     Attributes:
@@ -120,7 +132,7 @@ class LBFGS:
     TRIES = 12
 
     def __init__(self, picture: Tensor, *, memory: int = 20) -> None:
-        self.picture = picture.clone()
+        self.picture = picture
         self.stalled = False
         self.memory, self.remembered, self.newest = memory, 0, -1
         # rows: the moves s, the gradients' changes y, and the free gradient; and the rows' inner products

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from impasto import layers
-from impasto.descent import remembered
+from impasto.descent import LARGE, remembered
 from impasto.errors import SettingError
 from impasto.objective import NARROWEST
 from impasto.scales import Scale
@@ -14,10 +14,10 @@ STRIPS = (512, 384, 256, 192, 128, 96, 64, 48, 32, NARROWEST)
 """Rows of a strip, the best first: the higher, the less time goes into moving the rows between them."""
 BASE = 500 * 2**20
 """Bytes of Python, torch, the network, and what an evaluation takes beside the responses: measured."""
-SPARE = 1.25
+SPARE = 1.3
 """Responses, and what malloc cannot give back between them."""
-ADAM, LBFGS = 8, 10
-"""Pictures in float32 that a step of an optimiser holds at a time, itself and the average included."""
+ADAM, LARGE_ADAM, LBFGS = 6, 4.2, 10
+"""Pictures in float32 that are held at a time during a step, beside the average and what L-BFGS remembers."""
 BEYOND = 1.15
 """A whole step as a multiple of its evaluation: the optimiser, targets, a length that was tried in vain."""
 
@@ -96,10 +96,11 @@ class Needs:
         height, width = stage.frame
         picture = 3 * height * width
         steps = remembered(picture) if self.settings.optimizer == "lbfgs" else 0
-        values = picture * (LBFGS + 2 * steps if steps else ADAM)
+        pictures = LBFGS + 2 * steps if steps else LARGE_ADAM if picture > LARGE else ADAM
+        pictures += self.settings.average > 0
         content = [name for name in self.settings.content_layers if name in self.wanted]
         targets = sum(self.vgg.width(name) * layers.positions(name, height, width) for name in content)
-        return 4 * values + self.vgg.dtype.itemsize * targets
+        return round(4 * pictures * picture) + self.vgg.dtype.itemsize * targets
 
     def _responses(self, frame: Frame, strip: int | None) -> int:
         """Bytes of the responses that are kept of a picture evaluated in strips."""
@@ -113,6 +114,6 @@ class Needs:
             rows = height // shrink
             if not whole:
                 window = (2 * (reach - seen) + (strip or 0)) // shrink + 3
-                rows = min(rows, window + window // 2)  # as much room to spare as `Rows` takes
+                rows = min(rows, window + window // 4)  # as much room to spare as `Rows` takes
             values += self.vgg.width(name) * rows * (width // shrink)
         return self.vgg.dtype.itemsize * values

@@ -54,7 +54,7 @@ class Rows:
         old, live, moved = self._memory, self.there - self._kept, self._kept - self._first
         if needed > old.shape[2]:
             # room to spare, so that they are moved less often
-            size = min(needed + (needed // 2 if self._kept else 0), self.height)
+            size = min(needed + (needed // 4 if self._kept else 0), self.height)
             self._memory = self._room(size)
         for start in range(0, live, max(moved, 1)):  # no more at a time than do not overlap their new place
             stop = min(start + max(moved, 1), live)

@@ -114,6 +114,7 @@ class Run:
             self.seconds = time.perf_counter() - began
             edge = max(self.plan[self.stage].frame)
             yield Step(self.steps_done - 1, edge, self.seconds, terms, notes, run=self)
+        self.descent.objective.release()
 
     @property
     def picture(self) -> Picture:
@@ -134,8 +135,9 @@ class Run:
 
     def is_untouched(self, rounded: Picture) -> bool:
         """Whether a picture of 256 levels, of the present scale's size, is what the run would begin with there."""
-        planes = zip(rounded.tensor, self.initial[0], strict=True)
-        return all(torch.equal(one, (other * 255).round_().div_(255)) for one, other in planes)
+        frame = rounded.height, rounded.width
+        initials = (self._initial(frame, slice(colour, colour + 1))[0, 0] for colour in range(3))
+        return all(map(torch.equal, rounded.tensor, (plane.mul(255).round_().div_(255) for plane in initials)))
 
     def trial(self) -> float:
         """Seconds that a multiplication takes, measured by a step of the present scale that is not taken."""
@@ -224,17 +226,18 @@ class Run:
             )
         return height, width
 
-    def _initial(self, frame: Frame) -> Tensor:
-        """What is painted over, (1, 3, H, W)."""
+    def _initial(self, frame: Frame, colours: slice = slice(0, 3)) -> Tensor:
+        """What is painted over, or some of its colours: (1, 3, H, W)."""
         if self.init is not None:
-            return self._at(self.init, frame)
+            return self._at(self.init, frame, colours)
         if self.settings.init == "noise":
-            return torch.rand(3, *frame, generator=torch.Generator().manual_seed(self.settings.seed))[None]
+            generator = torch.Generator().manual_seed(self.settings.seed)
+            return torch.rand(1, 3, *frame, generator=generator)[:, colours]
         if self.settings.init != "content":
             raise SettingError(f"init: got {self.settings.init!r} but no such picture; hand it to the run as init")
         if self.content is None:
             raise SettingError("init: got 'content' but a texture has none; give 'noise' or a picture")
-        return self._at(self.content, frame)
+        return self._at(self.content, frame, colours)
 
     def _fitting(self, picture: Picture, frame: Frame) -> Picture:
         """The picture without its alpha, and no larger than the run needs it."""
@@ -242,5 +245,5 @@ class Run:
         tensor = pyramid.resize(picture.matted()[None], height, width, self.settings.resampling)[0]
         return dataclasses.replace(picture, tensor=tensor, alpha=None)
 
-    def _at(self, picture: Picture, frame: Frame) -> Tensor:
-        return pyramid.resize(picture.tensor[None], *frame, self.settings.resampling)
+    def _at(self, picture: Picture, frame: Frame, colours: slice = slice(0, 3)) -> Tensor:
+        return pyramid.resize(picture.tensor[None, colours], *frame, self.settings.resampling)

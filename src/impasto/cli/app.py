@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from impasto.cli import report
-from impasto.cli.flags import PaintFlags, RunFlags, SettingsFlags, WholeNumber, resolve
+from impasto.cli.flags import PaintFlags, RunFlags, SettingsFlags, resolve
 from impasto.cli.work import paint
 from impasto.errors import SettingError
 from impasto.presets import preset

@@ -131,7 +131,7 @@ class RunFlags:
         if self.preview_every < 1:
             raise SettingError(f"--preview-every: got {self.preview_every}; give 1 or more steps")
         if self.memory is not None and self.memory < 1:
-            raise SettingError(f"--memory-limit: got {self.memory_limit}; give more than nothing")
+            raise SettingError(f"--memory-limit: got {self.memory_limit!r}; give more than nothing")
         _ = self.checkpoint_seconds
 
     @property
