@@ -8,7 +8,7 @@ from impasto import events
 
 EXAMPLES = [
     events.Began("stylize", 40, 30, 100, "cpu", "float32", 2, "bundled"),
-    events.Planned([{"width": 40, "height": 30, "steps": 100, "strip": None}], 10**9, 12.5),
+    events.Planned([{"width": 40, "height": 30, "steps": 100, "seconds": 12.5, "strip": None}], 10**9, 12.5),
     events.Noted("photo.png: only the first frame is taken"),
     events.Stepped(0, 40, 6.0, 1.0, 2.0, 3.0, seconds=0.5),
     events.Ended(100, 12.5, 6.0, 1.0, 2.0, 3.0, complete=True),

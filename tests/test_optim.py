@@ -26,7 +26,7 @@ def evaluation(loss: Loss) -> Callable[[Tensor], tuple[Terms, Tensor]]:
         value = loss(picture)
         (gradient,) = torch.autograd.grad(value, picture)
         value = value.detach()
-        return Terms(value, value, value * 0, value * 0), gradient
+        return Terms(value, value, value * 0, value * 0), gradient.clone()
 
     return evaluate
 

@@ -89,13 +89,24 @@ def test_a_run_tells_that_it_began_each_step_and_how_it_ended(photo: Path, style
     began, planned, *steps, ended = told
     assert (began.task, began.width, began.height, began.steps) == ("stylize", 32, 24, 4)
     assert (began.device, began.precision, began.weights) == ("cpu", "float32", "file")
-    assert planned.scales == [{"width": 32, "height": 24, "steps": 4, "strip": None}]
+    (scale,) = planned.scales
+    assert scale == {"width": 32, "height": 24, "steps": 4, "seconds": planned.seconds, "strip": None}
     assert planned.seconds > 0
     assert [step.step for step in steps] == [0, 1, 2, 3]
     assert steps[0].content == 0
     assert (ended.steps, ended.complete) == (4, True)
     assert {name: getattr(ended, name) for name in picture.recipe["loss"]} == picture.recipe["loss"]
     assert json.loads(json.dumps([event.as_dict() for event in told], allow_nan=False))
+
+
+def test_a_run_that_stops_at_a_coarse_scale_says_so(photo: Path, style: Path, vgg: VGG19) -> None:
+    run = painting.prepare(photo, style, SMALL.replace(size=64), vgg=vgg)
+    assert painting.finished(run).notes == ("the picture is as it was before the first step",)
+    run = painting.prepare(photo, style, SMALL.replace(size=64, first_scale=32), vgg=vgg)
+    next(iter(run))
+    stopped = painting.finished(run)
+    assert stopped.notes == ("of 64x48 pixels the run has come to 32x24",)
+    assert (stopped.width, stopped.height) == (32, 24)
 
 
 def test_listening_changes_nothing(photo: Path, style: Path, vgg: VGG19) -> None:

@@ -18,21 +18,17 @@ EXPLODED = 1e3
 """A loss of so many times the first one at a scale is an explosion."""
 RECOVERIES = 4
 """Times that a scale goes back to its best picture, with a tenth of the step each time, before it is given up."""
-MEMORY = 20
-"""Steps that L-BFGS remembers."""
+MEMORY, SHORTEST = 20, 3
+"""Steps that L-BFGS remembers at most and at least."""
 HISTORY = 96 * 2**20
-"""Values that it remembers at most: MEMORY steps at 1024x768, fewer beyond."""
-SHORTEST = 3
-"""With fewer steps to remember it is Adam that descends."""
-
+"""Values that it remembers, as far as they are SHORTEST steps: MEMORY steps at 1024x768, 5 at 2048x1536."""
 LARGE = 64 * 2**20
-"""Values of a picture beyond which the moments of Adam and the best picture are kept in half precision."""
+"""Values of a picture beyond which Adam takes its place, with the moments and the best picture in half precision."""
 
 
 def remembered(values: int) -> int:
     """Steps that L-BFGS remembers for a picture of so many values; 0 where Adam takes its place."""
-    steps = min(HISTORY // (2 * values), MEMORY)
-    return steps if steps >= SHORTEST else 0
+    return 0 if values > LARGE else max(min(HISTORY // (2 * values), MEMORY), SHORTEST)
 
 
 def _is_large(picture: Tensor) -> bool:

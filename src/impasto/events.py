@@ -30,12 +30,13 @@ class Began(Event):
 
 @dataclass(frozen=True)
 class Planned(Event):
-    """What the run is going to need: bytes of memory, and seconds as a trial step tells.
+    """What the whole run needs: bytes of memory, and seconds as a trial step tells.
 
-    Each of the `scales` says its width, height and steps, and as strip the rows evaluated at a time, None for all.
+    Each of the `scales` says its width, height, steps and seconds, and as strip the rows evaluated at a time, None for
+    all.
     """
 
-    scales: list[dict[str, int | None]]
+    scales: list[dict[str, Any]]
     memory: int
     seconds: float
 

@@ -11,9 +11,11 @@ from impasto.objective import Terms
 
 COLUMNS = 2**16
 """Columns of L-BFGS' history that are copied at a time."""
+VALUES = 2**22
+"""Values of a picture that are multiplied at a time."""
 
 Evaluate = Callable[[Tensor], tuple[Terms, Tensor]]
-"""picture (1, 3, H, W) -> (its terms, the gradient of the total)."""
+"""picture (1, 3, H, W) -> (its terms, the gradient of the total, which is the optimiser's to write to)."""
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 """All that must be kept of something so that it goes on as if nothing had been: tensors, and numbers in JSON."""
@@ -172,14 +174,15 @@ class LBFGS:
         terms, gradient = self._here
         length, before = 1.0, float(terms.total)
         for _ in range(self.TRIES):
-            picture = (self.picture + length * direction).clamp_(0, 1)
-            promised = float(torch.sum(gradient * (picture - self.picture), dtype=torch.float64))
+            picture = torch.add(self.picture, direction, alpha=length).clamp_(0, 1)
+            promised = _inner(gradient, picture, self.picture)
             if not promised < 0:
                 return False
             there = evaluate(picture)
             after = float(there[0].total)
             if after <= before + self.SUFFICIENT * promised:
-                self._remember(picture - self.picture, there[1] - gradient)
+                del direction  # its memory is the move's
+                self._remember(picture - self.picture, gradient.neg_().add_(there[1]))
                 self.picture, self._here = picture, there
                 return True
             length *= _shorter(before, promised, after)
@@ -187,7 +190,7 @@ class LBFGS:
 
     def _remember(self, move: Tensor, change: Tensor) -> None:
         """Keep a move and the gradient's change along it, unless the loss curves downwards there."""
-        if float(torch.sum(move * change, dtype=torch.float64)) <= 0:
+        if _inner(change, move) <= 0:
             return
         self.newest = (self.newest + 1) % self.memory
         self._put(self.newest, move)
@@ -235,6 +238,16 @@ class LBFGS:
         for (s, y), share in zip(reversed(pairs), reversed(shares), strict=True):
             direction[s] += share - direction @ products[y] / products[s, y]
         return direction
+
+
+def _inner(one: Tensor, other: Tensor, less: Tensor | None = None) -> float:
+    """The inner product of `one` and `other`, or `other - less`, in float64, some values at a time."""
+    total = 0.0
+    for start in range(0, one.numel(), VALUES):
+        some = slice(start, start + VALUES)
+        factor = other.flatten()[some] if less is None else other.flatten()[some] - less.flatten()[some]
+        total += float(torch.sum(one.flatten()[some] * factor, dtype=torch.float64))
+    return total
 
 
 def _shorter(before: float, promised: float, after: float) -> float:

@@ -131,14 +131,19 @@ def opening(run: Run) -> Iterator[Event]:
 
 
 def planned(run: Run) -> Planned:
-    """What the rest of a run is going to need, by a trial step."""
-    pace, stages = run.trial(), run.plan[run.stage :]
-    scales: list[dict[str, int | None]] = [
-        {"width": stage.frame[1], "height": stage.frame[0], "steps": stage.scale.steps, "strip": stage.strip}
-        for stage in stages
+    """What a run needs, by a trial step."""
+    pace = run.trial()
+    scales = [
+        {
+            "width": stage.frame[1],
+            "height": stage.frame[0],
+            "steps": stage.scale.steps,
+            "seconds": stage.seconds(pace),
+            "strip": stage.strip,
+        }
+        for stage in run.plan
     ]
-    memory = max(stage.memory for stage in stages)
-    return Planned(scales, memory, sum(stage.seconds(pace) for stage in stages))
+    return Planned(scales, max(stage.memory for stage in run.plan), sum(stage.seconds(pace) for stage in run.plan))
 
 
 def reports(step: Step) -> Iterator[Event]:
@@ -156,10 +161,13 @@ def closing(run: Run, picture: Picture) -> Iterator[Event]:
 
 def finished(run: Run) -> Picture:
     """The painting so far, with its recipe."""
+    run.descent.objective.release()  # what is held from here on are copies of the picture
     picture = run.picture
     rounded = picture.rounded()
-    notes = ("the picture is as it was before the first step",) if run.is_untouched(rounded) else ()
-    return dataclasses.replace(picture, recipe=_recipe(run, rounded).model_dump(mode="json"), notes=notes)
+    notes = ["the picture is as it was before the first step"] if run.is_untouched(rounded) else []
+    if (picture.width, picture.height) != (run.width, run.height):
+        notes.append(f"of {run.width}x{run.height} pixels the run has come to {picture.width}x{picture.height}")
+    return dataclasses.replace(picture, recipe=_recipe(run, rounded).model_dump(mode="json"), notes=tuple(notes))
 
 
 def _recipe(run: Run, rounded: Picture) -> Recipe:

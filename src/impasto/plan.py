@@ -14,9 +14,9 @@ STRIPS = (512, 384, 256, 192, 128, 96, 64, 48, 32, NARROWEST)
 """Rows of a strip, the best first: the higher, the less time goes into moving the rows between them."""
 BASE = 500 * 2**20
 """Bytes of Python, torch, the network, and what an evaluation takes beside the responses: measured."""
-SPARE = 1.3
+SPARE = 1.15
 """Responses, and what malloc cannot give back between them."""
-ADAM, LARGE_ADAM, LBFGS = 6, 4.2, 10
+ADAM, LARGE_ADAM, LBFGS = 6, 4.2, 8
 """Pictures in float32 that are held at a time during a step, beside the average and what L-BFGS remembers."""
 BEYOND = 1.15
 """A whole step as a multiple of its evaluation: the optimiser, targets, a length that was tried in vain."""
@@ -96,7 +96,7 @@ class Needs:
         height, width = stage.frame
         picture = 3 * height * width
         steps = remembered(picture) if self.settings.optimizer == "lbfgs" else 0
-        pictures = LBFGS + 2 * steps if steps else LARGE_ADAM if picture > LARGE else ADAM
+        pictures = LBFGS + 2 * steps + 1 if steps else LARGE_ADAM if picture > LARGE else ADAM
         pictures += self.settings.average > 0
         content = [name for name in self.settings.content_layers if name in self.wanted]
         targets = sum(self.vgg.width(name) * layers.positions(name, height, width) for name in content)

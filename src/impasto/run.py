@@ -13,6 +13,7 @@ from torch import Tensor
 
 from impasto import device as devices
 from impasto import layers, optim, pyramid
+from impasto.backprop import Backprop
 from impasto.conventions import weighting
 from impasto.descent import Descent
 from impasto.errors import PictureError, SettingError
@@ -23,6 +24,9 @@ from impasto.recipe import Task
 from impasto.scales import Scale, scales
 from impasto.settings import Settings
 from impasto.vgg import VGG19
+
+TRIAL = 512
+"""Long edge of the largest scale that a trial is made at: smaller ones are slower for their size."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,9 @@ class Step:
 
 
 class Run:
-    """Paints, from the coarsest scale to the finest; iterate over it. Leave the loop when you like: `picture` is the
-    painting so far, at the size of the scale that the run has come to.
+    """Paints, from the coarsest scale to the finest; iterate over it.
+
+    Leave the loop when you like: `picture` is the painting so far, of the size of the scale that the run has come to.
 
     Args:
         content: the photograph; None paints a texture of the styles.
@@ -81,18 +86,17 @@ class Run:
         model = content if content is not None else next(iter(styles), None)
         if model is None:
             raise SettingError("no picture given; give a content, a style or both")
-        counts = [
-            content is not None and settings.content_weight * sum(settings.content_layers.values()),
-            len(styles) and settings.style_weight * sum(settings.style_layers.values()),
-            settings.tv_weight,
-        ]
-        if not any(counts):
+        contents = settings.content_layers if content is not None else {}
+        manners = settings.style_layers if styles else {}
+        weights = settings.content_weight * sum(contents.values()), settings.style_weight * sum(manners.values())
+        if not any((*weights, settings.tv_weight)):
             raise SettingError(f"all weights that matter to a {self.task} are 0; raise the content, style or tv weight")
-        contents, manners = settings.content_layers if content else {}, settings.style_layers if styles else {}
         self.wanted = tuple({**contents, **manners})
         stages = self._stages(model, styles)
         self.height, self.width = stages[-1].frame
-        self.content, self.init = (each and self._fitting(each, stages[-1].frame) for each in (content, init))
+        self.content, self.init = (
+            None if each is None else self._fitting(each, stages[-1].frame) for each in (content, init)
+        )
         self.styles = tuple(map(self._fitting, styles, stages[-1].styles))
         self.alpha = None if content is None or content.alpha is None else content.alpha[None]
         self._initial(stages[0].frame)  # refused before the network is loaded, if it is to be
@@ -114,7 +118,6 @@ class Run:
             self.seconds = time.perf_counter() - began
             edge = max(self.plan[self.stage].frame)
             yield Step(self.steps_done - 1, edge, self.seconds, terms, notes, run=self)
-        self.descent.objective.release()
 
     @property
     def picture(self) -> Picture:
@@ -140,14 +143,16 @@ class Run:
         return all(map(torch.equal, rounded.tensor, (plane.mul(255).round_().div_(255) for plane in initials)))
 
     def trial(self) -> float:
-        """Seconds that a multiplication takes, measured by a step of the present scale that is not taken."""
-        stage, picture = self.plan[self.stage], self.descent.optimizer.picture
+        """Seconds that a multiplication takes, measured there and back at noise of the size of a scale."""
+        small = [stage.frame for stage in self.plan if stage.scale.edge <= TRIAL] or [self.plan[0].frame]
+        image, network = torch.rand(1, 3, *small[-1], device=self.vgg.device), Backprop(self.vgg, self.wanted)
         seconds = []
         for _ in range(2):  # the first one warms up
             began = time.perf_counter()
-            float(self.descent.objective.value_and_grad(picture)[0].total)
+            network.forward(image, lambda *_: None)
+            float(network.backward({name: lambda here, _: here.clone() for name in self.wanted}).sum())
             seconds.append(time.perf_counter() - began)
-        return min(seconds) * stage.scale.steps / stage.multiplications
+        return min(seconds) / (2 * layers.multiplications(self.wanted, *small[-1]))
 
     def state(self) -> optim.State:
         """All that the steps to come depend on, beside what the run was made of."""

@@ -3,13 +3,14 @@
 import pytest
 from rich.console import Console
 
-from impasto.cli.display import Bar, Lines, display, duration
-from impasto.events import Began, Ended, Noted, Saved, Stepped
+from impasto.cli.display import Bar, Lines, display, duration, left, planned
+from impasto.events import Began, Ended, Noted, Planned, Saved, Stepped
 
 BEGAN = Began("stylize", 32, 24, 2, "cpu", "float32", 1, "file")
+PLANNED = Planned([{"width": 32, "height": 24, "steps": 2, "seconds": 10.0, "strip": 16}], 2 * 10**9, 10.0)
 STEPS = [Stepped(step, 32, 1.0, 0.5, 0.25, 0.125, step + 1.0) for step in range(2)]
 ENDED = Ended(1, 3725.0, 1.0, 0.5, 0.25, 0.125, False)
-EVENTS = [BEGAN, Noted("[red]"), *STEPS, ENDED, Saved("[b]o.png")]
+EVENTS = [BEGAN, PLANNED, Noted("[red]"), *STEPS, ENDED, Saved("[b]o.png")]
 
 
 def test_a_terminal_gets_a_bar_and_lines_that_are_no_markup():
@@ -30,8 +31,8 @@ def test_lines_tell_of_steps_now_and_then(capsys, monkeypatch):
             show(event)
     steps = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
     assert steps == [
-        "step 1/2: loss 1 (content 0.5, style 0.25, tv 0.125), 1.00 s/step, 0:01 left",
-        "step 2/2: loss 1 (content 0.5, style 0.25, tv 0.125), 1.00 s/step, 0:00 left",
+        "step 1/2 at 32 pixels: loss 1 (content 0.5, style 0.25, tv 0.125), 0:01 left",
+        "step 2/2 at 32 pixels: loss 1 (content 0.5, style 0.25, tv 0.125), 0:00 left",
     ]
 
 
@@ -41,10 +42,22 @@ def test_lines_are_silent_about_steps_that_follow_within_seconds(capsys):
             show(event)
     assert [line.partition(" ")[0] for line in capsys.readouterr().err.splitlines()] == [
         "stylize:",
+        "plan:",
         "note:",
         "stopped",
         "saved",
     ]
+
+
+def test_a_plan_is_told_in_a_line():
+    assert planned(PLANNED) == "plan: scales of 32 pixels in strips of 16 rows; about 0:10 and 2.0 GB of memory"
+
+
+def test_the_time_left_counts_what_large_scales_take():
+    scales = [{"width": 9, "height": 9, "steps": 10, "seconds": seconds, "strip": None} for seconds in (5.0, 95.0)]
+    plan = Planned(scales, 0, 100.0)
+    for step, seconds, told in ((9, 10.0, "3:10 left"), (10, 14.5, "1:26 left"), (19, 100.0, "0:00 left")):
+        assert left(Stepped(step, 9, 0, 0, 0, 0, seconds), plan) == told
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])

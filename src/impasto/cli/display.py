@@ -25,9 +25,9 @@ def began(event: Began) -> str:
 def planned(event: Planned) -> str:
     """One line on what it is going to need."""
     strips = [f" in strips of {scale['strip']} rows" if scale["strip"] else "" for scale in event.scales]
-    edges = [f"{max(scale['width'] or 0, scale['height'] or 0)}" for scale in event.scales]
+    edges = [f"{max(scale['width'], scale['height'])} pixels" for scale in event.scales]
     each = ", ".join(map("".join, zip(edges, strips, strict=True)))
-    return f"plan: {each} pixels; about {duration(event.seconds)} and {event.memory / 1e9:.1f} GB of memory"
+    return f"plan: scales of {each}; about {duration(event.seconds)} and {event.memory / 1e9:.1f} GB of memory"
 
 
 def ended(event: Ended) -> str:
@@ -101,25 +101,32 @@ class Lines(Display):
     """Seconds between two lines on steps."""
 
     def __init__(self, file: IO[str]) -> None:
-        self._file, self._steps, self._last = file, 0, time.monotonic()
+        self._file, self._last = file, time.monotonic()
+        self._steps, self._plan = 0, Planned([], 0, 0)
 
     def __call__(self, event: Event) -> None:
         """Write it, if it is time."""
         if isinstance(event, Began):
             self._steps = event.steps
+        if isinstance(event, Planned):
+            self._plan = event
         line = message(event)
         if isinstance(event, Stepped) and time.monotonic() - self._last >= self.EVERY:
             self._last = time.monotonic()
-            line = f"step {event.step + 1}/{self._steps}: loss {losses(event)}, {pace(event, self._steps)}"
+            where = f"step {event.step + 1}/{self._steps} at {event.scale} pixels"
+            line = f"{where}: loss {losses(event)}, {left(event, self._plan)}"
         if line is not None:
             with contextlib.suppress(OSError):
                 print(line, file=self._file, flush=True)
 
 
-def pace(event: Stepped, steps: int) -> str:
-    """Speed and time left."""
-    each = event.seconds / (event.step + 1)
-    return f"{each:.2f} s/step, {duration(each * (steps - event.step - 1))} left"
+def left(event: Stepped, plan: Planned) -> str:
+    """The time left, if the run goes on as much faster or slower than planned as it did so far."""
+    taken, done = event.step + 1, 0.0
+    for scale in plan.scales:
+        steps = min(taken, scale["steps"])
+        done, taken = done + steps * scale["seconds"] / scale["steps"], taken - steps
+    return f"{duration(event.seconds * (plan.seconds / done - 1))} left"
 
 
 class Bar(Display):
@@ -135,15 +142,16 @@ class Bar(Display):
             transient=True,
         )
         self._task: TaskID | None = None
-        self._steps = 0
+        self._plan = Planned([], 0, 0)
 
     def __call__(self, event: Event) -> None:
         """Show it."""
         if isinstance(event, Began):
-            self._steps = event.steps
             self._task = self._progress.add_task("", total=event.steps)
+        if isinstance(event, Planned):
+            self._plan = event
         if isinstance(event, Stepped) and self._task is not None:
-            text = f"loss {losses(event)}, {pace(event, self._steps)}"
+            text = f"{event.scale} pixels, loss {losses(event)}, {left(event, self._plan)}"
             self._progress.update(self._task, completed=event.step + 1, description=text)
         if (line := message(event)) is not None:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
