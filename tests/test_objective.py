@@ -1,8 +1,11 @@
+import hypothesis
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto import losses
+from impasto import layers, losses
 from impasto.conventions import weighting
 from impasto.objective import Objective, Terms, targets
 from impasto.settings import Settings
@@ -166,3 +169,56 @@ def test_a_network_in_bfloat16_gives_float32_numbers_to_a_float32_picture(narrow
 def test_terms_are_read_by_their_names() -> None:
     terms = Terms(*(torch.tensor(float(value)) for value in (6, 1, 2, 3)))
     assert terms.read() == {"total": 6, "content": 1, "style": 2, "tv": 3}
+
+
+# -- strips --
+
+
+def striped(whole: Objective, strip: int) -> Objective:
+    return Objective(whole.vgg, whole.targets, whole.weights, strip=strip)
+
+
+@given(
+    height=st.integers(16, 60),
+    width=st.integers(16, 40),
+    strip=st.integers(1, 64),
+    content=st.sets(st.sampled_from(layers.up_to_last(["block4_pool"])), max_size=2),
+    style=st.sets(st.sampled_from(layers.up_to_last(["block5_conv1"])), min_size=1, max_size=3),
+)
+@hypothesis.settings(deadline=None, max_examples=60)
+def test_strips_give_the_numbers_of_the_whole_picture(  # noqa: PLR0917
+    height: int, width: int, strip: int, content: set[str], style: set[str], narrow64: VGG19
+) -> None:
+    settings = SETTINGS.replace(content_layers=dict.fromkeys(content, 2.0), style_layers=dict.fromkeys(style, 0.3))
+    photo, painting = picture(1, height, width), picture(2, 30, 34)
+    reached = [
+        targets(narrow64, photo, settings.content_layers, [painting], settings.style_layers, strip=each)
+        for each in (None, strip)
+    ]
+    for one, other in zip(*(({**each.content, **each.style}).values() for each in reached), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    whole = Objective(narrow64, reached[0], weighting(settings, reached[0]))
+    expected, slope = whole.value_and_grad(picture(4, height, width))
+    terms, gradient = striped(whole, strip).value_and_grad(picture(4, height, width))
+    assert terms.read() == pytest.approx(expected.read(), rel=1e-10)
+    assert float((gradient - slope).norm()) <= 1e-10 * float(slope.norm())
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("strip", [16, 40])
+def test_strips_are_as_close_as_the_precision_is(strip: int, dtype: torch.dtype, error: float, narrow: VGG19) -> None:
+    vgg = VGG19(narrow.kernels, dtype=dtype)
+    images = [scale * picture(seed, 90, 70).float() for seed, scale in ((1, 1), (2, 1), (4, 0.3))]
+    whole = objective(vgg, images[0], [images[1]])
+    expected, slope = whole.value_and_grad(images[2])
+    terms, gradient = striped(whole, strip).value_and_grad(images[2])
+    assert float(terms.total) == pytest.approx(float(expected.total), rel=error)
+    assert float((gradient - slope).norm() / slope.norm()) < error
+
+
+def test_narrower_strips_are_halves_and_sixteen_rows_at_least(whole: Objective) -> None:
+    strips = []
+    for _ in range(4):
+        whole.narrow(100)
+        strips.append(whole.strip)
+    assert strips == [48, 16, 16, 16]

@@ -113,7 +113,7 @@ class Backprop:
     def _release(self, *, returning: bool) -> None:
         """Let go of the rows that neither the layer above will look at nor, `returning`, the loss and the one below."""
         below = ""
-        for name, above in zip(self.layers, [*self.layers[1:], ""], strict=True):
+        for name, above in zip(self.layers, [*self.layers, ""][1:], strict=True):
             rows = self._rows[name]
             needed = [rows.there]
             if above:
