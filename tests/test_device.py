@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -75,3 +77,20 @@ def test_a_gpu_is_asked_for_bfloat16_that_is_not_emulated(native: bool, monkeypa
 def test_an_unknown_precision_is_answered_with_those_that_there_are(name: str) -> None:
     with pytest.raises(SettingError, match=f"precision: got '{name}'; give one of auto, float32, bfloat16"):
         device.dtype(name, CPU)
+
+
+def test_freed_memory_can_be_given_back() -> None:
+    device.give_back(CPU)
+
+
+def test_the_memory_at_hand_is_some_of_what_the_machine_has() -> None:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < device.resident() < total
+    assert 0 < device.memory(CPU) <= device.SHARE * (total + device.resident())
+
+
+def test_a_limit_of_the_container_is_minded(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = device._read
+    limit = {"/sys/fs/cgroup/memory.max": "1000000\n"}
+    monkeypatch.setattr(device, "_read", lambda path: limit.get(path) or read(path))
+    assert device.memory(CPU) == 800_000

@@ -1,5 +1,6 @@
 """Where the network is evaluated, and in what precision."""
 
+import ctypes
 import os
 import re
 from pathlib import Path
@@ -76,6 +77,15 @@ def memory(on: torch.device) -> int:
         at_hand = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [_read(f"/sys/fs/cgroup/{name}").strip() for name in ("memory.max", "memory/memory.limit_in_bytes")]
     return round(SHARE * min([at_hand, *(int(limit) for limit in limits if limit.isdigit())]))
+
+
+def give_back(on: torch.device) -> None:
+    """Return freed memory to the system or the card, which malloc and torch keep for later."""
+    if on.type == "cuda":
+        torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:  # glibc's
+        trim(0)
 
 
 def resident() -> int:

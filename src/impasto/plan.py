@@ -14,7 +14,7 @@ STRIPS = (512, 384, 256, 192, 128, 96, 64, 48, 32, NARROWEST)
 """Rows of a strip, the best first: the higher, the less time goes into moving the rows between them."""
 BASE = 500 * 2**20
 """Bytes of Python, torch, the network, and what an evaluation takes beside the responses: measured."""
-SPARE = 1.15
+SPARE = 1.3
 """Responses, and what malloc cannot give back between them."""
 ADAM, LARGE_ADAM, LBFGS = 6, 4.2, 8
 """Pictures in float32 that are held at a time during a step, beside the average and what L-BFGS remembers."""

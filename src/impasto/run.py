@@ -177,7 +177,8 @@ class Run:
         stage, (height, width) = self.plan[self.stage], self.plan[self.stage].frame
         picture = pyramid.resize(self.descent.shown.cpu(), height, width, self.settings.resampling)
         before = self.descent.optimizer if isinstance(self.descent.optimizer, optim.Adam) else None
-        del self.descent  # its memory
+        del self.descent
+        devices.give_back(self.vgg.device)
         self.descent = self._descent(stage, picture, before)
 
     def _descent(self, stage: Stage, picture: Tensor | None = None, before: optim.Adam | None = None) -> Descent:
