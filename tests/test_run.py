@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto import Picture, Run, Settings, load, pyramid
+from impasto.backprop import Backprop
 from impasto.errors import DivergedError, PictureError, SettingError
 from impasto.objective import Objective
 from impasto.optim import LBFGS, Adam, Average
@@ -409,7 +410,22 @@ def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -
     notes = [step.notes for step in run]
     assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
     assert not any(notes[1:])
+    assert [stage.strip for stage in run.plan] == [16]
     torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
+
+
+def test_targets_that_memory_does_not_suffice_for_are_found_in_strips(start, monkeypatch) -> None:
+    forward = Backprop.forward
+
+    def short_of_memory(self: Backprop, image: Tensor, read):
+        if self.strip is None:
+            raise MemoryError
+        forward(self, image, read)
+
+    monkeypatch.setattr(Backprop, "forward", short_of_memory)
+    run = start(optimizer="adam", size=64)
+    assert [stage.strip for stage in run.plan] == [16]
+    assert not any(step.notes for step in run)
 
 
 def test_a_run_that_is_out_of_memory_however_narrow_the_strips_ends(start, monkeypatch) -> None:

@@ -15,6 +15,11 @@ NARROWEST = 16
 """Rows of the narrowest strips: with fewer, the rows kept for their neighbours are nearly all."""
 
 
+def narrower(strip: int | None, height: int) -> int:
+    """Rows of strips half as high, of a picture of that height if it was evaluated whole; NARROWEST at least."""
+    return max((strip or height) // 2 // NARROWEST * NARROWEST, NARROWEST)
+
+
 class Terms(NamedTuple):
     """The loss of a picture: `total`, and its terms before their weights. Scalars that stay on the device."""
 
@@ -134,9 +139,8 @@ class Objective:
         self._network = Backprop(self.vgg, self._network.wanted, strip=self.strip)
 
     def narrow(self, height: int) -> None:
-        """Evaluate pictures of that height in strips from now on, or in strips half as high; NARROWEST at least."""
-        strip = max((self.strip or height) // 2 // NARROWEST * NARROWEST, NARROWEST)
-        self._network = Backprop(self.vgg, self._network.wanted, strip=strip)
+        """Evaluate pictures of that height in strips from now on, or in narrower ones."""
+        self._network = Backprop(self.vgg, self._network.wanted, strip=narrower(self.strip, height))
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Terms:

@@ -16,9 +16,9 @@ from impasto import layers, optim, pyramid
 from impasto.backprop import Backprop
 from impasto.conventions import weighting
 from impasto.descent import Descent
-from impasto.errors import PictureError, SettingError
+from impasto.errors import PictureError, SettingError, is_out_of_memory
 from impasto.image import Picture
-from impasto.objective import Objective, Terms, targets
+from impasto.objective import NARROWEST, Objective, Terms, narrower, targets
 from impasto.plan import Frame, Needs, Stage
 from impasto.recipe import Task
 from impasto.scales import Scale, scales
@@ -104,7 +104,8 @@ class Run:
         self.plan = self._plan(stages, memory, strips)
         self.steps = sum(stage.scale.steps for stage in self.plan)
         self.steps_done, self.seconds = 0, 0.0
-        self.stage, self.descent = 0, self._descent(self.plan[0])
+        self.stage = 0
+        self.descent = self._descent(self.plan[0])
 
     def __iter__(self) -> Iterator[Step]:
         """Take the remaining steps."""
@@ -114,6 +115,7 @@ class Run:
             if self.steps_done == ends[self.stage]:
                 self._climb()
             terms, notes = self.descent.step(self.steps_done)
+            self._keep_strip(self.descent.objective.strip)
             self.steps_done += 1
             self.seconds = time.perf_counter() - began
             edge = max(self.plan[self.stage].frame)
@@ -182,9 +184,23 @@ class Run:
         self.descent = self._descent(stage, picture, before)
 
     def _descent(self, stage: Stage, picture: Tensor | None = None, before: optim.Adam | None = None) -> Descent:
-        objective = self._objective(stage)
+        while True:
+            try:
+                objective = self._objective(stage)
+                break
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or stage.strip == NARROWEST:
+                    raise
+            stage = dataclasses.replace(stage, strip=narrower(stage.strip, stage.frame[0]))
+        self._keep_strip(stage.strip)
         picture = self._initial(stage.frame) if picture is None else picture
         return Descent(objective, picture.to(self.vgg.device), self.settings, before)
+
+    def _keep_strip(self, strip: int | None) -> None:
+        """Keep in the plan that the present scale is evaluated so: the plan goes into checkpoints and recipes."""
+        stages = list(self.plan)
+        stages[self.stage] = dataclasses.replace(stages[self.stage], strip=strip)
+        self.plan = tuple(stages)
 
     def _objective(self, stage: Stage) -> Objective:
         settings = self.settings
