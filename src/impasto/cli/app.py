@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from impasto.cli import report
-from impasto.cli.flags import PaintFlags, RunFlags, SettingsFlags, resolve
+from impasto.cli.flags import MachineFlags, PaintFlags, PresetName, RunFlags, SettingsFlags, resolve
 from impasto.cli.work import paint
 from impasto.errors import SettingError
-from impasto.presets import preset
+from impasto.presets import preset, read
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
@@ -162,10 +162,12 @@ def download() -> int:
 def info(
     *,
     settings: SettingsFlags = SettingsFlags(),  # noqa: B008
-    how: PaintFlags = PaintFlags(),  # noqa: B008
+    how: MachineFlags = MachineFlags(),  # noqa: B008
+    preset: PresetName = "painterly",
+    json: AsJson = False,
 ) -> int:
     """Print versions, device, threads and memory, and what a run with these settings would need."""
-    return report.info(resolve(settings, preset(how.preset)), how, as_json=how.json)
+    return report.info(resolve(settings, read(preset).settings), how, as_json=json)
 
 
 def _paint(photo: Path | None, paintings: list[Path], chosen: Settings, output: Path, how: PaintFlags) -> int:

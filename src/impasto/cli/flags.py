@@ -104,35 +104,23 @@ def _quantity(flag: str, text: str, units: Mapping[str, int], wanted: str) -> fl
 
 @Parameter(name="*", group=RUNNING, negative=())
 @dataclass(frozen=True)
-class RunFlags:
-    """How a run is carried out; nothing here changes what is aimed at."""
+class MachineFlags:
+    """What a run has to compute with."""
 
     device: Annotated[Device, Parameter(help="Where the network is evaluated.")] = "auto"
     precision: Annotated[Precision, Parameter(help="auto: bfloat16 where the hardware has it.")] = "auto"
     threads: Annotated[WholeNumber | None, Parameter(help="Threads that compute; one a core if not given.")] = None
-    weights: Annotated[str, Parameter(help="auto, bundled, or a FILE (Keras .h5, .safetensors).")] = "auto"
-    preview: Annotated[Path | None, Parameter(help="FILE that shows the picture as it comes to be.")] = None
-    preview_every: Annotated[WholeNumber, Parameter(help="Steps from one preview to the next, 1 or more.")] = 25
-    memory_limit: Annotated[str | None, Parameter(help="Most memory to take, as 4G or 800M; what is at hand.")] = None
-    checkpoint: Annotated[
-        Path | None, Parameter(help="FILE to go on from after an interruption; OUT.checkpoint if not given.")
+    memory_limit: Annotated[
+        str | None, Parameter(help="Memory to make do with: 4G, 800M; what is at hand if not given.")
     ] = None
-    checkpoint_every: Annotated[str, Parameter(help="Time from one checkpoint to the next: 30s, 5m, 1h.")] = "5m"
-    resume: Annotated[bool, Parameter(help="Go on from the checkpoint if there is one.")] = False
-    log: Annotated[Path | None, Parameter(help="FILE.jsonl that gets one JSON object a step.")] = None
-    json: Annotated[bool, Parameter(help="Write every event as a line of JSON to standard output.")] = False
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], help="Say nothing but errors.")] = False
-    overwrite: Annotated[bool, Parameter(help="Replace files that exist.")] = False
+    weights: Annotated[str, Parameter(help="auto, bundled, or a FILE (Keras .h5, .safetensors).")] = "auto"
 
     def __post_init__(self) -> None:
         """The check at the door."""
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise SettingError(f"--threads: got {self.threads}; give 1 to {MOST_THREADS}")
-        if self.preview_every < 1:
-            raise SettingError(f"--preview-every: got {self.preview_every}; give 1 or more steps")
         if self.memory is not None and self.memory < 1:
             raise SettingError(f"--memory-limit: got {self.memory_limit!r}; give more than nothing")
-        _ = self.checkpoint_seconds
 
     @property
     def memory(self) -> int | None:
@@ -141,10 +129,38 @@ class RunFlags:
             return None
         return round(_quantity("--memory-limit", self.memory_limit, _BYTES, "a size such as 4G or 800M"))
 
+
+@Parameter(name="*", group=RUNNING, negative=())
+@dataclass(frozen=True)
+class RunFlags(MachineFlags):
+    """How a run is carried out; nothing here changes what is aimed at."""
+
+    checkpoint: Annotated[
+        Path | None, Parameter(help="FILE to go on from after an interruption; OUT.checkpoint if not given.")
+    ] = None
+    checkpoint_every: Annotated[str, Parameter(help="Time from one checkpoint to the next: 30s, 5m, 1h.")] = "5m"
+    resume: Annotated[bool, Parameter(help="Go on from the checkpoint if there is one.")] = False
+    preview: Annotated[Path | None, Parameter(help="FILE that shows the picture as it comes to be.")] = None
+    preview_every: Annotated[WholeNumber, Parameter(help="Steps from one preview to the next, 1 or more.")] = 25
+    log: Annotated[Path | None, Parameter(help="FILE.jsonl that gets one JSON object a step.")] = None
+    json: Annotated[bool, Parameter(help="Write every event as a line of JSON to standard output.")] = False
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], help="Say nothing but errors.")] = False
+    overwrite: Annotated[bool, Parameter(help="Replace files that exist.")] = False
+
+    def __post_init__(self) -> None:
+        """The check at the door."""
+        super().__post_init__()
+        if self.preview_every < 1:
+            raise SettingError(f"--preview-every: got {self.preview_every}; give 1 or more steps")
+        _ = self.checkpoint_seconds
+
     @property
     def checkpoint_seconds(self) -> float:
         """Seconds from one checkpoint to the next."""
         return _quantity("--checkpoint-every", self.checkpoint_every, _SECONDS, "a time such as 30s, 5m or 1h")
+
+
+PresetName = Annotated[str, Parameter(help="NAME (see `impasto presets`) or FILE.toml.", group=RUNNING)]
 
 
 @Parameter(name="*", group=RUNNING, negative=())
@@ -152,7 +168,7 @@ class RunFlags:
 class PaintFlags(RunFlags):
     """The same, and where settings come from that no flag gives."""
 
-    preset: Annotated[str, Parameter(help="NAME (see `impasto presets`) or FILE.toml.")] = "painterly"
+    preset: PresetName = "painterly"
 
 
 def resolve(flags: SettingsFlags, base: Settings) -> Settings:

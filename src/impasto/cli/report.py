@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from impasto.cli.display import duration
-from impasto.cli.flags import RunFlags
+from impasto.cli.flags import MachineFlags
 from impasto.errors import shown
 from impasto.presets import names, read
 from impasto.settings import Settings
@@ -90,7 +90,7 @@ def download() -> int:
     return 0
 
 
-def info(settings: Settings, how: RunFlags, *, as_json: bool) -> int:
+def info(settings: Settings, how: MachineFlags, *, as_json: bool) -> int:
     """Print what there is to run on, and what a run with the settings would need; it takes a trial step."""
     import torch
 
@@ -127,7 +127,7 @@ def info(settings: Settings, how: RunFlags, *, as_json: bool) -> int:
     return 0
 
 
-def _scales(settings: Settings, how: RunFlags, vgg: "VGG19") -> Iterator[dict[str, object]]:
+def _scales(settings: Settings, how: MachineFlags, vgg: "VGG19") -> Iterator[dict[str, object]]:
     """What each scale of a run of the settings would need for a 4:3 picture."""
     import torch
 
