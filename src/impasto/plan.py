@@ -16,7 +16,7 @@ BASE = 500 * 2**20
 """Bytes of Python, torch, the network, and what an evaluation takes beside the responses: measured."""
 SPARE = 1.3
 """Responses, and what malloc cannot give back between them."""
-ADAM, LARGE_ADAM, LBFGS = 6, 4.2, 8
+ADAM, LARGE_ADAM, LBFGS = 6, 5, 8
 """Pictures in float32 that are held at a time during a step, beside the average and what L-BFGS remembers."""
 BEYOND = 1.15
 """A whole step as a multiple of its evaluation: the optimiser, targets, a length that was tried in vain."""
