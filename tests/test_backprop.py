@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto import layers
-from impasto.backprop import Backprop, vjp
+from impasto.backprop import Backprop, gathered, vjp
 from impasto.vgg import VGG19
 
 WIDTHS = (4, 6, 8, 8, 8)
@@ -45,7 +45,7 @@ def error(network: Backprop, image: Tensor) -> float:
     image = image.requires_grad_()
     (expected,) = torch.autograd.grad(loss(exact(image, network.wanted)), image)
     network.forward(image.detach().to(network.vgg.dtype), lambda *_: None)
-    found = network.backward(dict.fromkeys(network.wanted, pulled))
+    found = gathered(network.backward(dict.fromkeys(network.wanted, pulled)), image)
     return float((found.double() - expected).norm() / expected.norm().clamp_min(1e-300))
 
 
@@ -55,7 +55,7 @@ def error(network: Backprop, image: Tensor) -> float:
     width=st.integers(16, 40),
     wanted=st.sets(st.sampled_from(layers.up_to_last(["block5_conv2"])), min_size=1, max_size=4),
     pooling=st.sampled_from(["max", "avg"]),
-    padding=st.sampled_from(["zeros", "replicate"]),
+    padding=st.sampled_from(["zeros", "replicate", "circular"]),
     band=st.sampled_from([1, 3_000, 10_000, 2**23]),
     strip=st.none() | st.integers(1, 80),
 )
@@ -63,7 +63,30 @@ def test_the_gradient_is_autograds_for_any_size_layers_bands_and_strips(  # noqa
     height: int, width: int, wanted: set[str], pooling: str, padding: str, band: int, strip: int | None
 ) -> None:
     vgg = VGG19.random(WIDTHS, seed=1, dtype=torch.float64).reading(pooling=pooling, padding=padding)  # type: ignore[arg-type]
+    strip = None if padding == "circular" else strip
     assert error(Backprop(vgg, wanted, band=band, strip=strip), picture(height * width, height, width)) < 1e-10
+
+
+@pytest.mark.parametrize("shift", [(16, 0), (0, 32), (16, -16)])
+@pytest.mark.parametrize("band", [3_000, 2**23])
+def test_a_seamless_picture_has_no_edge(narrow64: VGG19, band: int, shift: tuple[int, int]) -> None:
+    wanted = ["block1_conv1", "block3_conv1", "block5_conv1"]
+    network = Backprop(narrow64.reading(pooling="max", padding="circular"), wanted, band=band)
+    image, found = picture(5, 48, 64), []
+    for each in (image, image.roll(shift, (2, 3))):
+        responses = seen(network, each)
+        found.append((responses, gathered(network.backward(dict.fromkeys(wanted, pulled)), each)))
+    (responses, gradient), (rolled, rolled_gradient) = found
+    for name, each in responses.items():
+        cell = 48 // each.shape[2]
+        expected = each.roll([pixels // cell for pixels in shift], (2, 3))
+        torch.testing.assert_close(rolled[name], expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(rolled_gradient, gradient.roll(shift, (2, 3)), rtol=1e-9, atol=1e-9)
+
+
+def test_a_seamless_picture_is_evaluated_whole(narrow64: VGG19) -> None:
+    with pytest.raises(ValueError, match="next to its last one; evaluate it whole"):
+        Backprop(narrow64.reading(pooling="max", padding="circular"), ["block1_conv1"], strip=16)
 
 
 @pytest.mark.parametrize("strip", [None, 16])
@@ -95,21 +118,22 @@ def test_a_second_step_takes_no_new_memory_for_responses(narrow64: VGG19) -> Non
     places: dict[str, set[int]] = {name: set() for name in network.wanted}
     for seed in (1, 2, 3):
         network.forward(picture(seed, 20, 20), lambda name, here, _: places[name].add(here.data_ptr()))
-        network.backward(dict.fromkeys(network.wanted, pulled))
+        list(network.backward(dict.fromkeys(network.wanted, pulled)))
     assert [len(each) for each in places.values()] == [1, 1]
 
 
 def test_a_loss_that_reads_no_layer_has_no_gradient(narrow64: VGG19) -> None:
     network = Backprop(narrow64, [])
     assert seen(network, picture(1, 5, 4)) == {}
-    assert torch.equal(network.backward({}), torch.zeros(1, 3, 5, 4, dtype=torch.float64))
+    ((rows, gradient),) = network.backward({})
+    assert (rows, gradient.shape, gradient.count_nonzero()) == (slice(0, 5), (1, 3, 5, 4), 0)
 
 
 def test_nothing_is_left_for_autograd(narrow64: VGG19) -> None:
     network = Backprop(narrow64, ["block2_conv2"])
     image = picture(1, 20, 20)
     responses = seen(network, image.requires_grad_())
-    gradient = network.backward({"block2_conv2": pulled})
+    ((_, gradient),) = network.backward({"block2_conv2": pulled})
     assert not gradient.requires_grad
     assert not responses["block2_conv2"].requires_grad
 

@@ -118,7 +118,7 @@ def test_other_pictures_and_weights_are_refused(pair, begin, narrow: VGG19, tmp_
     for run, complaint in (
         (Run(other, [painting], settings, vgg=narrow), "another content: photo.png, got other.png, which is not the "),
         (Run(photo, [other], settings, vgg=narrow), "another style 1: painting.png, got other.png, which is not"),
-        (Run(photo, [painting, other], settings, vgg=narrow), "was begun with 1 styles, got 2"),
+        (Run(photo, [painting, other], settings, vgg=narrow), "another style 2: none, got other.png"),
         (Run(photo, [painting], settings, init=other, vgg=narrow), "another init: none, got other.png"),
         (Run(photo, [], settings, vgg=narrow), "was begun with task stylize, got reconstruct"),
         (Run(photo, [painting], settings, vgg=louder), "was begun with other weights"),
@@ -134,6 +134,22 @@ def test_another_version_is_noted(begin, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.undo()
     notes = checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))
     assert notes == (f"begun with torch 2.0.0, now {torch.__version__}: the result may differ a little",)
+
+
+def test_another_number_of_threads_is_noted(begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(begin(), tmp_path / "c")
+    now = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now + 1)
+    notes = checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))
+    assert notes == (f"begun with threads {now}, now {now + 1}: the result may differ a little",)
+
+
+def test_a_checkpoint_that_is_discarded_leaves_nothing(begin, tmp_path: Path) -> None:
+    checkpoint.save(begin(), tmp_path / "c")
+    (tmp_path / ".c.part").write_bytes(b"half")
+    checkpoint.discard(tmp_path / "c")
+    checkpoint.discard(tmp_path / "c")
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_what_is_no_checkpoint_is_refused_in_a_line(begin, narrow_weights: Path, tmp_path: Path) -> None:
@@ -156,6 +172,9 @@ def test_what_is_no_checkpoint_is_refused_in_a_line(begin, narrow_weights: Path,
         narrow_weights.read_bytes(),
         forged(numbers={}),
         forged(made=None),
+        forged(made={name: each for name, each in said["made"].items() if name != "pictures"}),
+        forged(made={**said["made"], "pictures": ["photo.png"]}),
+        forged(made={**said["made"], "pictures": {"content": {"name": "photo.png"}}}),
         forged(threads="many"),
         forged(threads=10**9),
         forged(numbers={**said["numbers"], "strips": ["x", 1]}),

@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto import layers
+from impasto import layers, statistics
 from impasto.conventions import CONVENTIONS, weighting
-from impasto.objective import Objective, targets
+from impasto.objective import Objective
 from impasto.presets import names, preset
 from impasto.settings import Settings
+from impasto.statistics import Gram, Moments
+from impasto.targets import Manner, Targets, content_targets, style_targets
 from impasto.vgg import VGG19
 
 CONTENT = "block4_conv2"
@@ -28,7 +30,10 @@ CONTENT_IMAGE, STYLE_IMAGE = picture(1), picture(2)
 
 def ours(vgg: VGG19, settings: Settings, style: Tensor = STYLE_IMAGE) -> Objective:
     vgg = vgg.reading(pooling=settings.pooling, padding=settings.padding)
-    reached = targets(vgg, CONTENT_IMAGE, settings.content_layers, [style], settings.style_layers)
+    reached = Targets(
+        content_targets(vgg, CONTENT_IMAGE, settings.content_layers),
+        [Manner(style_targets(vgg, [(style, 1)], settings.style_layers))],
+    )
     return Objective(vgg, reached, weighting(settings, reached))
 
 
@@ -174,5 +179,17 @@ def test_a_layers_weight_multiplies_its_term_in_every_convention(narrow64: VGG19
 
 def test_nothing_is_relative_to_a_target_of_zeros() -> None:
     relative = CONVENTIONS["relative"]
-    assert relative.content(torch.zeros(1, 4, 2, 2)) == 1
-    assert relative.style(torch.full((1, 4, 4), 3.0)) == pytest.approx(1 / 9)
+    assert relative.content(statistics.Responses(torch.zeros(1, 4, 2, 2))) == 1
+    assert relative.style(Gram(Moments(torch.full((1, 4, 4), 3.0)))) == pytest.approx(1 / 9)
+
+
+@pytest.mark.parametrize(("strength", "factor"), [(0.5, 1), (0, 100), (1, 0.01), (0.25, 10)])
+def test_the_strength_is_a_factor_of_the_contents_weight_alone(strength: float, factor: float, narrow64: VGG19) -> None:
+    settings = Settings(content_weight=3, style_weight=2)
+    plain, other = (ours(narrow64, each).weights for each in (settings, settings.replace(strength=strength)))
+    assert other.content == pytest.approx(factor * plain.content)
+    assert (other.style, other.style_layers, other.content_layers) == (
+        plain.style,
+        plain.style_layers,
+        plain.content_layers,
+    )

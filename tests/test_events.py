@@ -10,7 +10,7 @@ EXAMPLES = [
     events.Began("stylize", 40, 30, 100, "cpu", "float32", 2, "bundled"),
     events.Planned([{"width": 40, "height": 30, "steps": 100, "seconds": 12.5, "strip": None}], 10**9, 12.5),
     events.Noted("photo.png: only the first frame is taken"),
-    events.Stepped(0, 40, 6.0, 1.0, 2.0, 3.0, seconds=0.5),
+    events.Stepped(0, 40, 6.0, 1.0, 2.0, 3.0, seconds=0.5, layers={"content": {"block4_conv2": 1.0}}),
     events.Ended(100, 12.5, 6.0, 1.0, 2.0, 3.0, complete=True),
     events.Saved("out.png"),
 ]
@@ -49,4 +49,5 @@ def test_a_step_says_what_the_log_promises() -> None:
         "style": 2.0,
         "tv": 3.0,
         "seconds": 0.5,
+        "layers": {"content": {"block4_conv2": 1.0}},
     }

@@ -65,7 +65,7 @@ def test_the_gradient_of_a_gram_matrix_is_autograds() -> None:
     features, target = noise(1, 4, 5, 6).requires_grad_(), losses.gram(noise(1, 4, 7, 7, seed=3))
     (expected,) = torch.autograd.grad((losses.gram(features) - target).square().sum(), features)
     upstream = 2 * (losses.gram(features) - target).detach() / 30
-    torch.testing.assert_close(losses.gram_gradient(features.detach(), upstream), expected, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(losses.moments_gradient(features.detach(), upstream), expected, rtol=1e-12, atol=1e-15)
 
 
 def test_a_distance_is_the_mean_of_the_squared_differences() -> None:

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from impasto import layers, losses
 from impasto.conventions import weighting
-from impasto.objective import Objective, Terms, targets
+from impasto.objective import Objective, Terms
 from impasto.settings import Settings
+from impasto.targets import Manner, Targets, content_targets, style_targets
 from impasto.vgg import VGG19
 
 SETTINGS = Settings(
@@ -26,8 +27,16 @@ def picture(seed: int, height: int = 20, width: int = 24) -> Tensor:
 
 
 def objective(vgg: VGG19, content: Tensor | None, styles: list[Tensor], settings: Settings = SETTINGS) -> Objective:
-    reached = targets(vgg, content, settings.content_layers, styles, settings.style_layers)
+    reached = targets(vgg, content, styles, settings)
     return Objective(vgg, reached, weighting(settings, reached))
+
+
+def targets(
+    vgg: VGG19, content: Tensor | None, styles: list[Tensor], settings: Settings, strip: int | None = None
+) -> Targets:
+    responses = {} if content is None else content_targets(vgg, content, settings.content_layers, strip=strip)
+    shares = [(style, 1 / len(styles)) for style in styles]
+    return Targets(responses, [Manner(style_targets(vgg, shares, settings.style_layers, strip=strip))])
 
 
 @pytest.fixture
@@ -36,16 +45,24 @@ def whole(narrow64: VGG19) -> Objective:
     return objective(vgg, picture(1), [picture(2), picture(3, 30, 18)])
 
 
+def gram_of(whole: Objective, layer: str) -> Tensor:
+    """The Gram matrix that is aimed at."""
+    return whole.targets.style[0].layers[layer].moments.second
+
+
 def formula(whole: Objective, image: Tensor) -> Tensor:
     """The total, written anew and left to autograd."""
-    responses = whole.vgg(image, {*whole.targets.content, *whole.targets.style})
+    responses = whole.vgg(image, {*whole.targets.content, *whole.targets.style[0].layers})
     total = whole.weights.tv * whole.weights.variation(image)
     for name, weight in whole.weights.content_layers.items():
-        total = total + whole.weights.content * weight * (responses[name] - whole.targets.content[name]).square().mean()
-    for name, weight in whole.weights.style_layers.items():
+        total = (
+            total
+            + whole.weights.content * weight * (responses[name] - whole.targets.content[name].values).square().mean()
+        )
+    for name, weight in whole.weights.style_layers[0].items():
         flat = responses[name].flatten(2)
         gram = flat @ flat.mT / flat.shape[2]
-        total = total + whole.weights.style * weight * (gram - whole.targets.style[name]).square().mean()
+        total = total + whole.weights.style * weight * (gram - gram_of(whole, name)).square().mean()
     return total
 
 
@@ -116,11 +133,10 @@ def test_a_picture_that_is_its_own_target_has_no_loss_and_no_gradient(narrow64: 
 
 def test_the_style_of_several_paintings_is_the_mean_of_their_gram_matrices(narrow64: VGG19) -> None:
     one, other = picture(2), picture(3, 30, 18)
-    found = objective(narrow64, None, [one, other, other]).targets.style
-    for name, gram in found.items():
+    mixed = objective(narrow64, None, [one, other, other])
+    for name in SETTINGS.style_layers:
         expected = (losses.gram(narrow64(one)[name]) + 2 * losses.gram(narrow64(other)[name])) / 3
-        torch.testing.assert_close(gram, expected, rtol=1e-13, atol=0)
-    assert list(found) == list(SETTINGS.style_layers)
+        torch.testing.assert_close(gram_of(mixed, name), expected, rtol=1e-13, atol=0)
 
 
 def test_the_order_of_paintings_does_not_matter(narrow64: VGG19) -> None:
@@ -145,15 +161,16 @@ def test_what_is_not_compared_is_not_evaluated(narrow64: VGG19) -> None:
 
 def test_evaluating_changes_neither_the_picture_nor_the_targets_and_leaves_no_graph(whole: Objective) -> None:
     image = picture(4)
-    kept = {name: target.clone() for name, target in [*whole.targets.content.items(), *whole.targets.style.items()]}
+    held = {name: target.values for name, target in whole.targets.content.items()}
+    held |= {name: gram_of(whole, name) for name in SETTINGS.style_layers}
+    kept = {name: tensor.clone() for name, tensor in held.items()}
     first, second = whole.value_and_grad(image), whole.value_and_grad(image)
     assert torch.equal(image, picture(4))
     assert not image.requires_grad
-    assert not any(each.requires_grad for each in (*first[0], first[1]))
+    assert not any(each.requires_grad for each in (*first[0][:4], *first[0].layers.values(), first[1]))
     assert first[0].read() == second[0].read()
     assert torch.equal(first[1], second[1])
-    for name, target in [*whole.targets.content.items(), *whole.targets.style.items()]:
-        assert torch.equal(target, kept[name])
+    assert all(torch.equal(held[name], tensor) for name, tensor in kept.items())
 
 
 def test_a_network_in_bfloat16_gives_float32_numbers_to_a_float32_picture(narrow: VGG19) -> None:
@@ -161,7 +178,7 @@ def test_a_network_in_bfloat16_gives_float32_numbers_to_a_float32_picture(narrow
     images = [picture(seed).float() for seed in (1, 2, 4)]
     exact, near = (objective(vgg, images[0], [images[1]]).value_and_grad(images[2]) for vgg in (narrow, half))
     assert near[1].dtype == torch.float32
-    assert all(term.dtype == torch.float32 for term in near[0])
+    assert all(term.dtype == torch.float32 for term in (*near[0][:4], *near[0].layers.values()))
     assert float(torch.cosine_similarity(near[1].flatten(), exact[1].flatten(), dim=0)) > 0.99
     assert float(near[0].total) == pytest.approx(float(exact[0].total), rel=0.1)
 
@@ -172,6 +189,12 @@ def test_terms_are_read_by_their_names() -> None:
 
 
 # -- strips --
+
+
+def held(targets: Targets) -> list[Tensor]:
+    """What content and style targets hold."""
+    grams = [each.moments.second for each in targets.style[0].layers.values()]
+    return [each.values for each in targets.content.values()] + grams
 
 
 def striped(whole: Objective, strip: int) -> Objective:
@@ -191,11 +214,8 @@ def test_strips_give_the_numbers_of_the_whole_picture(  # noqa: PLR0917
 ) -> None:
     settings = SETTINGS.replace(content_layers=dict.fromkeys(content, 2.0), style_layers=dict.fromkeys(style, 0.3))
     photo, painting = picture(1, height, width), picture(2, 30, 34)
-    reached = [
-        targets(narrow64, photo, settings.content_layers, [painting], settings.style_layers, strip=each)
-        for each in (None, strip)
-    ]
-    for one, other in zip(*(({**each.content, **each.style}).values() for each in reached), strict=True):
+    reached = [targets(narrow64, photo, [painting], settings, each) for each in (None, strip)]
+    for one, other in zip(*(held(each) for each in reached), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
     whole = Objective(narrow64, reached[0], weighting(settings, reached[0]))
     expected, slope = whole.value_and_grad(picture(4, height, width))

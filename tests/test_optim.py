@@ -6,8 +6,9 @@ import scipy.optimize
 import torch
 from torch import Tensor
 
+from impasto.backprop import GradientRows, gathered
 from impasto.objective import Terms
-from impasto.optim import LBFGS, Adam, Average
+from impasto.optim import LBFGS, Adam, Average, Evaluate
 
 SHAPE = (1, 3, 4, 5)
 SIZE = 60
@@ -18,15 +19,16 @@ def numbers(seed: int, *shape: int) -> Tensor:
     return torch.rand(*(shape or SHAPE), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def evaluation(loss: Loss) -> Callable[[Tensor], tuple[Terms, Tensor]]:
-    """What an objective gives an optimiser, for any loss."""
+def evaluation(loss: Loss) -> Evaluate:
+    """What an objective gives an optimiser, for any loss; the gradient in two pieces."""
 
-    def evaluate(picture: Tensor) -> tuple[Terms, Tensor]:
+    def evaluate(picture: Tensor) -> tuple[Terms, GradientRows]:
         picture = picture.detach().requires_grad_()
         value = loss(picture)
         (gradient,) = torch.autograd.grad(value, picture)
         value = value.detach()
-        return Terms(value, value, value * 0, value * 0), gradient.clone()
+        pieces = [(rows, gradient[:, :, rows].clone()) for rows in (slice(0, 1), slice(1, picture.shape[2]))]
+        return Terms(value, value, value * 0, value * 0), iter(pieces)
 
     return evaluate
 
@@ -62,7 +64,7 @@ def descend(optimizer: Adam | LBFGS, loss: Loss, steps: int) -> list[float]:
 def test_adam_is_torchs_where_nothing_is_clipped(epsilon: float) -> None:
     loss, _, _ = quadratic(0, low=0.4, high=0.6)
     start = 0.3 + 0.4 * numbers(2)
-    mine = Adam(start, learning_rate=0.005, beta1=0.8, beta2=0.95, epsilon=epsilon)
+    mine = Adam(start, learning_rate=0.005, betas=(0.8, 0.95), epsilon=epsilon)
     theirs = start.clone().requires_grad_()
     reference = torch.optim.Adam([theirs], lr=0.005, betas=(0.8, 0.95), eps=epsilon)
     for _ in range(20):
@@ -78,16 +80,16 @@ def test_adam_is_torchs_where_nothing_is_clipped(epsilon: float) -> None:
 def test_kerass_adam_adds_epsilon_before_the_bias_is_corrected() -> None:
     loss, _, _ = quadratic(0, low=0.4, high=0.6)
     x = 0.3 + 0.4 * numbers(2)
-    mine = Adam(x, learning_rate=0.02, beta1=0.99, beta2=0.999, epsilon=0.1, epsilon_hat=True)
+    mine = Adam(x, learning_rate=0.02, betas=(0.99, 0.999), epsilon=0.1, epsilon_hat=True)
     m, v = torch.zeros_like(x), torch.zeros_like(x)
     for t in range(1, 21):
-        g = evaluation(loss)(x)[1]
+        g = gathered(evaluation(loss)(x)[1], x)
         m = 0.99 * m + 0.01 * g
         v = 0.999 * v + 0.001 * g**2
         x = x - 0.02 * (1 - 0.999**t) ** 0.5 / (1 - 0.99**t) * m / (v.sqrt() + 0.1)
         mine.step(evaluation(loss))
         torch.testing.assert_close(mine.picture, x, rtol=1e-12, atol=1e-12)
-    plain = Adam(0.3 + 0.4 * numbers(2), learning_rate=0.02, beta1=0.99, beta2=0.999, epsilon=0.1)
+    plain = Adam(0.3 + 0.4 * numbers(2), learning_rate=0.02, betas=(0.99, 0.999), epsilon=0.1)
     descend(plain, loss, 20)
     assert float((plain.picture - x).abs().max()) > 1e-3  # another algorithm
 
@@ -232,7 +234,7 @@ def test_the_recursion_on_inner_products_is_the_classical_one_on_vectors(taken: 
         move = 0.1 * (numbers(20 + seed) - 0.5)
         pairs.append((move.flatten(), matrix @ move.flatten()))
         optimizer._remember(move, pairs[-1][1].view(SHAPE))
-    gradient = evaluation(loss)(optimizer.picture)[1]
+    gradient = gathered(evaluation(loss)(optimizer.picture)[1], optimizer.picture)
     # Nocedal and Wright, algorithm 7.4
     q, shares = gradient.flatten(), []
     for s, y in reversed(pairs[-5:]):

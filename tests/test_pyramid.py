@@ -106,3 +106,31 @@ def test_antialiased_is_pillows_lanczos_without_its_rounding() -> None:
     rounded = torch.from_numpy(np.asarray(pillow).copy()).permute(2, 0, 1)
     resized = pyramid.resize(levels[None] / 255, 17, 23)[0] * 255
     assert float((resized - rounded).abs().max()) < 1.01  # rounded twice: after rows and after columns
+
+
+@pytest.mark.parametrize("degrees", [1, 30, 45, -60, 89, 135, 179])
+@pytest.mark.parametrize("shape", [(40, 60), (60, 40), (50, 50), (10, 200)])
+def test_what_is_turned_has_no_corner_from_beyond_the_picture(degrees: float, shape: tuple[int, int]) -> None:
+    turned = pyramid.rotated(torch.ones(1, 1, *shape), degrees)
+    assert float(turned.min()) > 0.99
+    assert 0 < turned.numel() <= shape[0] * shape[1]
+
+
+def test_quarter_turns_lose_nothing_and_go_anticlockwise() -> None:
+    image = torch.rand(1, 3, 4, 6)
+    assert torch.equal(pyramid.rotated(image, 90), torch.rot90(image, 1, (2, 3)))
+    assert torch.equal(pyramid.rotated(image, 180), image.flip(2, 3))
+    assert torch.equal(pyramid.rotated(pyramid.rotated(image, 90), -90), image)
+
+
+def test_stripes_are_turned_anticlockwise_by_the_angle_and_keep_their_width() -> None:
+    x = torch.arange(200.0)
+    stripes = (0.5 + 0.5 * torch.sin(x * 0.3)).expand(1, 1, 200, 200)
+    turned = pyramid.rotated(stripes, 30)[0, 0]
+    across, down = turned.diff(dim=1).abs().mean(), turned.diff(dim=0).abs().mean()
+    # the wave runs along (cos 30, -sin 30): up to the right, as rows are counted downwards
+    assert float(down / across) == pytest.approx(0.5 / 0.75**0.5, rel=0.05)
+    falling = (turned[1:, 1:] - turned[:-1, :-1]).abs().mean()
+    rising = (turned[:-1, 1:] - turned[1:, :-1]).abs().mean()
+    assert rising > 2 * falling
+    assert float(across) == pytest.approx(float(stripes.diff(dim=3).abs().mean()) * 0.75**0.5, rel=0.05)

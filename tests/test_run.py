@@ -170,21 +170,25 @@ def test_without_a_style_the_content_is_reconstructed(pair, narrow: VGG19) -> No
     assert steps[-1]["content"] < 0.5 * steps[0]["content"]
 
 
+def grams(run: Run) -> dict[str, Tensor]:
+    """The Gram matrices that a run aims at."""
+    (manner,) = run.descent.objective.targets.style
+    return {name: target.moments.second for name, target in manner.layers.items()}
+
+
 def test_several_paintings_are_mixed(pair, start, narrow: VGG19) -> None:
     photo, painting = pair
     other = Picture(painting.tensor.flip(0))
-    mixed = Run(photo, [painting, other], SMALL, vgg=narrow).descent.objective.targets.style
-    alone = [Run(photo, [each], SMALL, vgg=narrow).descent.objective.targets.style for each in (painting, other)]
+    mixed = grams(Run(photo, [painting, other], SMALL, vgg=narrow))
+    alone = [grams(Run(photo, [each], SMALL, vgg=narrow)) for each in (painting, other)]
     for name, gram in mixed.items():
         torch.testing.assert_close(gram, (alone[0][name] + alone[1][name]) / 2)
-    assert all(
-        torch.equal(gram, alone[0][name]) for name, gram in start(styles=2).descent.objective.targets.style.items()
-    )
+    assert all(torch.equal(gram, alone[0][name]) for name, gram in grams(start(styles=2)).items())
 
 
 def test_the_style_scale_is_the_size_at_which_the_painting_is_looked_at(pair, start, narrow: VGG19) -> None:
-    half = start(style_scale=0.5, size=72).descent.objective.targets.style
-    same = Run(pair[0], [pair[1]], SMALL.replace(size=36), vgg=narrow).descent.objective.targets.style
+    half = grams(start(style_scale=0.5, size=72))
+    same = grams(Run(pair[0], [pair[1]], SMALL.replace(size=36), vgg=narrow))
     assert all(torch.equal(half[name], same[name]) for name in same)
 
 
@@ -398,7 +402,7 @@ def test_a_limit_of_memory_is_refused_before_the_first_step_if_nothing_fits(pair
 
 def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -> None:
     run, plain = start(optimizer="adam", size=64), start(optimizer="adam", size=64)
-    evaluate = Objective.value_and_grad
+    evaluate = Objective.value_and_rows
 
     def short_of_memory(self: Objective, image: Tensor):
         if self.strip is None or self.strip > 16:
@@ -406,11 +410,39 @@ def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -
         return evaluate(self, image)
 
     list(plain)
-    monkeypatch.setattr(Objective, "value_and_grad", short_of_memory)
+    monkeypatch.setattr(Objective, "value_and_rows", short_of_memory)
     notes = [step.notes for step in run]
     assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
     assert not any(notes[1:])
     assert [stage.strip for stage in run.plan] == [16]
+    torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("before", [0, 1])
+def test_memory_that_gives_out_amid_the_gradient_takes_no_row_twice(  # noqa: PLR0917
+    before: int, optimizer: str, start, pair, narrow: VGG19, monkeypatch
+) -> None:
+    near = {"content_layers": {"block1_conv2": 1.0}, "style_layers": {"block1_conv1": 1.0}}
+    settings = SMALL.replace(optimizer=optimizer, size=64, steps=3, **near)
+    run, plain = (Run(pair[0], [pair[1]], settings, vgg=narrow, strips=[32]) for _ in range(2))
+    evaluate = Objective.value_and_rows
+
+    def short_of_memory(self: Objective, image: Tensor):
+        terms, rows = evaluate(self, image)
+
+        def failing():
+            for number, each in enumerate(rows):
+                if self.strip == 32 and number == before:
+                    raise MemoryError
+                yield each
+
+        return terms, failing()
+
+    list(plain)
+    monkeypatch.setattr(Objective, "value_and_rows", short_of_memory)
+    notes = [step.notes for step in run]
+    assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
     torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
 
 
@@ -432,7 +464,7 @@ def test_a_run_that_is_out_of_memory_however_narrow_the_strips_ends(start, monke
     def never(self: Objective, image: Tensor):
         raise RuntimeError("can't allocate memory")
 
-    monkeypatch.setattr(Objective, "value_and_grad", never)
+    monkeypatch.setattr(Objective, "value_and_rows", never)
     with pytest.raises(RuntimeError, match="can't allocate"):
         list(start(size=64))
 
@@ -445,15 +477,15 @@ def failing(monkeypatch):
     """From the evaluation `first` on, `times` evaluations have a loss that is `value`."""
 
     def fail(first: int, times: int, value: float = math.nan) -> None:
-        evaluate, count = Objective.value_and_grad, iter(range(10**6))
+        evaluate, count = Objective.value_and_rows, iter(range(10**6))
 
         def failing(self: Objective, image: Tensor):
-            terms, gradient = evaluate(self, image)
+            terms, rows = evaluate(self, image)
             if first <= next(count) < first + times:
                 terms = terms._replace(total=torch.tensor(value))
-            return terms, gradient
+            return terms, rows
 
-        monkeypatch.setattr(Objective, "value_and_grad", failing)
+        monkeypatch.setattr(Objective, "value_and_rows", failing)
 
     return fail
 
@@ -477,6 +509,17 @@ def test_a_loss_that_blows_up_goes_back_to_the_best_picture_with_smaller_steps(
     assert float(steps[6].terms.total) == pytest.approx(min(totals[:5]), rel=1e-6)
 
 
+def test_a_large_picture_goes_back_to_eight_bits_of_the_best(start, failing, monkeypatch) -> None:
+    monkeypatch.setattr("impasto.descent.LARGE", 100)
+    run = start(steps=6)
+    failing(3, 1)
+    steps = list(run)
+    assert isinstance(run.descent.optimizer, Adam)
+    assert run.descent.best.dtype == torch.uint8
+    totals = [float(step.terms.total) for step in steps]
+    assert totals[4] == pytest.approx(min(totals[:3]), rel=1e-2)
+
+
 def test_a_run_that_blows_up_again_and_again_ends_with_its_best_picture(start, failing) -> None:
     run = start(optimizer="adam", steps=30)
     failing(3, 100)
@@ -489,15 +532,15 @@ def test_a_run_that_blows_up_again_and_again_ends_with_its_best_picture(start, f
 
 
 def test_lbfgs_whose_loss_is_no_number_along_the_whole_way_goes_on_with_adam(start, monkeypatch) -> None:
-    run, evaluate, count = start(steps=8), Objective.value_and_grad, iter(range(1000))
+    run, evaluate, count = start(steps=8), Objective.value_and_rows, iter(range(1000))
 
     def failing(self: Objective, image: Tensor):
-        terms, gradient = evaluate(self, image)
+        terms, rows = evaluate(self, image)
         if next(count) > 3 and isinstance(run.descent.optimizer, LBFGS):
             terms = terms._replace(total=torch.tensor(math.nan))
-        return terms, gradient
+        return terms, rows
 
-    monkeypatch.setattr(Objective, "value_and_grad", failing)
+    monkeypatch.setattr(Objective, "value_and_rows", failing)
     notes = [note for step in run for note in step.notes]
     assert len(notes) == 1
     assert "going on with Adam" in notes[0]

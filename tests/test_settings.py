@@ -20,7 +20,8 @@ def refusal(**values: object) -> str:
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize(
-    "bad", [float("nan"), float("inf"), float("-inf"), -1, "1e400", "nan", "", "many", None, [], {}, -(10**30), 10**30]
+    "bad",
+    [float("nan"), float("inf"), float("-inf"), -1000, "1e400", "nan", "", "many", None, [], {}, -(10**30), 10**30],
 )
 def test_a_number_that_is_none_or_out_of_range_is_refused_by_name(name: str, bad: object) -> None:
     assert refusal(**{name: bad}).startswith(f"{name}: got {str(bad)[:60]!r}; ")
@@ -67,7 +68,7 @@ def test_a_choice_that_is_not_offered_is_answered_with_those_that_are(name: str)
 
 @pytest.mark.parametrize("name", ["style_weigth", "self", "values", "model_config", "a b"])
 def test_an_unknown_setting_is_answered_with_those_that_there_are(name: str) -> None:
-    assert refusal(**{name: 1}).startswith(f"no setting {name!r}; there are size, style_scale, steps, ")
+    assert refusal(**{name: 1}).startswith(f"no setting {name!r}; there are size, style_scale, style_rotation, steps, ")
     with pytest.raises(SettingError, match="no setting"):
         Settings().replace(**{name: 1})
 

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from impasto.errors import ImpastoError as ImpastoError
     from impasto.image import Picture as Picture
     from impasto.image import load as load
+    from impasto.painting import recolor as recolor
     from impasto.painting import reconstruct as reconstruct
     from impasto.painting import stylize as stylize
     from impasto.painting import texture as texture
     from impasto.presets import preset as preset
+    from impasto.regions import Style as Style
     from impasto.run import Run as Run
     from impasto.run import Step as Step
     from impasto.settings import Settings as Settings
+    from impasto.sweeps import sweep as sweep
     from impasto.vgg import VGG19 as VGG19
 
 _HOMES = {
@@ -30,11 +33,14 @@ _HOMES = {
     "Run": "run",
     "Settings": "settings",
     "Step": "run",
+    "Style": "regions",
     "VGG19": "vgg",
     "load": "image",
     "preset": "presets",
+    "recolor": "painting",
     "reconstruct": "painting",
     "stylize": "painting",
+    "sweep": "sweeps",
     "texture": "painting",
 }
 _MODULES = {"errors", "events", "losses", "weights"}

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto import layers
-from impasto.rows import Rows
+from impasto.rows import Rows, wrapped
 from impasto.vgg import VGG19, check_images
 
 BAND = 2**23
@@ -31,6 +31,9 @@ Read = Callable[[str, Tensor, slice], None]
 Pull = Callable[[Tensor, slice], Tensor]
 """(rows of a layer's responses (1, C, h, W), which rows they are) -> the gradient of a loss at them, of their shape."""
 
+GradientRows = Iterator[tuple[slice, Tensor]]
+"""The gradient at a picture as it comes, top to bottom: which rows, and they themselves, (1, 3, h, W)."""
+
 
 class Backprop:
     """Evaluates a network at one picture after the other, and takes gradients back to the picture.
@@ -46,6 +49,8 @@ class Backprop:
     def __init__(
         self, vgg: VGG19, wanted: Iterable[str], *, strip: int | None = None, band: float | None = None
     ) -> None:
+        if strip is not None and vgg.padding == "circular":
+            raise ValueError("strip: the first row of a seamless picture is next to its last one; evaluate it whole")
         self.vgg, self.wanted, self.strip = vgg, frozenset(wanted), strip
         self.layers = layers.up_to_last(self.wanted)
         if band is None:
@@ -72,19 +77,22 @@ class Backprop:
                 self._release(returning=False)
 
     @torch.no_grad()
-    def backward(self, pulls: Mapping[str, Pull]) -> Tensor:
-        """The gradient (1, 3, H, W) at the latest picture of a loss that pulls so at each of the wanted layers."""
+    def backward(self, pulls: Mapping[str, Pull]) -> GradientRows:
+        """The gradient at the latest picture of a loss that pulls so at each of the wanted layers."""
         if not self.layers:
-            return torch.zeros_like(self._image)
-        gradient = torch.empty_like(self._image)
+            yield slice(0, self._image.shape[2]), torch.zeros_like(self._image)
+            return
         if self._is_striped:
             self._begin()
         for stop in self._stops():
             self._go(stop)
-            self._come_back(pulls, gradient)
+            yield from self._come_back(pulls)
             if self._is_striped:
                 self._release(returning=True)
-        return gradient
+
+    @property
+    def _is_circular(self) -> bool:
+        return self.vgg.padding == "circular"
 
     @property
     def _is_striped(self) -> bool:
@@ -143,19 +151,27 @@ class Backprop:
         """Rows of a convolution's output, before its ReLU."""
         kernel, bias = self.vgg.kernels[name]
         if not below:
-            height = self._image.shape[2]
-            image = self._image[:, :, max(band.start - 1, 0) : band.stop + 1]
-            prepared = self.vgg.prepared(image, top=band.start == 0, bottom=band.stop == height)
-            return F.conv2d(prepared, kernel, bias)
-        around, padding = self._rows[below].around(band)
-        return F.conv2d(around, kernel, bias, padding=(padding, 1))
+            return F.conv2d(self._prepared(band), kernel, bias)
+        around, padding = self._around(below, band)
+        return F.conv2d(around, kernel, bias, padding=padding)
+
+    def _prepared(self, band: slice) -> Tensor:
+        """What the first convolution sees of the picture for rows of its output."""
+        if self._is_circular:
+            return self.vgg.prepared(wrapped(self._image, band), top=False, bottom=False)
+        image = self._image[:, :, max(band.start - 1, 0) : band.stop + 1]
+        return self.vgg.prepared(image, top=band.start == 0, bottom=band.stop == self._image.shape[2])
+
+    def _around(self, name: str, band: slice) -> tuple[Tensor, tuple[int, int]]:
+        rows = self._rows[name]
+        return rows.around_circular(band) if self._is_circular else rows.around(band)
 
     def _pooled(self, below: str, band: slice) -> Tensor:
         return self.vgg.pool(self._rows[below][slice(2 * band.start, 2 * band.stop)])
 
     # -- and back --
 
-    def _come_back(self, pulls: Mapping[str, Pull], gradient: Tensor) -> None:
+    def _come_back(self, pulls: Mapping[str, Pull]) -> GradientRows:
         """Take the gradient from the deepest layer down to the picture, as far as the rows evaluated suffice."""
         above, pooled = "", torch.empty(0)
         for name in reversed(self.layers):
@@ -166,7 +182,7 @@ class Backprop:
             else:
                 pooled = self._at_pool(name, above, new, pulls.get(name))
             rows.back, above = new.stop, name
-        self._at_picture(gradient)
+        return self._at_picture()
 
     def _back(self, rows: Rows, above: str) -> int:
         """How far down the gradient at a layer can come from what has come back at the layer above."""
@@ -201,14 +217,14 @@ class Backprop:
 
     def _from_conv(self, above: str, band: slice) -> Tensor:
         """The gradient at rows of a convolution's input."""
-        around, padding = self._rows[above].around(band)
-        return F.conv_transpose2d(around, self.vgg.kernels[above][0], padding=(2 - padding, 1))
+        around, (down, across) = self._around(above, band)
+        return F.conv_transpose2d(around, self.vgg.kernels[above][0], padding=(2 - down, 2 - across))
 
     def _from_pool(self, here: Tensor, gradient: Tensor) -> Tensor:
         """The gradient at rows of a pool's input; the last row of an odd number belongs to no cell."""
         return vjp(self.vgg.pool, here, gradient) if gradient.shape[2] else torch.zeros_like(here)
 
-    def _at_picture(self, gradient: Tensor) -> None:
+    def _at_picture(self) -> GradientRows:
         """The gradient at the picture's next rows; those beyond its edge belong to the last chunk and the first."""
         rows, height = self._rows[FIRST], self._image.shape[2]
         start, stop = self._returned, height + 2 if rows.back == height else rows.back  # as `prepared` counts them
@@ -218,8 +234,8 @@ class Backprop:
         upstream = F.conv_transpose2d(rows[slice(lowest, rows.back)], self.vgg.kernels[FIRST][0])
         prepared = partial(self.vgg.prepared, top=start == 0, bottom=rows.back == height)
         here = slice(max(start - 1, 0), min(stop - 1, height))
-        gradient[:, :, here] = vjp(prepared, self._image[:, :, here], upstream[:, :, start - lowest : stop - lowest])
         self._returned = stop
+        yield here, vjp(prepared, self._image[:, :, here], upstream[:, :, start - lowest : stop - lowest])
 
     def _bands(self, rows: slice, name: str, share: float = 1) -> Iterator[slice]:
         """Rows of a layer in slices of `share` of a band, which begin where a pool's cell does if all of them do."""
@@ -229,6 +245,17 @@ class Backprop:
         starts = range(rows.start, max(rows.stop - 1, min(rows.start + 1, rows.stop)), size)
         for start in starts:
             yield slice(start, rows.stop if start == starts[-1] else start + size)
+
+
+def gathered(rows: GradientRows, image: Tensor) -> Tensor:
+    """The gradient at `image` (1, 3, H, W) in one tensor of its shape."""
+    gradient = torch.empty_like(image)  # costs nothing until it is written to
+    for here, some in rows:
+        if some.shape == image.shape:
+            gradient = some
+        else:
+            gradient[:, :, here] = some
+    return gradient
 
 
 def vjp(function: Callable[[Tensor], Tensor], at: Tensor, gradient: Tensor) -> Tensor:

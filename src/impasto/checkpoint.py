@@ -26,7 +26,7 @@ from impasto.settings import MOST_THREADS
 
 KEY = "impasto"
 VERSIONS = ("impasto", "torch")
-DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.uint8: "U8"}
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,19 @@ def save(run: Run, path: Path) -> None:
             same[name] = kept
     own = {name: tensor for name, tensor in tensors.items() if name not in same}
     said = {"made": _made(run), "numbers": numbers, "same": same, "threads": torch.get_num_threads()}
-    # always of the same name: a run that is killed leaves one at most
-    with files.replacing(path, temporary=path.with_name(f".{path.name}.part")) as file:
+    with files.replacing(path, temporary=_part(path)) as file:
         _write(file, own, json.dumps(said))
+
+
+def discard(path: Path) -> None:
+    """Remove a checkpoint, and what a run that was killed in the midst of writing it left."""
+    path.unlink(missing_ok=True)
+    _part(path).unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    """What a checkpoint is called until it is whole: always the same, so that there is one at most."""
+    return path.with_name(f".{path.name}.part")
 
 
 def _write(file: BinaryIO, tensors: Mapping[str, Tensor], said: str) -> None:
@@ -105,9 +115,7 @@ def read(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             said = json.loads((file.metadata() or {})[KEY])
         found = Checkpoint(path, said["made"], said["numbers"], said["same"], int(said["threads"]))
-        if not (
-            found.steps_done >= 0 and isinstance(found.made["settings"], dict) and 1 <= found.threads <= MOST_THREADS
-        ):
+        if not (found.steps_done >= 0 and _is_made(found.made) and 1 <= found.threads <= MOST_THREADS):
             raise ValueError("its numbers make no sense")
         if not all(strip is None or (isinstance(strip, int) and strip > 0) for strip in found.strips):
             raise ValueError("its strips make no sense")
@@ -126,16 +134,19 @@ def resume(run: Run, found: Checkpoint) -> tuple[str, ...]:
     """
     where = shown(found.path)
     now = _made(run)
-    if difference := _difference(found.made, now):
-        raise CheckpointError(f"{where}: {difference}; give the same again, or begin anew without --resume")
+    if changed := difference(found.made, now):
+        raise CheckpointError(f"{where}: {changed}; give the same again, or begin anew without --resume")
     try:
         run.restore(_tensors(found), found.numbers)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise CheckpointError(f"{where}: is damaged ({_reason(error)}); begin anew without --resume") from error
-    others = [
-        f"{name} {found.made.get(name)}, now {now[name]}" for name in VERSIONS if found.made.get(name) != now[name]
-    ]
-    return tuple(f"begun with {other}: the result may differ a little" for other in others)
+    others = [(name, found.made.get(name), now[name]) for name in VERSIONS]
+    others.append(("threads", found.threads, torch.get_num_threads()))
+    return tuple(
+        f"begun with {name} {was}, now {is_now}: the result may differ a little"
+        for name, was, is_now in others
+        if was != is_now
+    )
 
 
 def _tensors(found: Checkpoint) -> dict[str, Tensor]:
@@ -152,43 +163,43 @@ def _made(run: Run) -> dict[str, Any]:
         "torch": torch.__version__,
         "task": run.task,
         "settings": run.settings.model_dump(mode="json"),
-        "content": _picture(run.content),
-        "styles": [_picture(style) for style in run.styles],
-        "init": _picture(run.init),
+        "pictures": {role: _picture(each) for role, each in run.inputs.pictures.items()},
+        "mixture": [style.weight for style in run.inputs.styles],
         "weights": run.vgg.sha256,
         "device": run.vgg.device.type,
         "precision": run.vgg.precision,
     }
 
 
-def _picture(picture: Picture | None) -> dict[str, str] | None:
-    if picture is None:
-        return None
+def _picture(picture: Picture) -> dict[str, str]:
     return {
         "name": picture.name,
         "sha256": picture.sha256 or hashlib.sha256(picture.tensor.numpy().tobytes()).hexdigest(),
     }
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """The first thing that is not as it was."""
+def _is_made(made: Mapping[str, Any]) -> bool:
+    """Whether it is of the form of `_made`."""
+    pictures = made["pictures"].values()
+    return isinstance(made["settings"], dict) and all({"name", "sha256"} <= each.keys() for each in pictures)
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """The first thing that is not as it was, of what a run is made of, as a checkpoint or a recipe in JSON tells it."""
     for name, value in now["settings"].items():
         if (was := before["settings"].get(name)) != value:
             return f"was begun with {name} {was}, got {value}"
     for name in ("task", "device", "precision"):
         if (was := before.get(name)) != now[name]:
             return f"was begun with {name} {was}, got {now[name]}"
-    pictures = {role: [before.get(role), now[role]] for role in ("content", "init")}
-    styles = before.get("styles") or []
-    if len(styles) != len(now["styles"]):
-        return f"was begun with {len(styles)} styles, got {len(now['styles'])}"
-    pictures |= {
-        f"style {number}": list(pair) for number, pair in enumerate(zip(styles, now["styles"], strict=True), 1)
-    }
-    for role, (was, given) in pictures.items():
+    pictures = before["pictures"]
+    for role in {**pictures, **now["pictures"]}:
+        was, given = pictures.get(role), now["pictures"].get(role)
         if (was and was["sha256"]) != (given and given["sha256"]):
             names = [shown(each["name"]) if each else "none" for each in (was, given)]
             return f"was begun with another {role}: {names[0]}, got {names[1]}, which is not the same file"
+    if (was := before.get("mixture")) != now["mixture"]:
+        return f"was begun with the weights {was} of its paintings, got {now['mixture']}"
     return "was begun with other weights" if before.get("weights") != now["weights"] else None
 
 

@@ -19,11 +19,16 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from impasto import losses
-from impasto.objective import Targets, Weighting
+from impasto.objective import Weighting
 from impasto.settings import Settings
+from impasto.statistics import Gram, Responses, Target
+from impasto.targets import Targets
 
-Factor = Callable[[Tensor], float]
-"""A layer's target, responses (1, C, H, W) or Gram matrix (1, C, C) -> what its plain mean is multiplied by."""
+STRENGTH = 1e4
+"""How many times as strongly content is held at strength 0 as at 1."""
+
+Factor = Callable[[Target], float]
+"""A layer's target -> what its plain mean is multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +40,29 @@ class Convention:
     variation: Callable[[Tensor], Tensor] = losses.total_variation
 
 
-def _mean_square(target: Tensor) -> float:
-    """The mean square of a target, and 1 of one that is all 0, which nothing can be relative to."""
-    return float(losses.distance(target, target.new_zeros(()))) or 1.0
+def _channels(target: Target) -> int:
+    assert isinstance(target, Gram)
+    return target.moments.second.shape[1]
+
+
+def _values(target: Target) -> int:
+    assert isinstance(target, Responses)
+    return target.values.numel()
 
 
 CONVENTIONS: Mapping[str, Convention] = {
-    "relative": Convention(content=lambda p: 1 / _mean_square(p), style=lambda a: 1 / _mean_square(a)),
+    "relative": Convention(content=lambda p: 1 / p.energy, style=lambda a: 1 / a.energy),
     "impasto": Convention(),
     # the TensorFlow tutorial, style_transfer.ipynb
     "keras": Convention(variation=losses.total_variation_sum),
     # arXiv 1508.06576, eq. 1 and 4
-    "gatys": Convention(content=lambda p: p.numel() / 2, style=lambda _: 1 / 4),
+    "gatys": Convention(content=lambda p: _values(p) / 2, style=lambda _: 1 / 4),
     # neural_style.lua: ContentLoss, StyleLoss (the Gram matrix divided by nElement), TVLoss
-    "neural-style": Convention(style=lambda a: 1 / a.shape[1] ** 2, variation=losses.total_variation_squares),
+    "neural-style": Convention(style=lambda a: 1 / _channels(a) ** 2, variation=losses.total_variation_squares),
     # pastiche.py, PasticheArtist._calc_loss
     "pastiche": Convention(
         content=lambda _: 0.01,
-        style=lambda a: 10 / a.shape[1] ** 2,
+        style=lambda a: 10 / _channels(a) ** 2,
         variation=lambda images: losses.total_variation(images) * 127.5,
     ),
 }
@@ -61,14 +71,21 @@ CONVENTIONS: Mapping[str, Convention] = {
 def weighting(settings: Settings, targets: Targets) -> Weighting:
     """The weights of `settings`, converted to our terms for these targets.
 
-    A convention's factors go into the layers' weights, so that content and style keep the user's own numbers.
+    A convention's factors go into the layers' weights, so that content and style keep the user's own numbers; the
+    strength is a factor of the content's.
     """
     convention = CONVENTIONS[settings.convention]
     return Weighting(
-        settings.content_weight,
+        settings.content_weight * STRENGTH ** (0.5 - settings.strength),
         settings.style_weight,
         settings.tv_weight,
         {name: settings.content_layers[name] * convention.content(p) for name, p in targets.content.items()},
-        {name: settings.style_layers[name] * convention.style(a) for name, a in targets.style.items()},
+        [
+            {
+                name: manner.share * settings.style_layers[name] * convention.style(a)
+                for name, a in manner.layers.items()
+            }
+            for manner in targets.style
+        ],
         convention.variation,
     )

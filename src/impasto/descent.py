@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto import optim
+from impasto.backprop import GradientRows
 from impasto.errors import DivergedError, is_out_of_memory
 from impasto.objective import NARROWEST, Objective, Terms
 from impasto.settings import Settings
@@ -23,7 +24,7 @@ MEMORY, SHORTEST = 20, 3
 HISTORY = 96 * 2**20
 """Values that it remembers, as far as they are SHORTEST steps: MEMORY steps at 1024x768, 5 at 2048x1536."""
 LARGE = 64 * 2**20
-"""Values of a picture beyond which Adam takes its place, with the moments and the best picture in half precision."""
+"""Values of a picture beyond which Adam takes its place, its moments in half precision, the best picture in 8 bits."""
 
 
 def remembered(values: int) -> int:
@@ -32,7 +33,7 @@ def remembered(values: int) -> int:
 
 
 def _is_large(picture: Tensor) -> bool:
-    """Whether a picture is so large that half precision must do for what is not shown."""
+    """Whether a picture is so large that what is not shown must do with less precision."""
     return picture.numel() > LARGE
 
 
@@ -58,8 +59,7 @@ class Descent:
             self.optimizer = self._adam(picture, settings.learning_rate, before)
         self.average = optim.Average(settings.average)
         self.first = self.lowest = math.inf
-        self.kept = torch.float16 if _is_large(picture) else picture.dtype
-        self.best = picture.to(self.kept)  # the picture with the lowest loss
+        self.best = _kept(picture)  # the picture with the lowest loss
         self.shows_best, self.recoveries = False, 0
         self._notes: list[str] = []
 
@@ -78,7 +78,7 @@ class Descent:
             self._recover(number, total)
         else:
             if total < self.lowest:
-                self.lowest, self.best = total, before.to(self.kept)
+                self.lowest, self.best = total, _kept(before)
             if self.optimizer.stalled:
                 self._fall_back(number)
             elif isinstance(self.optimizer, optim.Adam):
@@ -90,7 +90,7 @@ class Descent:
     def shown(self) -> Tensor:
         """The picture to look at and to save, (1, 3, H, W)."""
         if self.shows_best:
-            return self.best.to(self.optimizer.picture.dtype)
+            return self.best.float().div_(255) if self.best.dtype == torch.uint8 else self.best
         return self.average.value if self.average.count else self.optimizer.picture
 
     def state(self) -> optim.State:
@@ -145,8 +145,7 @@ class Descent:
         adam = optim.Adam(
             picture,
             learning_rate=learning_rate,
-            beta1=settings.adam_beta1,
-            beta2=settings.adam_beta2,
+            betas=(settings.adam_beta1, settings.adam_beta2),
             epsilon=settings.adam_epsilon,
             epsilon_hat=settings.optimizer == "keras-adam",
             moments=torch.bfloat16 if _is_large(picture) else None,
@@ -155,16 +154,53 @@ class Descent:
             adam.inherit(before)
         return adam
 
-    def _evaluate(self, picture: Tensor) -> tuple[Terms, Tensor]:
+    def _evaluate(self, picture: Tensor) -> tuple[Terms, GradientRows]:
         """The objective's value and gradient; in narrower strips from now on where the memory does not suffice."""
+        terms, rows = self._begun(picture)
+        return terms, self._gradient(picture, rows)
+
+    def _begun(self, picture: Tensor) -> tuple[Terms, GradientRows]:
         while True:
             try:
-                return self.objective.value_and_grad(picture)
+                return self.objective.value_and_rows(picture)
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or self.objective.strip == NARROWEST:
-                    raise
-            self.objective.narrow(picture.shape[2])
-            self._notes.append(f"not enough memory; going on in strips of {self.objective.strip} rows")
+                self._check_narrowable(error)
+            self._narrow(picture)
+
+    def _gradient(self, picture: Tensor, rows: GradientRows) -> GradientRows:
+        taken = 0
+        while taken < picture.shape[2]:
+            try:
+                for here, gradient in rows:
+                    if here.stop > taken:  # begun once more in narrower strips, the first rows come again
+                        yield slice(taken, here.stop), gradient[:, :, taken - here.start :]
+                        taken = here.stop
+            except (MemoryError, RuntimeError) as error:
+                self._check_narrowable(error)
+            if taken < picture.shape[2]:
+                self._narrow(picture)
+                _, rows = self._begun(picture)
+        if _is_large(picture):
+            self.objective.release()  # for the optimiser's use
+
+    def _check_narrowable(self, error: Exception) -> None:
+        circular = self.settings.padding == "circular"
+        if not is_out_of_memory(error) or self.objective.strip == NARROWEST or circular:
+            raise error
+
+    def _narrow(self, picture: Tensor) -> None:
+        self.objective.narrow(picture.shape[2])
+        self._notes.append(f"not enough memory; going on in strips of {self.objective.strip} rows")
+
+
+def _kept(picture: Tensor) -> Tensor:
+    """The picture, which is not changed any more, or a copy in eight bits if it is large."""
+    if not _is_large(picture):
+        return picture
+    levels = torch.empty_like(picture, dtype=torch.uint8)
+    for plane, to in zip(picture[0], levels[0], strict=True):
+        to.copy_(plane.mul(255).round_())
+    return levels
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -15,11 +15,15 @@ from torch import Tensor
 from impasto import files
 from impasto.decode import EXIF_IFD, USER_COMMENT
 from impasto.errors import OutputError, SaveError, shown
+from impasto.levels import Rounding
 from impasto.samples import Array, band_height, bands
 
 KEYWORD = "impasto"  # of the recipe among the texts of a PNG
 CHARSET = b"ASCII\0\0\0"  # EXIF: the first eight bytes of a user comment say how the others are encoded
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+
+DEEP = {"PNG", "TIFF"}
+"""Formats that hold 16 bits a channel."""
 
 _LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels a side; JPEG could count to 65535, its library stops before
 _TIFF_ENDS = 4_000_000_000  # bytes of samples; places of 4 bytes end at 4.29e9, and noise grows when it is deflated
@@ -33,11 +37,13 @@ _TYPES = {
 Tags = Mapping[int, tuple[str, Sequence[int]]]  # tag of TIFF -> (letter in `_TYPES`, values)
 
 
-def write(path: Path, tensor: Tensor, alpha: Tensor | None, *, recipe: str | None, quality: int) -> None:
+def write(
+    path: Path, tensor: Tensor, alpha: Tensor | None, rounding: Rounding, *, recipe: str | None, quality: int
+) -> None:
     """Write (3, H, W) and (1, H, W) or no alpha, float in [0, 1], to `path` in the format of its suffix.
 
-    `recipe` is ASCII. Beside the tensors it takes a few MB for a TIFF, elsewhere Pillow's 4 bytes a pixel; a WebP is
-    also encoded in memory as a whole.
+    `recipe` is ASCII. Beside the tensors it takes a few MB for a TIFF or 16 bits a channel, elsewhere Pillow's 4 bytes
+    a pixel; a WebP is also encoded in memory as a whole.
 
     Raises:
         OutputError: too large for the format.
@@ -53,12 +59,14 @@ def write(path: Path, tensor: Tensor, alpha: Tensor | None, *, recipe: str | Non
     options = _options(kind, quality, recipe)
     if len(options.get("exif", b"")) > 65_533 and kind == "JPEG":
         raise OutputError(f"{shown(path)}: the recipe is longer than the 65533 bytes that JPEG allows; save it as .png")
-    levels = _levels(tensor, alpha, on_white=kind == "JPEG")
+    levels = _levels(tensor, alpha, rounding, on_white=kind == "JPEG")
     shape = (height, width, 3 if alpha is None or kind == "JPEG" else 4)
     try:
         with files.replacing(path) as file:
             if kind == "TIFF":
-                _write_tiff(file, levels, shape, recipe)
+                _write_tiff(file, levels, shape, rounding.depth, recipe)
+            elif rounding.depth == 16:
+                _write_deep_png(file, levels, shape, recipe)
             else:
                 _image(levels, shape).save(file, kind, **options)
     except ValueError as error:  # Pillow's word for an encoder that failed
@@ -70,21 +78,16 @@ def laid_on(matte: Tensor, tensor: Tensor, alpha: Tensor) -> Tensor:
     return torch.lerp(matte.expand_as(tensor), tensor, alpha.expand_as(tensor)).clamp_(0, 1)
 
 
-def _levels(tensor: Tensor, alpha: Tensor | None, *, on_white: bool) -> Iterator[Array]:
-    """(rows, W, 3 or 4) uint8, band by band from the top down."""
+def _levels(tensor: Tensor, alpha: Tensor | None, rounding: Rounding, *, on_white: bool) -> Iterator[Array]:
+    """(rows, W, 3 or 4) uint8 or uint16, band by band from the top down; alpha is never dithered."""
     for rows in bands(*tensor.shape[1:]):
-        planes = [tensor[:, rows]]
+        colours = tensor[:, rows]
         if alpha is not None and on_white:
-            planes = [laid_on(torch.ones_like(planes[0]), planes[0], alpha[:, rows])]
-        elif alpha is not None:
-            planes.append(alpha[:, rows])
-        yield np.stack([level for plane in planes for level in _rounded(plane)], axis=2)
-
-
-def _rounded(plane: Tensor) -> Array:
-    """By numpy: for so little at a time, torch would wait longer for its threads than they work."""
-    levels: Array = np.rint(plane.cpu().numpy() * np.float32(255)).astype(np.uint8)
-    return levels
+            colours = laid_on(torch.ones_like(colours), colours, alpha[:, rows])
+        planes = [*rounding.levels(colours.cpu().numpy(), rows.start)]
+        if alpha is not None and not on_white:
+            planes += [*Rounding(rounding.depth).levels(alpha[:, rows].cpu().numpy())]
+        yield np.stack(planes, axis=2)
 
 
 def _image(levels: Iterator[Array], shape: tuple[int, int, int]) -> Image.Image:
@@ -112,13 +115,46 @@ def _options(kind: str, quality: int, recipe: str | None) -> dict[str, Any]:
     return chosen
 
 
-def _write_tiff(file: BinaryIO, levels: Iterator[Array], shape: tuple[int, int, int], recipe: str | None) -> None:
+def _write_deep_png(file: BinaryIO, levels: Iterator[Array], shape: tuple[int, int, int], recipe: str | None) -> None:
+    """A PNG of 16 bits a channel (ISO/IEC 15948), which Pillow does not write."""
+    height, width, channels = shape
+    file.write(b"\x89PNG\r\n\x1a\n")
+    kind = {3: 2, 4: 6}[channels]  # colour, or colour and alpha
+    _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
+    if recipe is not None:
+        _write_chunk(file, b"iTXt", KEYWORD.encode("ascii") + bytes(5) + recipe.encode("ascii"))
+    deflate = zlib.compressobj()
+    for band in levels:
+        _write_chunk(file, b"IDAT", deflate.compress(_filtered(band)))
+    _write_chunk(file, b"IDAT", deflate.flush())
+    _write_chunk(file, b"IEND", b"")
+
+
+def _filtered(band: Array) -> bytes:
+    """The rows as PNG's filter 1 has them: each byte as its step from that of the pixel before."""
+    height, _, channels = band.shape
+    samples = band.astype(">u2").view(np.uint8).reshape(height, -1)
+    rows = np.ones((height, 1 + samples.shape[1]), np.uint8)  # each begins with the number of its filter
+    rows[:, 1:] = samples
+    rows[:, 1 + 2 * channels :] -= samples[:, : -2 * channels]
+    return rows.tobytes()
+
+
+def _write_chunk(file: BinaryIO, kind: bytes, body: bytes) -> None:
+    file.write(struct.pack(">I", len(body)) + kind)
+    file.write(body)
+    file.write(struct.pack(">I", zlib.crc32(body, zlib.crc32(kind))))
+
+
+def _write_tiff(
+    file: BinaryIO, levels: Iterator[Array], shape: tuple[int, int, int], depth: int, recipe: str | None
+) -> None:
     """A TIFF, deflated, its directory behind the samples; a BigTIFF, with places of 8 bytes, where 4 could not do.
 
     By hand, because Pillow writes no compressed BigTIFF, and no EXIF comment into a compressed TIFF.
     """
     height, width, channels = shape
-    big = height * width * channels > _TIFF_ENDS
+    big = height * width * channels * depth // 8 > _TIFF_ENDS
     place = "Q" if big else "I"
     file.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 0) if big else struct.pack("<2sHI", b"II", 42, 0))
     strips = [_append(file, _deflated(band)) for band in levels]
@@ -126,7 +162,7 @@ def _write_tiff(file: BinaryIO, levels: Iterator[Array], shape: tuple[int, int, 
     tags: dict[int, tuple[str, Sequence[int]]] = {
         256: ("I", [width]),
         257: ("I", [height]),
-        258: ("H", [8] * channels),  # bits a sample
+        258: ("H", [depth] * channels),  # bits a sample
         259: ("H", [8]),  # compression: deflate
         262: ("H", [2]),  # RGB
         273: (place, places),
@@ -149,7 +185,7 @@ def _write_tiff(file: BinaryIO, levels: Iterator[Array], shape: tuple[int, int, 
 def _deflated(band: Array) -> bytes:
     steps = band.copy()
     steps[:, 1:] -= band[:, :-1]
-    return zlib.compress(steps)
+    return zlib.compress(steps.astype(steps.dtype.newbyteorder("<"), copy=False))
 
 
 def _append_directory(file: BinaryIO, tags: Tags, place: str) -> int:

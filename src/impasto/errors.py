@@ -7,9 +7,12 @@ ImpastoError
 │   ├── OutputError   a place where the result cannot be written
 │   ├── RecipeError   a result without a recipe, or one that cannot be repeated
 │   ├── CheckpointError  a checkpoint that cannot be gone on from
+│   ├── LogError      a log that cannot be read
 │   └── WeightsError  weights that are missing, damaged or not VGG19's
 ├── DownloadError     weights that could not be fetched
+├── MissingError      an optional package that is not installed
 ├── SaveError         a result that could not be written after all
+├── SweepError        combinations of a sweep that could not be painted
 └── DivergedError     a run whose numbers stopped being finite
 
 Every message is one line that says what, got, and what to do.
@@ -46,6 +49,10 @@ class CheckpointError(UsageError):
     """A checkpoint that is damaged, or of another run."""
 
 
+class LogError(UsageError):
+    """A log that is damaged, or none."""
+
+
 class WeightsError(UsageError):
     """Weights that are missing, damaged or not VGG19's."""
 
@@ -54,8 +61,16 @@ class DownloadError(ImpastoError):
     """Weights that could not be fetched."""
 
 
+class MissingError(ImpastoError):
+    """An optional package that is not installed."""
+
+
 class SaveError(ImpastoError):
     """A result that could not be written after all."""
+
+
+class SweepError(ImpastoError):
+    """Combinations of a sweep that could not be painted; the others are."""
 
 
 class DivergedError(ImpastoError):

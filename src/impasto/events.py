@@ -1,7 +1,7 @@
 """What a run reports: frozen, picklable, and JSON through `as_dict`."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -50,7 +50,10 @@ class Noted(Event):
 
 @dataclass(frozen=True)
 class Stepped(Event):
-    """One step: the loss before its update, the terms without their weights, and the seconds since the run began."""
+    """One step: the loss before its update, the terms without their weights, and the seconds since the run began.
+
+    `layers` says what every layer adds to content and style: {"style": {"block1_conv1": 0.1}}.
+    """
 
     step: int
     scale: int
@@ -59,6 +62,7 @@ class Stepped(Event):
     style: float
     tv: float
     seconds: float
+    layers: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

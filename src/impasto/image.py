@@ -14,9 +14,11 @@ from torch import Tensor
 
 from impasto import encode, files
 from impasto.decode import decode, embedded
-from impasto.encode import CHARSET, FORMATS, KEYWORD
+from impasto.encode import CHARSET, DEEP, FORMATS, KEYWORD
 from impasto.errors import OutputError, PictureError, RecipeError, SettingError, shown
+from impasto.levels import NEAREST, Rounding
 from impasto.samples import Array
+from impasto.settings import Depth
 
 MAX_PIXELS = 150_000_000
 _MAX_RECIPE = 1_000_000  # characters; one that a run writes has a few thousand
@@ -27,7 +29,7 @@ class Picture:
     """A picture: `tensor` is (3, H, W) float32 in [0, 1], sRGB, RGB order; `alpha` (1, H, W) float32 in [0, 1] or None.
 
     `name` is the name of its file without the folder, `sha256` that of the file's bytes, `notes` what `load` had to
-    decide, and `recipe` what `save` embeds so that the result can be repeated.
+    decide, `recipe` what `save` embeds so that the result can be repeated, and `rounding` what `save` makes levels by.
 
     Raises:
         PictureError: a tensor that is not as said.
@@ -39,6 +41,7 @@ class Picture:
     sha256: str = ""
     notes: tuple[str, ...] = ()
     recipe: Mapping[str, Any] | None = None
+    rounding: Rounding = NEAREST
 
     def __post_init__(self) -> None:
         """The check at the door."""
@@ -72,31 +75,46 @@ class Picture:
         return encode.laid_on(matte[:, None, None], self.tensor, self.alpha)
 
     def rounded(self) -> "Picture":
-        """The same picture in the 256 levels that a saved file can hold, still float32 in [0, 1]."""
-        alpha = None if self.alpha is None else _rounded(self.alpha)
-        return dataclasses.replace(self, tensor=_rounded(self.tensor), alpha=alpha)
+        """The same picture in the levels that a saved file can hold, still float32 in [0, 1]."""
+        alpha = None if self.alpha is None else Rounding(self.rounding.depth).rounded(self.alpha)
+        return dataclasses.replace(self, tensor=self.rounding.rounded(self.tensor), alpha=alpha)
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = True, quality: int = 95) -> None:
-        """Write 8 bits a channel to `path`, in the format of its suffix, whole or not at all.
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = True,
+        quality: int = 95,
+        depth: Depth | None = None,
+        dither: bool | None = None,
+    ) -> None:
+        """Write the picture to `path`, in the format of its suffix, whole or not at all.
+
+        `depth` is the bits a channel, 8 or 16, and `dither` spreads what 8 bits cannot say over neighbouring pixels;
+        not given, they are those of `rounding`. Only PNG and TIFF hold 16 bits.
 
         PNG and TIFF are exact. JPEG (on white where there is alpha) and WebP lose a little, as `quality` from 1 to 100
         says; WebP at 100 is exact. The recipe is embedded: as text `impasto` in a PNG, elsewhere as EXIF user comment.
         A TIFF of more than 4 GB of samples is a BigTIFF, which has the same suffixes and is read by most programs.
 
         Raises:
-            OutputError: a suffix that is not known, a place that cannot be written, or too large for the format.
-            SettingError: `quality` out of its range.
+            OutputError: a suffix that is not known, a place that cannot be written, too large or too deep for the
+                format.
+            SettingError: `quality` or `depth` out of its range.
             RecipeError: a recipe that is not JSON.
             SaveError: the disk is full, or the folder can no longer be written.
         """
         path = Path(path)
-        check_suffix(path)
+        rounding = Rounding(
+            self.rounding.depth if depth is None else depth, self.rounding.dither if dither is None else dither
+        )
+        check_suffix(path, rounding.depth)
         if not 1 <= quality <= 100:
             raise SettingError(f"quality is from 1 to 100; got {quality}; 95 keeps what the eye can see")
         files.check_output(path, overwrite=overwrite)
         recipe = None if self.recipe is None else _recipe_text(self.recipe)
         alpha = None if self.alpha is None else self.alpha.detach()
-        encode.write(path, self.tensor.detach(), alpha, recipe=recipe, quality=quality)
+        encode.write(path, self.tensor.detach(), alpha, rounding, recipe=recipe, quality=quality)
 
 
 def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -113,14 +131,18 @@ def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Pictu
     return Picture(_tensor(found.colour), alpha, shown(path.name), found.sha256, found.notes)
 
 
-def check_suffix(path: str | os.PathLike[str]) -> None:
-    """Refuse an output that no format is known for.
+def check_suffix(path: str | os.PathLike[str], depth: int = 8) -> None:
+    """Refuse an output that no format is known for, or one that does not hold `depth` bits a channel.
 
     Raises:
         OutputError: naming the suffixes that work.
     """
-    if Path(path).suffix.lower() not in FORMATS:
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
         raise OutputError(f"{shown(path)}: its suffix names no known format; end it in {', '.join(FORMATS)}")
+    if depth > 8 and FORMATS[suffix] not in DEEP:
+        able = ", ".join(each for each, kind in FORMATS.items() if kind in DEEP)
+        raise OutputError(f"{shown(path)}: {FORMATS[suffix]} holds 8 bits a channel, not {depth}; end it in {able}")
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -167,10 +189,6 @@ def _tensor(samples: Array) -> Tensor:
     tensor = torch.empty(channels, height, width, dtype=torch.float32)
     np.copyto(tensor.numpy(), np.moveaxis(samples, 2, 0))
     return tensor if samples.dtype == np.float32 else tensor.div_(np.iinfo(samples.dtype).max)
-
-
-def _rounded(tensor: Tensor) -> Tensor:
-    return (tensor * 255).round_().div_(255)
 
 
 def _recipe_text(recipe: Mapping[str, Any]) -> str:

@@ -11,6 +11,12 @@ from torch import Tensor
 CHUNK = 256
 """Positions whose products are added up in the dtype of the responses."""
 
+SEARCHED = 2**11
+"""Positions whose nearest ones are searched for at a time."""
+
+RIDGE = 1e-6
+"""What is added to eigenvalues, as a share of those aimed at, so that the root of those that vanish has a slope."""
+
 BAND = 2**20
 """Values of a picture whose differences are looked at at a time."""
 
@@ -23,27 +29,45 @@ def gram(features: Tensor) -> Tensor:
     return products(features) / (features.shape[2] * features.shape[3])
 
 
-def products(features: Tensor) -> Tensor:
+def products(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """(N, C, h, W) responses -> (N, C, C) F F^T, at least float32: what some rows add to the Gram matrix times M.
 
-    The products of CHUNK positions at a time are added up in the responses' own dtype, and these sums in float32:
-    the eight bits of bfloat16 are too few to add up 10^5 positions in.
+    A `guide` (N, 1, h, W) says how much each position counts. The products of CHUNK positions at a time are added up in
+    the responses' own dtype, and these sums in float32: the eight bits of bfloat16 are too few for 10^5 positions.
     """
     flat = _flat(features)
     precise = torch.promote_types(flat.dtype, torch.float32)
     count, positions, channels = flat.shape
     whole = positions // CHUNK * CHUNK
     chunks, rest = flat[:, :whole].reshape(count, -1, CHUNK, channels), flat[:, whole:]
-    return (chunks.mT @ chunks).sum(1, dtype=precise) + (rest.mT @ rest).to(precise)
+    counted, rest_counted = chunks, rest
+    if guide is not None:
+        flat = flat * _flat(guide).to(flat.dtype)
+        counted, rest_counted = flat[:, :whole].reshape(chunks.shape), flat[:, whole:]
+    return (counted.mT @ chunks).sum(1, dtype=precise) + (rest_counted.mT @ rest).to(precise)
 
 
-def gram_gradient(features: Tensor, upstream: Tensor) -> Tensor:
-    """(N, C, h, W) responses, dL/dG (N, C, C) symmetric, over M -> dL/dF (N, C, h, W), in the responses' dtype.
+def sums(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """(N, C, h, W) responses -> (N, C) their sums over positions, at least float32; `guide` as in `products`."""
+    counted = features if guide is None else features * guide.to(features.dtype)
+    return torch.sum(counted, dim=(2, 3), dtype=torch.promote_types(features.dtype, torch.float32))
 
-    As G = F F^T / M, it is 2 dL/dG F / M; and as M is that of the whole picture, any rows of it will do.
+
+def mass(guide: Tensor) -> Tensor:
+    """(N, 1, h, W) -> how many positions count, a scalar, at least float32."""
+    return torch.sum(guide, dtype=torch.promote_types(guide.dtype, torch.float32))
+
+
+def moments_gradient(features: Tensor, second: Tensor, first: Tensor | None = None) -> Tensor:
+    """The gradient at some rows of responses (N, C, h, W), of a loss that depends on their moments, in their dtype.
+
+    `second` (N, C, C), symmetric, and `first` (N, C) are its gradients at F F^T / M and at the responses' means, over M
+    of the whole picture: it is 2 second F + first.
     """
     count, channels, height, width = features.shape
-    gradient = _flat(features) @ (2 * upstream).to(features.dtype)
+    gradient = _flat(features) @ (2 * second).to(features.dtype)
+    if first is not None:
+        gradient += first.to(features.dtype)[:, None]
     return gradient.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
@@ -58,6 +82,47 @@ def distance(one: Tensor, other: Tensor) -> Tensor:
 def squares(one: Tensor, other: Tensor) -> Tensor:
     """Sum of the squared differences of two tensors, at least float32, a scalar: what some rows add to `distance`."""
     return (one.to(torch.promote_types(one.dtype, torch.float32)) - other).square().sum()
+
+
+def root(covariance: Tensor) -> Tensor:
+    """(N, C, C) symmetric, positive semi-definite -> its square root, which is so too, in float64."""
+    values, vectors = torch.linalg.eigh(covariance.double())
+    found: Tensor = (vectors * values.clamp_min(0).sqrt()[:, None]) @ vectors.mT
+    return found
+
+
+def bures(covariance: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """The squared Bures distance of two covariances: tr S + tr A - 2 tr (A^1/2 S A^1/2)^1/2, and its gradient at S.
+
+    With the squared distance of the means it is the squared Wasserstein-2 distance of Gaussians (Dowson and Landau
+    1982). Where eigenvalues of the product vanish the root has no slope; RIDGE of the mean of A^2's is added to all.
+
+    Args:
+        covariance: S, (1, C, C).
+        other: A^1/2, as `root` gives it.
+
+    Returns:
+        A scalar and (1, C, C), in the dtype of `covariance`.
+    """
+    values, vectors = torch.linalg.eigh(other @ covariance.double() @ other)
+    ridge = RIDGE * (other @ other).square().sum() / len(values[0]) + torch.finfo(values.dtype).tiny
+    roots = (values.clamp_min(0) + ridge).sqrt()
+    aligned = other @ vectors
+    slope = (
+        torch.eye(len(values[0]), dtype=values.dtype, device=values.device) - (aligned / roots[:, None]) @ aligned.mT
+    )
+    squared = covariance.diagonal(dim1=1, dim2=2).sum(dtype=values.dtype) + other.square().sum() - 2 * roots.sum()
+    return squared.to(covariance.dtype), slope.to(covariance.dtype)
+
+
+def nearest(features: Tensor, directions: Tensor, centre: Tensor) -> Tensor:
+    """(1, C, h, W) responses -> (1, h, W) numbers of the `directions` (N, C), unit vectors, nearest by the angle.
+
+    Both are seen from `centre` (C,). Some positions at a time, for the products with all directions are many.
+    """
+    flat = _flat(features)[0]
+    found = [((some - centre) @ directions.T).argmax(1) for some in torch.split(flat, SEARCHED)]
+    return torch.cat(found).view(1, *features.shape[2:])
 
 
 def total_variation(images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from impasto import pyramid
+from impasto.backprop import GradientRows, gathered
 from impasto.objective import Terms
 
 COLUMNS = 2**16
@@ -14,8 +15,8 @@ COLUMNS = 2**16
 VALUES = 2**22
 """Values of a picture that are multiplied at a time."""
 
-Evaluate = Callable[[Tensor], tuple[Terms, Tensor]]
-"""picture (1, 3, H, W) -> (its terms, the gradient of the total, which is the optimiser's to write to)."""
+Evaluate = Callable[[Tensor], tuple[Terms, GradientRows]]
+"""picture (1, 3, H, W) -> (its terms, the gradient of the total as it comes, which is the optimiser's to write to)."""
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 """All that must be kept of something so that it goes on as if nothing had been: tensors, and numbers in JSON."""
@@ -54,25 +55,24 @@ class Adam:
         picture: Tensor,
         *,
         learning_rate: float,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
+        betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
         epsilon_hat: bool = False,
         moments: torch.dtype | None = None,
     ) -> None:
         self.picture = picture
-        self.learning_rate, self.beta1, self.beta2 = learning_rate, beta1, beta2
+        self.learning_rate, (self.beta1, self.beta2) = learning_rate, betas
         self.epsilon, self.epsilon_hat = epsilon, epsilon_hat
         self.mean, self.square = (torch.zeros_like(picture, dtype=moments) for _ in range(2))
         self.steps = 0
 
     def step(self, evaluate: Evaluate) -> Terms:
         """One evaluation, one update."""
-        terms, gradient = evaluate(self.picture)
+        terms, rows = evaluate(self.picture)
         self.steps += 1
-        for colour in range(3):  # one at a time, for what is only of use on the way
-            self._remember(self.mean[0, colour], self.square[0, colour], gradient[0, colour])
-        del gradient  # its memory is the next picture's
+        for here, gradient in rows:
+            for colour in range(3):  # one at a time, for what is only of use on the way
+                self._remember(self.mean[0, colour, here], self.square[0, colour, here], gradient[0, colour])
         picture = torch.empty_like(self.picture)
         for colour in range(3):
             self._move(picture[0, colour], *(each[0, colour] for each in (self.picture, self.mean, self.square)))
@@ -144,7 +144,7 @@ class LBFGS:
 
     def step(self, evaluate: Evaluate) -> Terms:
         """One move; mostly one evaluation, more when the first length tried is too long."""
-        terms, gradient = self._here = self._here or evaluate(self.picture)
+        terms, gradient = self._here = self._here or self._found(*evaluate(self.picture))
         self.stalled = not bool(torch.isfinite(terms.total))
         if not self.stalled and not self._search(evaluate, self._direction(gradient)):
             self.remembered, self.newest = 0, -1  # the memory misleads: once more along the gradient
@@ -156,8 +156,9 @@ class LBFGS:
         moves, changes = self._basis[: self.remembered], self._basis[self.memory :][: self.remembered]
         tensors = {"picture": self.picture, "moves": moves, "changes": changes, "products": self._products}
         if self._here is not None:
-            tensors |= {"terms": torch.stack(self._here[0]), "gradient": self._here[1]}
-        return tensors, {"newest": self.newest}
+            terms, gradient = self._here
+            tensors |= {"terms": torch.stack([*terms[:4], *terms.layers.values()]), "gradient": gradient}
+        return tensors, {"newest": self.newest, "layers": [] if self._here is None else list(self._here[0].layers)}
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Go on from there."""
@@ -166,7 +167,12 @@ class LBFGS:
         self._basis[: self.remembered] = tensors["moves"]
         self._basis[self.memory :][: self.remembered] = tensors["changes"]
         if "gradient" in tensors:
-            self._here = Terms(*tensors["terms"]), tensors["gradient"]
+            total, content, style, tv, *shares = tensors["terms"].unbind()
+            layers = dict(zip(numbers["layers"], shares, strict=True))
+            self._here = Terms(total, content, style, tv, layers), tensors["gradient"]
+
+    def _found(self, terms: Terms, rows: GradientRows) -> tuple[Terms, Tensor]:
+        return terms, gathered(rows, self.picture)
 
     def _search(self, evaluate: Evaluate, direction: Tensor) -> bool:
         """Move along the projection arc of `direction`, as far as the loss falls enough; whether it did."""
@@ -178,10 +184,11 @@ class LBFGS:
             promised = _inner(gradient, picture, self.picture)
             if not promised < 0:
                 return False
-            there = evaluate(picture)
-            after = float(there[0].total)
+            found, rows = evaluate(picture)
+            after = float(found.total)
             if after <= before + self.SUFFICIENT * promised:
                 del direction  # its memory is the move's
+                there = self._found(found, rows)
                 self._remember(picture - self.picture, gradient.neg_().add_(there[1]))
                 self.picture, self._here = picture, there
                 return True

@@ -1,16 +1,21 @@
 """Load, run, hand over: one call a picture. What comes back carries its recipe, which `save` embeds."""
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
+from typing import Any, get_args
 
 import torch
 
+from impasto.color import recolored
+from impasto.errors import RecipeError, SettingError
 from impasto.events import Began, Ended, Event, Noted, OnEvent, Planned, Stepped
-from impasto.image import Picture, load
+from impasto.image import Picture, load, read_recipe
 from impasto.presets import preset
-from impasto.recipe import Input, Recipe
+from impasto.recipe import Input, Recipe, Recolor, Recoloring, StyleInput
+from impasto.regions import ALPHA, Style
 from impasto.run import Run, Step
 from impasto.settings import Settings
 from impasto.vgg import VGG19
@@ -18,32 +23,38 @@ from impasto.vgg import VGG19
 Source = str | os.PathLike[str] | Picture
 """A picture, or the file that it is in."""
 
+Painting = Source | Style
+"""A painting, with its weight in a mixture and its mask if need be."""
+
 
 def stylize(
     content: Source,
-    styles: Source | Sequence[Source],
+    styles: Painting | Sequence[Painting],
     settings: Settings | None = None,
     *,
     init: Source | None = None,
+    keep: Source | None = None,
     vgg: VGG19 | None = None,
     on_event: OnEvent | None = None,
 ) -> Picture:
-    """`content` painted in the manner of `styles` (Gatys, Ecker, Bethge 2015); several are mixed in equal shares.
+    """`content` painted in the manner of `styles` (Gatys, Ecker, Bethge 2015); several are mixed.
 
     Args:
+        styles: in equal shares, or `Style`s with weights, and with masks for where each of them is painted.
         settings: by default those of the preset "painterly".
         init: what is painted over, instead of what the settings say.
+        keep: white where the content is left alone.
         vgg: the network, `VGG19.load(weights, device=, precision=)`; by default the best at hand.
         on_event: called with each `impasto.events` event.
 
     Raises:
         ImpastoError: one of its kinds, see `impasto.errors`.
     """
-    return paint(prepare(content, styles, settings, init=init, vgg=vgg), on_event)
+    return paint(prepare(content, styles, settings, init=init, keep=keep, vgg=vgg), on_event)
 
 
 def texture(
-    styles: Source | Sequence[Source],
+    styles: Painting | Sequence[Painting],
     settings: Settings | None = None,
     *,
     init: Source | None = None,
@@ -68,12 +79,50 @@ def reconstruct(
     return paint(prepare(content, [], settings, init=init, vgg=vgg), on_event)
 
 
+def recolor(picture: Source, photo: Source, color: Recolor = "luminance") -> Picture:
+    """`picture`, painted by whomever, in the colours of `photo`.
+
+    Its alpha is kept. So is a recipe of impasto's, which then tells of the recolouring, and is refused by `rerun`.
+
+    Args:
+        color: "luminance": the lightness of `picture` with the chroma of `photo`, which is resized to it (Oklab);
+            "content": the palette of `picture` moved to that of `photo`.
+
+    Raises:
+        PictureError: a file that is not a usable picture.
+        SettingError: another color.
+    """
+    if color not in get_args(Recolor):
+        raise SettingError(f"color: got {color!r}; give {' or '.join(map(repr, get_args(Recolor)))}")
+    before, other = _picture(picture), _picture(photo)
+    found = recolored(before, other, color)
+    notes = [f"{each.name}: {note}" for each in (before, other) for note in each.notes]
+    done = Recoloring(color=color, picture=_named(before), photo=_named(other))
+    recipe = before.recipe if isinstance(picture, Picture) else _recipe_in(picture)
+    return dataclasses.replace(found, notes=(*notes, *found.notes), recipe=_told(recipe, done))
+
+
+def _recipe_in(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
+    with contextlib.suppress(RecipeError):  # most pictures have none
+        return read_recipe(path)
+    return None
+
+
+def _told(recipe: Mapping[str, Any] | None, done: Recoloring) -> dict[str, Any] | None:
+    """The recipe with what was done added; none if it is none of ours."""
+    with contextlib.suppress(RecipeError):
+        made = Recipe.parse(dict(recipe or {}), "the picture")
+        return made.model_copy(update={"recolored": (*made.recolored, done)}).model_dump(mode="json")
+    return None
+
+
 def prepare(
     content: Source | None,
-    styles: Source | Sequence[Source],
+    styles: Painting | Sequence[Painting],
     settings: Settings | None = None,
     *,
     init: Source | None = None,
+    keep: Source | None = None,
     vgg: VGG19 | None = None,
     memory: int | None = None,
     strips: Sequence[int | None] | None = None,
@@ -83,15 +132,20 @@ def prepare(
     `memory` and `strips` are those of `Run`.
     """
     settings = settings or preset()
-    several = [styles] if isinstance(styles, str | os.PathLike | Picture) else styles
     if init is None and settings.init not in {"content", "noise"}:
         init = settings.init
     start = None if init is None else _picture(init)
     if start is not None:
         settings = settings.replace(init=start.name or "picture")  # no folder of the user's in the recipe
     shown = None if content is None else _picture(content)
-    paintings = [_picture(style) for style in several]
-    return Run(shown, paintings, settings, init=start, vgg=vgg, memory=memory, strips=strips)
+    kept = None if keep is None else _picture(keep)
+    paintings = [style if isinstance(style, Style) else Style(_picture(style)) for style in several(styles)]
+    return Run(shown, paintings, settings, init=start, keep=kept, vgg=vgg, memory=memory, strips=strips)
+
+
+def several(styles: Painting | Sequence[Painting]) -> Sequence[Painting]:
+    """The paintings, of which one may be given by itself."""
+    return [styles] if isinstance(styles, str | os.PathLike | Picture | Style) else styles
 
 
 def paint(run: Run, on_event: OnEvent | None = None) -> Picture:
@@ -113,9 +167,8 @@ def paint(run: Run, on_event: OnEvent | None = None) -> Picture:
 
 def opening(run: Run) -> Iterator[Event]:
     """What is to be told before the first step."""
-    for picture in (run.content, *run.styles, run.init):
-        if picture is not None:
-            yield from (Noted(f"{picture.name}: {note}") for note in picture.notes)
+    for picture in run.inputs.pictures.values():
+        yield from (Noted(f"{picture.name}: {note}") for note in picture.notes)
     vgg = run.vgg
     yield Began(
         task=run.task,
@@ -149,7 +202,8 @@ def planned(run: Run) -> Planned:
 def reports(step: Step) -> Iterator[Event]:
     """What is to be told of a step."""
     yield from (Noted(note) for note in step.notes)
-    yield Stepped(step.number, step.scale, **step.terms.read(), seconds=step.seconds)
+    terms = step.terms
+    yield Stepped(step.number, step.scale, **terms.read(), seconds=step.seconds, layers=terms.read_layers())
 
 
 def closing(run: Run, picture: Picture) -> Iterator[Event]:
@@ -177,9 +231,10 @@ def _recipe(run: Run, rounded: Picture) -> Recipe:
         task=run.task,
         settings=run.settings,
         steps_done=run.steps_done,
-        content=_input(run.content),
-        styles=tuple(Input(name=style.name, sha256=style.sha256) for style in run.styles),
-        init=_input(run.init),
+        content=_input(run.inputs.content),
+        styles=tuple(map(_style_input, run.inputs.styles)),
+        init=_input(run.inputs.init),
+        keep=_input(run.inputs.keep),
         weights=run.vgg.sha256,
         device=run.vgg.device.type,
         precision=run.vgg.precision,
@@ -190,7 +245,21 @@ def _recipe(run: Run, rounded: Picture) -> Recipe:
 
 
 def _input(picture: Picture | None) -> Input | None:
-    return None if picture is None else Input(name=picture.name, sha256=picture.sha256)
+    return None if picture is None else _named(picture)
+
+
+def _named(picture: Picture) -> Input:
+    return Input(name=picture.name, sha256=picture.sha256)
+
+
+def _style_input(style: Style) -> StyleInput:
+    is_alpha = style.mask is not None and style.mask.name == ALPHA
+    return StyleInput(
+        name=style.picture.name,
+        sha256=style.picture.sha256,
+        weight=style.weight,
+        mask=ALPHA if is_alpha else _input(style.mask),
+    )
 
 
 def _picture(source: Source) -> Picture:

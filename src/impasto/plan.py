@@ -16,7 +16,7 @@ BASE = 500 * 2**20
 """Bytes of Python, torch, the network, and what an evaluation takes beside the responses: measured."""
 SPARE = 1.3
 """Responses, and what malloc cannot give back between them."""
-ADAM, LARGE_ADAM, LBFGS = 6, 5, 8
+ADAM, LARGE_ADAM, LBFGS = 6, 2.5, 8
 """Pictures in float32 that are held at a time during a step, beside the average and what L-BFGS remembers."""
 BEYOND = 1.15
 """A whole step as a multiple of its evaluation: the optimiser, targets, a length that was tried in vain."""
@@ -56,12 +56,14 @@ class Needs:
     Attributes:
         wanted: the layers that are compared.
         held: bytes of the pictures given.
+        guided: regions of the picture that have a guide.
     """
 
     vgg: VGG19
     settings: Settings
     wanted: tuple[str, ...]
     held: int
+    guided: int = 0
 
     def within(self, stage: Stage, memory: int) -> Stage:
         """The stage evaluated whole, or in the highest strips that fit into `memory` bytes.
@@ -69,7 +71,8 @@ class Needs:
         Raises:
             SettingError: it does not fit, however narrow they are.
         """
-        for strip in (None, *STRIPS):
+        # the first row of a seamless picture is next to its last one
+        for strip in (None,) if self.settings.padding == "circular" else (None, *STRIPS):
             fitted = self.in_strips(stage, strip)
             if fitted.memory <= memory:
                 return fitted
@@ -100,7 +103,8 @@ class Needs:
         pictures += self.settings.average > 0
         content = [name for name in self.settings.content_layers if name in self.wanted]
         targets = sum(self.vgg.width(name) * layers.positions(name, height, width) for name in content)
-        return round(4 * pictures * picture) + self.vgg.dtype.itemsize * targets
+        guides = self.guided * sum(layers.positions(name, height, width) for name in self.settings.style_layers)
+        return round(4 * (pictures * picture + guides)) + self.vgg.dtype.itemsize * targets
 
     def _responses(self, frame: Frame, strip: int | None) -> int:
         """Bytes of the responses that are kept of a picture evaluated in strips."""

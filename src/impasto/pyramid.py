@@ -1,5 +1,7 @@
 """The size of a run, and the resizing of pictures to it."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -35,6 +37,39 @@ def resize(images: Tensor, height: int, width: int, resampling: str = "antialias
 def enlarge(values: Tensor, height: int, width: int) -> Tensor:
     """(N, C, H, W) of any range -> (N, C, height, width), bilinear: no value lies outside of those that went in."""
     return F.interpolate(values, (height, width), mode="bilinear", align_corners=False)
+
+
+def rotated(images: Tensor, degrees: float) -> Tensor:
+    """(N, C, H, W) float32 in [0, 1], on the CPU -> turned anticlockwise, (N, C, h, w): the largest upright part of it.
+
+    Pixels keep their size. Quarter turns lose nothing.
+    """
+    if degrees % 90 == 0:
+        return torch.rot90(images, round(degrees / 90), (2, 3))
+    height, width = _inside(images.shape[2], images.shape[3], math.radians(degrees))
+    turned = [_turned(plane, degrees, height, width) for plane in images.flatten(0, 1)]
+    return torch.stack(turned).view(*images.shape[:2], height, width).clamp_(0, 1)
+
+
+def _inside(height: int, width: int, angle: float) -> tuple[int, int]:
+    """Height and width of the largest upright rectangle in one that is turned by `angle`."""
+    sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
+    short, long = sorted((height, width))
+    if short <= 2 * sine * cosine * long or abs(sine - cosine) < 1e-9:
+        # two corners touch the long sides, the others lie on the line between their middles
+        sides = 0.5 * short / sine, 0.5 * short / cosine
+        wide, high = sides if width >= height else sides[::-1]
+    else:
+        doubled = cosine**2 - sine**2
+        wide, high = (width * cosine - height * sine) / doubled, (height * cosine - width * sine) / doubled
+    return max(int(high), 1), max(int(wide), 1)
+
+
+def _turned(plane: Tensor, degrees: float, height: int, width: int) -> Tensor:
+    """(H, W) -> the midst of it, turned, (height, width)."""
+    image = Image.fromarray(plane.numpy()).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return torch.from_numpy(np.array(image.crop((left, top, left + width, top + height))))
 
 
 def _lanczos(plane: Tensor, height: int, width: int) -> Tensor:

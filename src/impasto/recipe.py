@@ -9,6 +9,7 @@ from impasto.scales import scales
 from impasto.settings import Settings, one_line
 
 Task = Literal["stylize", "texture", "reconstruct"]
+Recolor = Literal["luminance", "content"]
 
 
 class Input(BaseModel):
@@ -20,11 +21,29 @@ class Input(BaseModel):
     sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
 
 
+class StyleInput(Input):
+    """A painting, its weight in the mixture, and its mask: a picture, or the photograph's alpha."""
+
+    weight: float = Field(1.0, gt=0, le=1e12, allow_inf_nan=False)
+    mask: Input | Literal["alpha"] | None = None
+
+
+class Recoloring(BaseModel):
+    """What was done to a painted picture: it was brought to the colours of `photo`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    color: Recolor
+    picture: Input
+    photo: Input
+
+
 class Recipe(BaseModel):
     """How a picture was painted.
 
-    `steps_done` is less than the steps of all scales if the run was interrupted. `loss` is that of the picture as eight
-    bits a channel hold it, `content`, `style` and `tv` without their weights.
+    `steps_done` is less than the steps of all scales if the run was interrupted. `loss` is that of the picture as its
+    file holds it, `content`, `style` and `tv` without their weights. If it was `recolored` afterwards, all the rest is
+    of the picture before that.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,8 +54,9 @@ class Recipe(BaseModel):
     settings: Settings
     steps_done: int = Field(ge=0)
     content: Input | None
-    styles: tuple[Input, ...] = Field(max_length=1000)
+    styles: tuple[StyleInput, ...] = Field(max_length=1000)
     init: Input | None
+    keep: Input | None = None
     weights: str = Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the weights' file.")
     device: str = Field(pattern="^(cpu|cuda|mps)$")
     precision: str = Field(pattern="^(float32|bfloat16)$")
@@ -45,6 +65,9 @@ class Recipe(BaseModel):
         (), max_length=1000, description="Rows evaluated at a time at each scale."
     )
     loss: dict[str, float]
+    recolored: tuple[Recoloring, ...] = Field(
+        default=(), max_length=1000, description="What was done to it since, in order."
+    )
 
     @model_validator(mode="after")
     def _no_more_steps_than_asked_for(self) -> "Recipe":
@@ -54,9 +77,18 @@ class Recipe(BaseModel):
         return self
 
     @property
-    def inputs(self) -> tuple[Input, ...]:
-        """All pictures that went in."""
-        return tuple(each for each in (self.content, *self.styles, self.init) if each is not None)
+    def is_complete(self) -> bool:
+        """Whether all steps were done; the coarsest scales are left out where a picture is too narrow for them."""
+        climbed = scales(self.settings)[-len(self.strips) :]
+        return self.steps_done == sum(scale.steps for scale in climbed)
+
+    @property
+    def pictures(self) -> dict[str, Input]:
+        """All pictures that went in, by what they are."""
+        found: dict[str, object] = {"content": self.content, "init": self.init, "keep": self.keep}
+        for number, style in enumerate(self.styles, 1):
+            found |= {f"style {number}": style, f"mask {number}": style.mask}
+        return {role: each for role, each in found.items() if isinstance(each, Input)}
 
     @classmethod
     def parse(cls, content: dict[str, Any], where: str) -> "Recipe":

@@ -3,14 +3,16 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from impasto import image, weights
 from impasto.errors import RecipeError, shown
-from impasto.recipe import Input, Recipe
+from impasto.image import Picture
+from impasto.recipe import Input, Recipe, StyleInput
+from impasto.regions import Style, alpha_of
 from impasto.run import Run
 from impasto.settings import MOST_THREADS
 from impasto.vgg import VGG19
@@ -44,11 +46,12 @@ def prepare(
     torch.set_num_threads(max(1, min(recipe.threads, MOST_THREADS)) if threads is None else threads)
     run = Run(
         pictures[recipe.content] if recipe.content else None,
-        [pictures[style] for style in recipe.styles],
+        [Style(pictures[style], style.weight, _mask(style, recipe, pictures)) for style in recipe.styles],
         recipe.settings,
         init=pictures[recipe.init] if recipe.init else None,
+        keep=pictures[recipe.keep] if recipe.keep else None,
         memory=memory,
-        strips=strips or (recipe.strips if memory is None else None) or None,
+        strips=recipe.strips if strips is None and memory is None else strips,
         vgg=_network(
             recipe,
             choice,
@@ -61,13 +64,27 @@ def prepare(
     return run
 
 
+def _mask(style: StyleInput, recipe: Recipe, pictures: Mapping[Input, Picture]) -> Picture | None:
+    if style.mask is None or recipe.content is None:
+        return None
+    return pictures[style.mask] if isinstance(style.mask, Input) else alpha_of(pictures[recipe.content])
+
+
 def originals(result: Path, places: Sequence[Path]) -> dict[Input, Path]:
     """The files that went into a result, found in `places` as `prepare` says.
 
     Raises:
-        RecipeError: no recipe, or a picture that went in is not there.
+        RecipeError: no recipe, a picture that went in is not there, or the result was recoloured since.
     """
-    return {wanted: _find(wanted, places, shown(result)) for wanted in read(result).inputs}
+    recipe = read(result)
+    if recipe.recolored:
+        before = recipe.recolored[0].picture
+        named = f"{shown(before.name)!r} (SHA-256 {before.sha256[:12]}...)"
+        raise RecipeError(
+            f"{shown(result)}: was recoloured after it was painted, which rerun does not repeat; rerun {named} "
+            "instead, and recolor the result"
+        )
+    return {wanted: _find(wanted, places, shown(result)) for wanted in recipe.pictures.values()}
 
 
 def read(result: Path) -> Recipe:

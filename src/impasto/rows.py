@@ -5,6 +5,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def wrapped(images: Tensor, rows: slice) -> Tensor:
+    """(N, C, H, W) -> some rows and their neighbours, (N, C, h+2, W); before the first comes the last."""
+    height = images.shape[2]
+    if rows.start > 0 and rows.stop < height:
+        return images[:, :, rows.start - 1 : rows.stop + 1]
+    return images[:, :, torch.arange(rows.start - 1, rows.stop + 1, device=images.device) % height]
+
+
 class Rows:
     """A window of the rows of one layer, which moves down the picture.
 
@@ -24,14 +32,18 @@ class Rows:
         """These rows, all in the window, as (1, C, h, W)."""
         return self._memory[:, :, rows.start - self._first : rows.stop - self._first]
 
-    def around(self, rows: slice) -> tuple[Tensor, int]:
-        """The rows and their neighbours, zeros beyond the edge; or all rows, and how many zeros are still to pad."""
+    def around(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
+        """The rows and their neighbours, zeros beyond the edge; and how many are still to pad, down and across."""
         if rows == slice(0, self.height):
-            return self[rows], 1
+            return self[rows], (1, 1)
         inside = self[slice(max(rows.start - 1, 0), min(rows.stop + 1, self.height))]
         if rows.start == 0 or rows.stop == self.height:
             inside = F.pad(inside, (0, 0, int(rows.start == 0), int(rows.stop == self.height)))
-        return inside, 0
+        return inside, (0, 1)
+
+    def around_circular(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
+        """The rows and their neighbours, those beyond an edge being at the other one; all rows must be there."""
+        return F.pad(wrapped(self[slice(0, self.height)], rows), (1, 1, 0, 0), "circular"), (0, 0)
 
     def begin(self) -> None:
         """Begin at the top of a picture."""

@@ -16,6 +16,7 @@ Array = NDArray[Any]
 
 BITS, PHOTOMETRIC, PLANAR = 0x0102, 0x0106, 0x011C  # tags of TIFF
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # of Pillow, by channels
+_ASTRAY = 8  # levels that a colour is off on the way to sRGB and back if sRGB has it not; rounding makes it 2
 _BAND = 2**18  # pixels that are worked on at a time: a few MB
 
 
@@ -171,8 +172,23 @@ def _by_profile(colour: Array, icc: bytes | None, notes: list[str]) -> Array | N
         notes.append("its colour profile is damaged: taken as sRGB")
         return None
     name = shown((profile.profile.profile_description or "a profile without a name").strip()[:60])
-    notes.append(f"colours converted from {name} to sRGB")
+    share = _beyond(colour, converted, profile) if space == "RGB " else 0
+    lost = f"; {share:.1%} of its pixels lie beyond and were given the nearest colours" if share >= 0.001 else ""
+    notes.append(f"colours converted from {name} to sRGB{lost}")
     return converted
+
+
+def _beyond(colour: Array, converted: Array, profile: ImageCms.ImageCmsProfile) -> float:
+    """The share of pixels of colours that sRGB has not: the way back leads elsewhere. 0 where there is no way back."""
+    try:
+        back = _transform(ImageCms.createProfile("sRGB"), profile, "RGB")
+    except ImageCms.PyCMSError:
+        return 0
+    count = 0
+    for rows in bands(*colour.shape[:2]):
+        returned = np.asarray(back.apply(_as_image(converted[rows])), np.int16)
+        count += int((np.abs(returned - _to_eight_bits(colour[rows])) > _ASTRAY).any(2).sum())
+    return count / converted[..., 0].size
 
 
 def _is_srgb(profile: ImageCms.ImageCmsProfile, channels: int) -> bool:
@@ -183,10 +199,14 @@ def _is_srgb(profile: ImageCms.ImageCmsProfile, channels: int) -> bool:
 
 
 def _converted(colour: Array, profile: ImageCms.ImageCmsProfile) -> Array:
-    srgb, intent = ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC
-    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-    transform = ImageCms.buildTransform(profile, srgb, _MODES[colour.shape[2]], "RGB", intent, flags)
+    transform = _transform(profile, ImageCms.createProfile("sRGB"), _MODES[colour.shape[2]])
     return _by_bands(colour, transform.apply)
+
+
+def _transform(source: Any, goal: Any, mode: str) -> ImageCms.ImageCmsTransform:
+    """From one profile to another, to RGB."""
+    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    return ImageCms.buildTransform(source, goal, mode, "RGB", intent, flags)
 
 
 def _by_bands(colour: Array, convert: Callable[[Image.Image], Image.Image]) -> Array:

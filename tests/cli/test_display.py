@@ -24,6 +24,13 @@ def test_a_terminal_gets_a_bar_and_lines_that_are_no_markup():
     assert "saved [b]o.png\n" in text
 
 
+def test_a_bar_shows_one_run_of_several_at_a_time():
+    with Bar(Console(force_terminal=True, width=200, record=True)) as show:
+        for event in (*EVENTS, *EVENTS):
+            show(event)
+        assert len(show._progress.tasks) == 1
+
+
 def test_lines_tell_of_steps_now_and_then(capsys, monkeypatch):
     monkeypatch.setattr(Lines, "EVERY", 0.0)
     with display(as_json=False, quiet=False) as show:

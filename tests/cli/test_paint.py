@@ -7,13 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-STEPPED = ["step", "scale", "total", "content", "style", "tv", "seconds"]
-
-
-@pytest.fixture
-def told(impasto, out):
-    """The recipe that `impasto inspect` prints."""
-    return lambda: json.loads(impasto("inspect", out).out)
+STEPPED = ["step", "scale", "total", "content", "style", "tv", "seconds", "layers"]
 
 
 def test_stylize_paints_the_photo_at_the_size_asked_for(stylize, out, pixels):
@@ -51,6 +45,12 @@ def test_a_texture_needs_no_photo(paint, photo, painting, told):
     assert recipe["settings"]["init"] == "noise"
 
 
+def test_a_seamless_texture_loses_nothing_to_the_pools(paint, painting, told, pixels, out):
+    assert paint("texture", painting, "--seamless", "--size", 40).status == 0
+    assert told()["settings"]["padding"] == "circular"
+    assert pixels(out).shape == (32, 32, 3)  # 40x31, in cells of sixteen pixels
+
+
 def test_a_texture_that_begins_with_its_content_is_refused(paint, painting):
     assert "a texture has none" in paint("texture", painting, "--init", "content").complaint()
 
@@ -68,14 +68,18 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, told):
     flags = (
         "--style-scale 0.9 --optimizer keras-adam --learning-rate 0.05 --adam-beta1 0.8 --adam-beta2 0.9 "
         "--adam-epsilon 1e-3 --average 0.5 --first-scale 24 --scale-factor 1.5 --coarse-content 3 "
-        "--content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention gatys "
+        "--content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention impasto "
+        "--style-loss moments --style-rotation 30 --strength 0.25 "
         "--pooling avg --padding zeros --resampling tensorflow --init noise --seed 7 --content-layer block3_conv2 "
-        "--style-layer block1_conv1=0.25 --style-layer block2_pool=3"
+        "--style-layer block1_conv1=0.25 --style-layer block2_pool=3 --color content --depth 16 --dither"
     )
     assert stylize(*flags.split()).status == 0
     assert told()["settings"] == {
         "size": 32,
         "style_scale": 0.9,
+        "style_rotation": 30.0,
+        "strength": 0.25,
+        "style_loss": "moments",
         "steps": 3,
         "optimizer": "keras-adam",
         "learning_rate": 0.05,
@@ -91,12 +95,15 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, told):
         "tv_weight": 1e-3,
         "content_layers": {"block3_conv2": 1.0},
         "style_layers": {"block1_conv1": 0.25, "block2_pool": 3.0},
-        "convention": "gatys",
+        "convention": "impasto",
         "pooling": "avg",
         "padding": "zeros",
         "resampling": "tensorflow",
         "init": "noise",
         "seed": 7,
+        "color": "content",
+        "depth": 16,
+        "dither": True,
     }
 
 

@@ -170,7 +170,7 @@ def test_a_run_that_diverges_saves_its_best_picture_and_ends_with_1(stylize, out
                 raise DivergedError("step 2: the loss is nan; the run ends; lower the weights or --learning-rate")
 
     monkeypatch.setattr(Run, "__iter__", diverging)
-    outcome = stylize()
+    outcome = stylize("--checkpoint-every", "0s")
     assert outcome.status == 1
     *_, saved, told = outcome.err.splitlines()
     assert saved == f"saved {out}"

@@ -114,7 +114,9 @@ def test_version_prints_the_version_alone(impasto):
     assert impasto("--version").out == "0.1.0\n"
 
 
-@pytest.mark.parametrize("command", ["stylize", "texture", "reconstruct", "demo", "rerun", "weights", "info"])
+@pytest.mark.parametrize(
+    "command", ["stylize", "texture", "reconstruct", "demo", "rerun", "sweep", "plot", "compare", "weights", "info"]
+)
 def test_every_command_explains_itself(command, impasto):
     outcome = impasto(command, "--help")
     assert (outcome.status, outcome.err) == (0, "")

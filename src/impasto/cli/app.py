@@ -7,8 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from impasto.cli import report
-from impasto.cli.flags import MachineFlags, PaintFlags, PresetName, RunFlags, SettingsFlags, resolve
+from impasto.cli import recoloring, report, study
+from impasto.cli.flags import (
+    AsJson,
+    Input,
+    MachineFlags,
+    MaskFlags,
+    PaintFlags,
+    Painting,
+    PresetName,
+    RunFlags,
+    SettingsFlags,
+    resolve,
+    share_of,
+)
+from impasto.cli.recoloring import RecolorFlag, SaveFlags
 from impasto.cli.work import paint
 from impasto.errors import SettingError
 from impasto.presets import preset, read
@@ -16,6 +29,7 @@ from impasto.settings import Settings
 
 if TYPE_CHECKING:
     from impasto.checkpoint import Checkpoint
+    from impasto.image import Picture
     from impasto.run import Run
     from impasto.vgg import VGG19
 
@@ -27,9 +41,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` tells of it
 )
 
-Input = Annotated[Path, Parameter(help="PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF.", negative=())]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to: .png, .jpg, .webp or .tiff.")]
-AsJson = Annotated[bool, Parameter(help="As JSON.", negative=())]
 
 DEMO = resources.files("impasto") / "demo"
 DEMO_SIZE, DEMO_STEPS = 320, 50
@@ -41,29 +53,33 @@ DEMO_OUTPUT = Path("impasto-demo.png")
 @app.command
 def stylize(
     photo: Input,
-    painting: Input,
+    painting: Painting,
     /,
-    *more: Input,
+    *more: Painting,
     output: Output,
+    where: MaskFlags = MaskFlags(),  # noqa: B008
     settings: SettingsFlags = SettingsFlags(),  # noqa: B008
     how: PaintFlags = PaintFlags(),  # noqa: B008
 ) -> int:
-    """Paint PHOTO in the manner of PAINTING; of several paintings, in equal shares."""
+    """Paint PHOTO in the manner of PAINTING; of several paintings in a mixture of them, or each in its region."""
     chosen = resolve(settings, preset(how.preset))
-    return _paint(photo, [painting, *more], chosen, output, how)
+    return _paint(photo, [painting, *more], chosen, output, how, where)
 
 
 @app.command
 def texture(
-    painting: Input,
+    painting: Painting,
     /,
-    *more: Input,
+    *more: Painting,
     output: Output,
+    seamless: Annotated[bool, Parameter(help="Edges that meet, for tiles: --padding circular.", negative=())] = False,
     settings: SettingsFlags = SettingsFlags(),  # noqa: B008
     how: PaintFlags = PaintFlags(),  # noqa: B008
 ) -> int:
     """Paint the manner of PAINTING alone, from white noise: its texture without its things."""
     chosen = resolve(settings, preset(how.preset).from_noise())
+    if seamless:
+        chosen = chosen.replace(padding="circular")
     return _paint(None, [painting, *more], chosen, output, how)
 
 
@@ -122,12 +138,30 @@ def rerun(
                 how.weights,
                 device=how.device,
                 precision=how.precision,
-                threads=how.threads,
+                threads=_threads(how, found),
                 memory=how.memory,
                 strips=None if found is None else found.strips,
             )
 
         return paint(prepare, output, how, [result, *inputs, *originals.values()])
+
+
+for command in (study.sweep, study.plot, study.compare):
+    app.command(command)
+
+
+@app.command
+def recolor(
+    picture: Input,
+    photo: Input,
+    /,
+    *,
+    color: RecolorFlag = "luminance",
+    output: Output,
+    how: SaveFlags = SaveFlags(),  # noqa: B008
+) -> int:
+    """Bring PICTURE, a painted one or any other, to the colours of PHOTO: a second, nothing is painted again."""
+    return recoloring.recolor(picture, photo, color, output, how)
 
 
 @app.command
@@ -170,20 +204,48 @@ def info(
     return report.info(resolve(settings, read(preset).settings), how, as_json=json)
 
 
-def _paint(photo: Path | None, paintings: list[Path], chosen: Settings, output: Path, how: PaintFlags) -> int:
+def _paint(  # noqa: PLR0917
+    photo: Path | None,
+    paintings: list[Path],
+    chosen: Settings,
+    output: Path,
+    how: PaintFlags,
+    where: MaskFlags = MaskFlags(),  # noqa: B008
+) -> int:
+    shares = [share_of(each) for each in paintings]
+    masks = where.matched(len(paintings))
+
     def prepare(found: "Checkpoint | None") -> "Run":
         import torch
 
-        from impasto import painting
+        from impasto import Style, load, painting
 
-        threads = found.threads if how.threads is None and found is not None else how.threads
-        if threads is not None:
+        if (threads := _threads(how, found)) is not None:
             torch.set_num_threads(threads)
         strips = None if found is None else found.strips
-        return painting.prepare(photo, paintings, chosen, vgg=_network(how), memory=how.memory, strips=strips)
+        content = None if photo is None else load(photo)
+        styles = [
+            Style(load(path), weight, _mask(mask, content)) for (path, weight), mask in zip(shares, masks, strict=True)
+        ]
+        return painting.prepare(
+            content, styles, chosen, keep=where.keep, vgg=_network(how), memory=how.memory, strips=strips
+        )
 
-    inputs = [photo, *paintings, chosen.init, how.preset, how.weights]
+    inputs = [photo, *(path for path, _ in shares), *masks, where.keep, chosen.init, how.preset, how.weights]
     return paint(prepare, output, how, [Path(each) for each in inputs if each is not None])
+
+
+def _mask(mask: Path | None, photo: "Picture | None") -> "Picture | None":
+    from impasto import load, regions
+
+    if mask is None or photo is None:
+        return None
+    return regions.alpha_of(photo) if str(mask) == regions.ALPHA else load(mask)
+
+
+def _threads(how: RunFlags, found: "Checkpoint | None") -> int | None:
+    """The threads asked for, or those of the run that is gone on with."""
+    return found.threads if how.threads is None and found is not None else how.threads
 
 
 def _network(how: RunFlags) -> "VGG19":

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import IO
 
 from rich.console import Console
@@ -147,6 +146,8 @@ class Bar(Display):
     def __call__(self, event: Event) -> None:
         """Show it."""
         if isinstance(event, Began):
+            if self._task is not None:  # of a sweep, the run before
+                self._progress.remove_task(self._task)
             self._task = self._progress.add_task("", total=event.steps)
         if isinstance(event, Planned):
             self._plan = event
@@ -162,41 +163,6 @@ class Bar(Display):
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
-
-
-class Log:
-    """A file with one JSON object a step: step, scale, total, content, style, tv, seconds.
-
-    Args:
-        path: the file; None: no log.
-        keep: how many lines of a log that is there already are still true.
-    """
-
-    def __init__(self, path: Path | None, keep: int = 0) -> None:
-        self._file = None
-        if path is not None:
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:keep] if keep and path.exists() else []
-            self._file = path.open("w", encoding="utf-8")
-            self._file.writelines(lines)
-
-    def __enter__(self) -> "Log":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
-
-    def __call__(self, event: Event) -> None:
-        """Write a step. A disk that is full ends the log, not the run."""
-        if self._file is None or not isinstance(event, Stepped):
-            return
-        entry = event.as_dict()
-        del entry["event"]
-        try:
-            print(json.dumps(entry), file=self._file, flush=True)
-        except OSError:
-            give_up(self._file)
 
 
 def display(*, as_json: bool, quiet: bool) -> Display:

@@ -1,5 +1,6 @@
 """Settings -> flags: the fields of `Settings`, and how a run is carried out, as cyclopts' parameters."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -132,17 +133,11 @@ class MachineFlags:
 
 @Parameter(name="*", group=RUNNING, negative=())
 @dataclass(frozen=True)
-class RunFlags(MachineFlags):
-    """How a run is carried out; nothing here changes what is aimed at."""
+class KeepFlags(MachineFlags):
+    """How a run is told of, and kept from being lost."""
 
-    checkpoint: Annotated[
-        Path | None, Parameter(help="FILE to go on from after an interruption; OUT.checkpoint if not given.")
-    ] = None
     checkpoint_every: Annotated[str, Parameter(help="Time from one checkpoint to the next: 30s, 5m, 1h.")] = "5m"
     resume: Annotated[bool, Parameter(help="Go on from the checkpoint if there is one.")] = False
-    preview: Annotated[Path | None, Parameter(help="FILE that shows the picture as it comes to be.")] = None
-    preview_every: Annotated[WholeNumber, Parameter(help="Steps from one preview to the next, 1 or more.")] = 25
-    log: Annotated[Path | None, Parameter(help="FILE.jsonl that gets one JSON object a step.")] = None
     json: Annotated[bool, Parameter(help="Write every event as a line of JSON to standard output.")] = False
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], help="Say nothing but errors.")] = False
     overwrite: Annotated[bool, Parameter(help="Replace files that exist.")] = False
@@ -150,8 +145,6 @@ class RunFlags(MachineFlags):
     def __post_init__(self) -> None:
         """The check at the door."""
         super().__post_init__()
-        if self.preview_every < 1:
-            raise SettingError(f"--preview-every: got {self.preview_every}; give 1 or more steps")
         _ = self.checkpoint_seconds
 
     @property
@@ -160,6 +153,69 @@ class RunFlags(MachineFlags):
         return _quantity("--checkpoint-every", self.checkpoint_every, _SECONDS, "a time such as 30s, 5m or 1h")
 
 
+@Parameter(name="*", group=RUNNING, negative=())
+@dataclass(frozen=True)
+class RunFlags(KeepFlags):
+    """How a run is carried out; nothing here changes what is aimed at."""
+
+    checkpoint: Annotated[
+        Path | None, Parameter(help="FILE to go on from after an interruption; OUT.checkpoint if not given.")
+    ] = None
+    preview: Annotated[Path | None, Parameter(help="FILE that shows the picture as it comes to be.")] = None
+    preview_every: Annotated[WholeNumber, Parameter(help="Steps from one preview to the next, 1 or more.")] = 25
+    timelapse: Annotated[
+        Path | None, Parameter(help="FILE.gif or FILE.webp that shows the painting come to be, written at the end.")
+    ] = None
+    log: Annotated[Path | None, Parameter(help="FILE.jsonl that gets one JSON object a step.")] = None
+
+    def __post_init__(self) -> None:
+        """The check at the door."""
+        super().__post_init__()
+        if self.preview_every < 1:
+            raise SettingError(f"--preview-every: got {self.preview_every}; give 1 or more steps")
+
+
+@Parameter(name="*", negative=())
+@dataclass(frozen=True)
+class MaskFlags:
+    """Where each painting goes, and where none does."""
+
+    mask: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            help="FILE, white where the first PAINTING goes; again for the second, ... One without a mask gets what is "
+            "left. alpha: where PHOTO is not transparent.",
+            consume_multiple=False,
+            show_default=False,
+        ),
+    ] = ()
+    keep: Annotated[Path | None, Parameter(help="FILE, white where PHOTO is left alone.")] = None
+
+    def matched(self, paintings: int) -> list[Path | None]:
+        """A mask, or None, for each of so many paintings.
+
+        Raises:
+            SettingError: there are more masks.
+        """
+        if len(self.mask) > paintings:
+            raise SettingError(f"--mask: got {len(self.mask)} for {paintings} paintings; give one a painting at most")
+        return [*self.mask, *(None for _ in range(paintings - len(self.mask)))]
+
+
+def share_of(painting: Path) -> tuple[Path, float]:
+    """A painting's file and its weight, from FILE or FILE=WEIGHT; a file that is really called so goes first."""
+    name, equals, weight = str(painting).rpartition("=")
+    if not equals or os.path.lexists(painting):
+        return painting, 1.0
+    try:
+        return Path(name), float(weight)
+    except ValueError:
+        return painting, 1.0  # that there is no such file is told when it is read
+
+
+Input = Annotated[Path, Parameter(help="PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF.", negative=())]
+Painting = Annotated[Path, Parameter(help="The same; FILE=0.7 for its weight in a mixture.", negative=())]
+AsJson = Annotated[bool, Parameter(help="As JSON.", negative=())]
 PresetName = Annotated[str, Parameter(help="NAME (see `impasto presets`) or FILE.toml.", group=RUNNING)]
 
 
@@ -171,14 +227,29 @@ class PaintFlags(RunFlags):
     preset: PresetName = "painterly"
 
 
+@Parameter(name="*", group=RUNNING, negative=())
+@dataclass(frozen=True)
+class SweepFlags(KeepFlags):
+    """How the runs of a sweep are carried out, and where settings come from that neither flag nor grid gives."""
+
+    preset: Annotated[
+        str | None,
+        Parameter(help="NAME (see `impasto presets`) or FILE.toml; painterly, or the prepared sweep's, if not given."),
+    ] = None
+
+
+def given(flags: SettingsFlags) -> dict[str, Any]:
+    """The settings that flags were given for."""
+    return {name: value for name in Settings.model_fields if (value := getattr(flags, name)) is not None}
+
+
 def resolve(flags: SettingsFlags, base: Settings) -> Settings:
     """`base`, changed by the flags given.
 
     Raises:
         SettingError: a value out of its range, by the name of its flag.
     """
-    given = {name: value for name in Settings.model_fields if (value := getattr(flags, name)) is not None}
-    for name, value in given.items():
+    for name, value in given(flags).items():
         base = changed(base, name, value)
     return base
 

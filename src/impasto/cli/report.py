@@ -42,7 +42,7 @@ def presets(name: str | None) -> int:
     if name is not None:
         say(read(name).text.rstrip())
         return 0
-    _print_table(["preset", "what it is"], [[each, read(each).description] for each in names()])
+    print_table(["preset", "what it is"], [[each, read(each).description] for each in names()])
     return 0
 
 
@@ -121,7 +121,7 @@ def info(settings: Settings, how: MachineFlags, *, as_json: bool) -> int:
     width = max(map(len, facts))
     for name, value in facts.items():
         say(f"{name:<{width}}  {value}")
-    _print_table(["a run at", *list(scales[0])[1:]], [list(map(str, scale.values())) for scale in scales])
+    print_table(["a run at", *list(scales[0])[1:]], [list(map(str, scale.values())) for scale in scales])
     total = sum(float(str(scale["seconds a step"])) * int(str(scale["steps"])) for scale in scales)
     say(f"in all about {duration(total)}, for a photograph 4:3 and one painting")
     return 0
@@ -149,7 +149,8 @@ def _scales(settings: Settings, how: MachineFlags, vgg: "VGG19") -> Iterator[dic
         }
 
 
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
+def print_table(head: list[str], rows: list[list[str]]) -> None:
+    """A table to standard output, without lines."""
     table = Table(*head, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)

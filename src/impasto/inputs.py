@@ -1,0 +1,193 @@
+"""The pictures that go into a run, and what they are at each of its scales."""
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from impasto import color, layers, pyramid, regions
+from impasto.errors import PictureError, SettingError
+from impasto.image import Picture
+from impasto.plan import Frame, Stage
+from impasto.recipe import Task
+from impasto.regions import Style
+from impasto.scales import Scale, scales
+from impasto.settings import Settings
+
+ALL = slice(0, 3)
+
+_Maybe = TypeVar("_Maybe", Picture, Picture | None)
+
+
+class Inputs:
+    """Photograph, paintings, masks: checked, and no larger than the run needs them.
+
+    Attributes:
+        wanted: the layers that are compared.
+        stages: the scales that no picture is too narrow at, coarse to fine, with the sizes of picture and styles.
+
+    Raises:
+        PictureError: a picture that is too narrow for the layers asked for, or a mask that fits nowhere.
+        SettingError: settings that do not fit the pictures given.
+    """
+
+    def __init__(
+        self,
+        content: Picture | None,
+        styles: Sequence[Style],
+        settings: Settings,
+        *,
+        init: Picture | None,
+        keep: Picture | None,
+    ) -> None:
+        self.settings = settings
+        self.task: Task = "texture" if content is None else "stylize" if styles else "reconstruct"
+        self.wanted = self._wanted()
+        turned = [dataclasses.replace(style, picture=self._turned(style.picture)) for style in styles]
+        # what is left of a painting's long edge, so that its strokes keep their size
+        self._left = [
+            _edge(after.picture) / _edge(before.picture) for before, after in zip(styles, turned, strict=True)
+        ]
+        photo, (content, pictures) = content, color.moved(content, [each.picture for each in turned], settings.color)
+        styles = [dataclasses.replace(style, picture=each) for style, each in zip(turned, pictures, strict=True)]
+        masks = [each for each in (keep, *(style.mask for style in styles)) if each is not None]
+        _check_masks(masks, content)
+        self.stages = self._stages(content, [style.picture for style in styles])
+        self.frame = last = self.stages[-1].frame
+        self.content, self.init = self._fitting(content, last), self._fitting(init, last)
+        self._photo = self.content if photo is content else self._fitting(photo, last)  # in its own colours
+        fitted = {id(mask): regions.fitting(mask, *last) for mask in masks}
+        self.keep = None if keep is None else fitted[id(keep)]
+        self.styles = tuple(
+            Style(self._fitting(style.picture, frame), style.weight, style.mask and fitted[id(style.mask)])
+            for style, frame in zip(styles, self.stages[-1].styles, strict=True)
+        )
+        self.regions = regions.regions(self.styles)
+        self.alpha = None if content is None or content.alpha is None else content.alpha[None]
+        for stage in (self.stages[0], self.stages[-1]):  # refused before the network is loaded, if they are to be
+            self.guides(stage.frame)
+        self.initial(self.stages[0].frame)
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """All of them, by what they are."""
+        return regions.by_role(self.content, self.styles, self.init, self.keep)
+
+    @property
+    def held(self) -> int:
+        """Bytes that they take."""
+        return sum(each.tensor.nbytes for each in self.pictures.values()) + (
+            0 if self.alpha is None else self.alpha.nbytes
+        )
+
+    def at(self, picture: Picture, frame: Frame, colours: slice = ALL) -> Tensor:
+        """A picture, or some of its colours, at a size: (1, 3, H, W)."""
+        return self._resized(picture.tensor[None, colours], frame)
+
+    def alpha_at(self, frame: Frame) -> Tensor | None:
+        """The content's alpha at a size, (1, H, W)."""
+        return None if self.alpha is None else self._resized(self.alpha, frame)[0]
+
+    def guides(self, frame: Frame) -> list[Tensor | None]:
+        """For every region its share in each pixel, (1, 1, H, W); None: all of the picture."""
+        return regions.guides(self.regions, self.keep, *frame, self.settings.resampling)
+
+    def finished(self, painted: Tensor) -> Tensor:
+        """The picture (1, 3, H, W) in the colours asked for, and with what is to be left alone as the photograph is."""
+        height, width = painted.shape[2:]
+        if self.settings.color == "luminance" and self.content is not None:
+            painted = color.luminance(painted[0], self.at(self.content, (height, width))[0])[None]
+        if self.keep is not None and self._photo is not None:
+            kept = regions.level(self.keep, height, width, self.settings.resampling)
+            painted = torch.lerp(painted, self.at(self._photo, (height, width)), kept)
+        return painted
+
+    def initial(self, frame: Frame, colours: slice = ALL) -> Tensor:
+        """What is painted over, or some of its colours: (1, 3, H, W)."""
+        if self.init is not None:
+            return self.at(self.init, frame, colours)
+        if self.settings.init == "noise":
+            generator = torch.Generator().manual_seed(self.settings.seed)
+            return torch.rand(1, 3, *frame, generator=generator)[:, colours]
+        if self.settings.init != "content":
+            raise SettingError(f"init: got {self.settings.init!r} but no such picture; hand it to the run as init")
+        if self.content is None:
+            raise SettingError("init: got 'content' but a texture has none; give 'noise' or a picture")
+        return self.at(self.content, frame, colours)
+
+    def _wanted(self) -> tuple[str, ...]:
+        settings = self.settings
+        contents = settings.content_layers if self.task != "texture" else {}
+        manners = settings.style_layers if self.task != "reconstruct" else {}
+        weights = settings.content_weight * sum(contents.values()), settings.style_weight * sum(manners.values())
+        if not any((*weights, settings.tv_weight)):
+            raise SettingError(f"all weights that matter to a {self.task} are 0; raise the content, style or tv weight")
+        return tuple({**contents, **manners})
+
+    def _stages(self, content: Picture | None, styles: Sequence[Picture]) -> list[Stage]:
+        """The scales that no picture is too narrow at; the last one is asked for, and there all must fit."""
+        *coarse, last = scales(self.settings)
+        stages = []
+        for scale in coarse:
+            with contextlib.suppress(PictureError):
+                stages.append(self._stage(scale, content, styles))
+        return [*stages, self._stage(last, content, styles)]
+
+    def _stage(self, scale: Scale, content: Picture | None, styles: Sequence[Picture]) -> Stage:
+        model, role = (styles[0], "style 1") if content is None else (content, "content")
+        frame = self._tiling(self._frame(model, role, scale.edge))
+        edge = scale.edge * self.settings.style_scale
+        frames = [
+            self._frame(style, f"style {number}", round(edge * share))
+            for number, (style, share) in enumerate(zip(styles, self._left, strict=True), 1)
+        ]
+        return Stage(scale, frame, tuple(frames))
+
+    def _frame(self, picture: Picture, role: str, edge: int) -> Frame:
+        """Height and width at which a picture enters the network."""
+        height, width = pyramid.frame(picture.height, picture.width, edge, self.settings.resampling)
+        smallest = layers.smallest_edge(self.wanted)
+        if min(height, width) < smallest:
+            raise PictureError(
+                f"{picture.name or role}: {picture.width}x{picture.height} pixels become {width}x{height}, "
+                f"the layers asked for need {smallest} or more; crop it or give a larger --size"
+            )
+        return height, width
+
+    def _tiling(self, frame: Frame) -> Frame:
+        """The frame, or the nearest one that pools leave nothing of: a seamless picture has no row to spare."""
+        if self.settings.padding != "circular":
+            return frame
+        cell = layers.smallest_edge(self.wanted)
+        return cell * max(round(frame[0] / cell), 1), cell * max(round(frame[1] / cell), 1)
+
+    def _turned(self, painting: Picture) -> Picture:
+        """A painting with its strokes in the direction asked for."""
+        if not self.settings.style_rotation:
+            return painting
+        tensor = pyramid.rotated(painting.matted()[None], self.settings.style_rotation)[0]
+        return dataclasses.replace(painting, tensor=tensor, alpha=None)
+
+    def _fitting(self, picture: _Maybe, frame: Frame) -> _Maybe:
+        """The picture without its alpha, and no larger than the run needs it."""
+        if picture is None:
+            return None
+        tensor = self._resized(picture.matted()[None], min(frame, (picture.height, picture.width)))[0]
+        return dataclasses.replace(picture, tensor=tensor, alpha=None)
+
+    def _resized(self, images: Tensor, frame: Frame) -> Tensor:
+        return pyramid.resize(images, *frame, self.settings.resampling)
+
+
+def _edge(picture: Picture) -> int:
+    return max(picture.height, picture.width)
+
+
+def _check_masks(masks: Sequence[Picture], content: Picture | None) -> None:
+    for mask in masks:
+        if content is None:
+            raise SettingError("mask: a texture has no photograph that it could lie over; give no masks")
+        regions.check_shape(mask, content)

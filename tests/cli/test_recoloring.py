@@ -1,0 +1,98 @@
+"""Colours, depth and dither on the command line, and `impasto recolor`."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto import load
+
+
+@pytest.fixture
+def rerun(impasto, photo, painting, narrow_weights):
+    """Run `impasto rerun` with the two pictures at hand."""
+    return lambda result, *flags: impasto("rerun", result, photo, painting, "--weights", narrow_weights, *flags)
+
+
+def test_recolor_saves_and_says_so(impasto, stylize, photo, out, tmp_path):
+    assert stylize().status == 0
+    outcome = impasto("recolor", out, photo, "-o", tmp_path / "new.png")
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", f"saved {tmp_path / 'new.png'}\n")
+    assert load(tmp_path / "new.png").width == 32
+    again = impasto("recolor", out, photo, "-o", tmp_path / "new.png")
+    assert "exists already" in again.complaint()
+    told = impasto("recolor", out, photo, "-o", tmp_path / "new.png", "--overwrite", "--json", "--color", "content")
+    assert [json.loads(line)["event"] for line in told.out.splitlines()] == ["saved"]
+    assert impasto("recolor", out, photo, "-o", tmp_path / "new.png", "--overwrite", "-q").err == ""
+
+
+def test_a_recoloured_result_can_be_inspected_but_not_rerun(impasto, stylize, photo, out, tmp_path):
+    assert stylize().status == 0
+    new = tmp_path / "new.jpg"
+    assert impasto("recolor", out, photo, "-o", new).status == 0
+    assert json.loads(impasto("inspect", new).out)["recolored"][0]["photo"]["name"] == "photo.png"
+    complaint = impasto("rerun", new, photo, "-o", tmp_path / "again.png").complaint()
+    assert complaint.startswith(
+        f"{new}: was recoloured after it was painted, which rerun does not repeat; rerun 'out.png'"
+    )
+    assert not (tmp_path / "again.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["{photo}", "{tmp}/none.png", "-o", "{tmp}/a.png"], "none.png: does not exist"),
+        (["{tmp}", "{photo}", "-o", "{tmp}/a.png"], "is a folder"),
+        (["{photo}", "{photo}", "-o", "{tmp}/none/a.png"], "does not exist; create it"),
+        (["{photo}", "{photo}", "-o", "{tmp}/a.gif"], "its suffix names no known format"),
+        (["{photo}", "{photo}", "-o", "{tmp}/a.webp", "--depth", "16"], "WEBP holds 8 bits a channel, not 16"),
+        (["{photo}", "{photo}", "-o", "{photo}", "--overwrite"], "is also an input"),
+        (["{photo}", "-o", "{tmp}/a.png"], "PHOTO is missing"),
+        (["{photo}", "{photo}"], "--output is missing"),
+        (["{photo}", "{photo}", "-o", "{tmp}/a.png", "--color", "match"], '"match" for --color'),
+        (["{photo}", "{photo}", "-o", "{tmp}/a.png", "--depth", "12"], '"12" for --depth'),
+    ],
+)
+def test_recolor_refuses_in_a_line(arguments, said, impasto, photo, tmp_path):
+    before = photo.read_bytes()
+    words = [each.format(photo=photo, tmp=tmp_path) for each in arguments]
+    assert said in impasto("recolor", *words).complaint()
+    assert list(tmp_path.iterdir()) == []
+    assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("color", ["content", "luminance", "match"])
+@pytest.mark.parametrize("flags", [(), ("--dither",), ("--depth", 16)])
+def test_a_rerun_repeats_colours_depth_and_dither(color, flags, stylize, rerun, out):
+    assert stylize("--color", color, *flags).status == 0
+    again = out.with_name("again.png")
+    assert rerun(out, "-o", again).status == 0
+    assert again.read_bytes() == out.read_bytes()
+    assert out.read_bytes()[24] == (16 if "--depth" in flags else 8)  # bits in the header of a PNG
+
+
+def test_a_depth_that_the_output_does_not_hold_is_refused_and_no_preview_is_lost(stylize, out, tmp_path):
+    jpeg = out.with_suffix(".jpg")
+    assert stylize("-o", jpeg, "--depth", 16).complaint() == (
+        f"{jpeg}: JPEG holds 8 bits a channel, not 16; end it in .png, .tif, .tiff"
+    )
+    assert list(tmp_path.iterdir()) == []
+    preview = tmp_path / "look.jpg"
+    assert stylize("--depth", 16, "--preview", preview, "--preview-every", 1).status == 0
+    assert load(preview).width == 32
+
+
+def test_colours_that_a_task_has_not_are_refused(paint, photo, painting):
+    assert "a texture has no photograph" in paint("texture", painting, "--color", "content").complaint()
+    assert "a reconstruction has no painting" in paint("reconstruct", photo, "--color", "match").complaint()
+    assert paint("reconstruct", photo, "--color", "luminance").status == 0
+
+
+def test_alpha_is_kept_by_recolor(impasto, photo, tmp_path):
+    rgba = np.random.default_rng(0).integers(0, 256, (30, 40, 4), dtype=np.uint8)
+    Image.fromarray(rgba).save(tmp_path / "clear.png")
+    for color in ("luminance", "content"):
+        out = tmp_path / f"{color}.tiff"
+        assert impasto("recolor", tmp_path / "clear.png", photo, "-o", out, "--color", color).status == 0
+        assert np.array_equal(np.array(Image.open(out))[..., 3], rgba[..., 3])

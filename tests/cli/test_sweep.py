@@ -1,0 +1,303 @@
+"""impasto sweep, as a user meets it."""
+
+import csv
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import impasto as library
+from impasto import job
+from impasto import painting as paintings
+from impasto.errors import DivergedError, OutputError
+
+MADE = ["losses.png", "results.csv", "results.json", "sheet.jpg"]
+GRID = ["--grid", "style_weight=0.01,1", "--grid", "learning-rate=0.01,0.02"]
+STEMS = [f"style_weight={weight}_learning_rate={rate}" for weight in ("0.01", "1") for rate in ("0.01", "0.02")]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "sweep"
+
+
+@pytest.fixture
+def sweep(paint, photo, painting, folder):
+    """Run `impasto sweep` on the two pictures into `folder`."""
+    return lambda *flags: paint("sweep", photo, painting, "-o", folder, "--optimizer", "adam", *flags)
+
+
+@pytest.fixture
+def table(folder):
+    """The rows of results.csv."""
+
+    def read():
+        with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    return read
+
+
+@pytest.fixture
+def stopping(monkeypatch):
+    """SIGTERM comes at a step of a combination, both counted from 1."""
+
+    def stop(combination, step):
+        carry_out, reports, begun = job.carry_out, paintings.reports, []
+
+        def counted(*arguments):
+            begun.append(None)
+            return carry_out(*arguments)
+
+        def stopped(taken):
+            if (len(begun), taken.number + 1) == (combination, step):
+                os.kill(os.getpid(), signal.SIGTERM)
+            return reports(taken)
+
+        monkeypatch.setattr(job, "carry_out", counted)
+        monkeypatch.setattr(paintings, "reports", stopped)
+
+    return stop
+
+
+def test_every_combination_is_painted_as_it_would_be_alone(  # noqa: PLR0917
+    sweep, stylize, folder, out, pixels, impasto
+):
+    assert sweep(*GRID).status == 0
+    files = [f"{stem}.{suffix}" for stem in STEMS for suffix in ("png", "jsonl")]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*MADE, *files])
+    assert stylize("--optimizer", "adam", "--style-weight", 1, "--learning-rate", 0.01).status == 0
+    assert np.array_equal(pixels(folder / f"{STEMS[2]}.png"), pixels(out))
+    assert json.loads(impasto("inspect", folder / f"{STEMS[2]}.png").out)["settings"]["style_weight"] == 1
+    assert len((folder / f"{STEMS[2]}.jsonl").read_text().splitlines()) == 3
+
+
+def test_paintings_have_their_weights_in_every_combination(paint, photo, painting, folder, impasto):
+    grid = ["--grid", "seed=0,1", "--optimizer", "adam"]
+    assert paint("sweep", photo, f"{painting}=3", photo, "-o", folder, *grid).status == 0
+    for seed in (0, 1):
+        told = json.loads(impasto("inspect", folder / f"seed={seed}.png").out)
+        assert [style["weight"] for style in told["styles"]] == [3, 1]
+    assert (
+        "was begun with the weights [3.0, 1.0]"
+        in paint("sweep", photo, painting, photo, "-o", folder, *grid, "--resume").complaint()
+    )
+
+
+def test_the_tables_tell_the_losses_of_the_pictures_as_saved(sweep, folder, table, impasto):
+    assert sweep(*GRID).status == 0
+    told = json.loads((folder / "results.json").read_text())["results"]
+    assert [each["picture"] for each in told] == [f"{stem}.png" for stem in STEMS]
+    for each, row in zip(told, table(), strict=True):
+        assert each["loss"] == json.loads(impasto("inspect", folder / each["picture"]).out)["loss"]
+        assert float(row["total"]) == each["loss"]["total"]
+        assert (each["state"], row["state"], each["steps_done"]) == ("done", "done", 3)
+        assert each["seconds"] > 0
+    assert told[1]["settings"] == {"style_weight": 0.01, "learning_rate": 0.02}
+    assert [row["learning_rate"] for row in table()] == ["0.01", "0.02", "0.01", "0.02"]
+
+
+def test_the_sheet_shows_all_pictures(sweep, folder):
+    assert sweep(*GRID, "--quiet").status == 0
+    with Image.open(folder / "sheet.jpg") as sheet, Image.open(folder / "losses.png") as plot:
+        assert sheet.width > 2 * 120
+        assert plot.width > 600
+
+
+def test_a_network_is_loaded_once(sweep, monkeypatch):
+    loads, load = [], library.VGG19.load
+    monkeypatch.setattr(library.VGG19, "load", lambda *given, **named: loads.append(1) or load(*given, **named))
+    assert sweep(*GRID).status == 0
+    assert len(loads) == 1
+
+
+def test_flags_and_presets_hold_for_all(sweep, table, folder, impasto):
+    layers = "style_layers=block1_conv1,block1_conv1+block2_conv1"
+    assert sweep("--preset", "gatys-2015", "--seed", 5, "--grid", layers).status == 0
+    names = [row["picture"] for row in table()]
+    settings = [json.loads(impasto("inspect", folder / name).out)["settings"] for name in names]
+    assert [(each["convention"], each["seed"], each["steps"]) for each in settings] == [("gatys", 5, 3)] * 2
+    assert settings[1]["style_layers"] == {"block1_conv1": 0.5, "block2_conv1": 0.5}
+
+
+@pytest.mark.parametrize(("name", "pictures"), [("keras-study", 5), ("figure-3", 20)])
+def test_prepared_sweeps_are_painted_at_the_size_and_steps_asked_for(  # noqa: PLR0917
+    name, pictures, paint, photo, painting, folder
+):
+    how = ["--prepared", name, "--steps", 1, "-o", folder]
+    assert paint("sweep", photo, painting, *how).status == 0
+    assert len(list(folder.glob("*=*.png"))) == pictures
+
+
+def test_a_sweep_that_was_stopped_is_resumed_and_ends_as_if_nothing_had_been(  # noqa: PLR0917
+    sweep, stopping, monkeypatch, folder, table, tmp_path, paint, photo, painting
+):
+    whole = ["-o", tmp_path / "whole", "--optimizer", "adam"]
+    assert paint("sweep", photo, painting, *whole, *GRID).status == 0
+    stopping(2, 2)
+    assert sweep(*GRID).status == 143
+    assert [row["state"] for row in table()] == ["done", "stopped", "waiting", "waiting"]
+    assert (folder / f"{STEMS[1]}.png.checkpoint").exists()
+    assert sorted(MADE) == sorted(path.name for path in folder.iterdir() if "=" not in path.name)
+    monkeypatch.undo()
+    before = (folder / f"{STEMS[0]}.png").stat().st_mtime_ns
+    outcome = sweep(*GRID, "--resume")
+    assert outcome.status == 0
+    assert f"1 of 4: {STEMS[0].replace('_learning', ', learning')} is painted already" in outcome.err
+    assert "note: going on from step 2 of 3" in outcome.err
+    assert (folder / f"{STEMS[0]}.png").stat().st_mtime_ns == before
+    for stem in STEMS:
+        assert (folder / f"{stem}.png").read_bytes() == (tmp_path / "whole" / f"{stem}.png").read_bytes()
+    assert [row["state"] for row in table()] == ["done"] * 4
+    assert all(float(row["seconds"]) > 0 for row in table())
+    assert not list(folder.glob("*.checkpoint"))
+
+
+def test_a_finished_sweep_can_be_resumed_with_a_larger_grid(sweep, folder, table):
+    assert sweep("--grid", "style_weight=1,2").status == 0
+    outcome = sweep("--grid", "style_weight=1,2,3", "--resume")
+    assert outcome.err.count("is painted already") == 2
+    assert [row["state"] for row in table()] == ["done"] * 3
+
+
+def test_a_combination_that_leaves_out_a_scale_is_known_to_be_finished(sweep):
+    how = ["--grid", "seed=1", "--first-scale", 16]  # at 16 pixels the photograph is too narrow
+    assert sweep(*how).status == 0
+    assert "is painted already" in sweep(*how, "--resume").err
+
+
+def test_a_picture_of_fewer_steps_without_a_checkpoint_is_painted_anew(sweep, stopping, monkeypatch, folder):
+    stopping(1, 2)
+    assert sweep("--grid", "seed=1").status == 143
+    monkeypatch.undo()
+    (folder / "seed=1.png.checkpoint").unlink()
+    assert "is painted already" not in sweep("--grid", "seed=1", "--resume").err
+
+
+def test_a_damaged_checkpoint_is_told_of_and_the_others_are_painted(sweep, folder, table):
+    folder.mkdir()
+    (folder / "seed=1.png.checkpoint").write_text("damaged")
+    outcome = sweep("--grid", "seed=1,2", "--resume")
+    assert outcome.status == 1
+    assert "seed=1.png.checkpoint: is no checkpoint, or damaged" in outcome.err
+    assert [row["state"] for row in table()] == ["refused", "done"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(["--seed", 4], "was begun with seed 0, got 4"), (["--threads", 1], None)],
+)
+def test_what_was_painted_otherwise_is_not_gone_on_with(change, said, sweep, folder):
+    assert sweep("--grid", "style_weight=1,2").status == 0
+    outcome = sweep("--grid", "style_weight=1,2", "--resume", *change)
+    if said is None:
+        assert outcome.status == 0
+    else:
+        assert outcome.complaint() == (
+            f"{folder}/style_weight=1.png: {said}; give the same again, choose another folder, or begin anew "
+            "(--overwrite)"
+        )
+
+
+def test_other_pictures_and_foreign_files_are_not_gone_on_with(paint, photo, painting, folder):
+    how = ["--grid", "seed=1", "-o", folder, "--resume"]
+    assert paint("sweep", photo, painting, *how).status == 0
+    assert (
+        "was begun with another content: photo.png, got painting.png"
+        in paint("sweep", painting, painting, *how).complaint()
+    )
+    Image.new("RGB", (8, 8)).save(folder / "seed=1.png")
+    assert "seed=1.png: holds no recipe; choose another folder" in paint("sweep", photo, painting, *how).complaint()
+
+
+def test_a_combination_that_is_refused_or_diverges_does_not_end_the_sweep(sweep, table, monkeypatch, folder):
+    steps = library.Run.__iter__
+
+    def diverging(self):
+        for step in steps(self):
+            yield step
+            if self.settings.style_weight == 2 and step.number == 1:
+                raise DivergedError("step 2: the loss is nan")
+
+    monkeypatch.setattr(library.Run, "__iter__", diverging)
+    outcome = sweep("--grid", "style_weight=0,2,1", "--content-weight", 0)
+    assert outcome.status == 1
+    assert outcome.err.splitlines()[-1] == f"impasto: 2 of 3 combinations failed; {folder}/results.csv says why"
+    assert "note: diverged: step 2: the loss is nan" in outcome.err
+    told = table()
+    assert [(row["state"], row["picture"]) for row in told] == [
+        ("refused", ""),
+        ("diverged", "style_weight=2.png"),
+        ("done", "style_weight=1.png"),
+    ]
+    assert told[0]["message"].startswith("all weights that matter to a stylize are 0")
+    assert told[1]["message"] == "step 2: the loss is nan"
+    monkeypatch.undo()
+    assert sweep("--grid", "style_weight=2,1", "--content-weight", 0, "--resume").status == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "sweep: give what to vary, either --grid NAME=VALUE,VALUE or --prepared NAME"),
+        (["--grid", "seed=1", "--prepared", "figure-3"], "sweep: give what to vary, either"),
+        (["--grid", "style_weight=1,-1"], "grid style_weight: got '-1'; input should be greater than or equal to 0"),
+        (["--grid", "seed=1", "--seed", "2"], "seed: got 2, but the grid varies it; leave one of them out"),
+        (["--grid", "preset=keras", "--preset", "keras-1"], "--preset: got 'keras-1', but the grid varies the preset"),
+        (["--grid", "seed=1", "--style-weight", "-1"], "--style-weight: got '-1.0'; input should be"),
+        (["--grid", "init=content,none.png"], "none.png: does not exist; check the name"),
+        (["--grid", "seed=1", "--weights", "none.h5"], "none.h5"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused_before_anything_is_made(flags, said, sweep, folder):
+    assert said in sweep(*flags).complaint()
+    assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_used_is_refused(sweep, folder):
+    folder.write_text("precious")
+    assert "is no folder; give the name of one" in sweep(*GRID, "--overwrite").complaint()
+    folder.unlink()
+    folder.mkdir()
+    (folder / "mine.txt").write_text("precious")
+    assert "holds files already; choose another folder, go on with" in sweep(*GRID).complaint()
+    assert sweep("--grid", "seed=1", "--overwrite").status == 0
+    assert (folder / "mine.txt").read_text() == "precious"
+
+
+def test_no_input_is_replaced(paint, folder, photo):
+    folder.mkdir()
+    (folder / "seed=1.png").write_bytes(photo.read_bytes())
+    how = ["--grid", "seed=1", "-o", folder, "--overwrite"]
+    assert "is also an input" in paint("sweep", photo, folder / "seed=1.png", *how).complaint()
+
+
+def test_without_matplotlib_all_else_is_done(sweep, folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    outcome = sweep("--grid", "seed=1,2")
+    assert outcome.status == 0
+    assert "note: no losses.png: plots need matplotlib, " in outcome.err
+    assert sorted(path.name for path in folder.iterdir() if "=" not in path.name) == sorted({*MADE} - {"losses.png"})
+
+
+def test_the_library_sweeps_too(photo, painting, folder, narrow):
+    settings, events = library.Settings(size=32, steps=2), []
+    grid = {"init": ["noise", str(painting)]}
+    results = library.sweep(photo, painting, grid, folder, settings, vgg=narrow, on_event=events.append)
+    assert [(each.state, each.steps_done) for each in results] == [("done", 2)] * 2
+    assert events[-1].path.endswith("sheet.jpg")
+    with pytest.raises(OutputError, match="holds files already"):
+        library.sweep(photo, painting, grid, folder, settings, vgg=narrow)
+    before = len(events)
+    library.sweep(photo, painting, grid, folder, settings, vgg=narrow, on_event=events.append, resume=True)
+    assert [event.as_dict()["event"] for event in events[before : before + 2]] == ["noted", "noted"]
+    pictures = library.load(photo), library.load(painting)
+    inputs = [library.Picture(each.tensor) for each in pictures]
+    with pytest.raises(OutputError, match="is also an input"):
+        library.sweep(photo, folder / "init=noise.png", grid, folder, settings, vgg=narrow, overwrite=True)
+    with pytest.raises(OutputError, match="was begun with another content"):
+        library.sweep(*inputs, grid, folder, settings, vgg=narrow, resume=True)

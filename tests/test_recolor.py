@@ -1,0 +1,218 @@
+"""Runs with the colours of one picture or another, and finished pictures brought to other colours."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import impasto
+from impasto import Picture, Run, Settings, load, oklab, painting, pyramid, repeat
+from impasto.color import luminance, palette
+from impasto.errors import PictureError, RecipeError, SettingError
+from impasto.image import read_recipe
+from impasto.levels import Rounding
+from impasto.recipe import Recipe
+from impasto.vgg import VGG19
+
+SMALL = Settings(size=32, steps=4)
+COLORS = ["style", "content", "luminance", "match"]
+
+
+@pytest.fixture
+def start(photo: Path, painting: Path, narrow: VGG19):
+    """A run of the pair with some settings changed."""
+
+    def begin(*styles: Picture, **changes: object) -> Run:
+        return Run(load(photo), [load(painting), *styles], SMALL.replace(**changes), vgg=narrow)
+
+    return begin
+
+
+# -- a run --
+
+
+def test_a_painting_brought_to_the_photograph_is_painted_from(start, photo: Path, painting: Path) -> None:
+    run, plain = start(color="content"), start()
+    assert torch.equal(run.inputs.content.tensor, plain.inputs.content.tensor)
+    (style,) = (each.picture for each in run.inputs.styles)
+    assert torch.allclose(palette(style).mean, palette(load(photo)).mean, atol=0.02)
+    assert (style.name, style.sha256) == (load(painting).name, load(painting).sha256)
+    assert torch.equal(run.initial, plain.initial)
+    for each in (run, plain):
+        list(each)
+    assert not torch.equal(run.picture.tensor, plain.picture.tensor)
+
+
+def test_a_photograph_brought_to_the_painting_is_painted_over(start, photo: Path, painting: Path) -> None:
+    run, plain = start(color="match"), start()
+    assert torch.equal(run.inputs.styles[0].picture.tensor, plain.inputs.styles[0].picture.tensor)
+    assert torch.allclose(
+        palette(run.inputs.content).mean, palette(load(painting)).mean, atol=0.04
+    )  # but for what sRGB has not
+    assert run.inputs.content.sha256 == load(photo).sha256
+    assert torch.equal(run.picture.tensor, run.inputs.content.tensor)
+    assert run.is_untouched(run.picture.rounded())
+    assert torch.equal(start(color="match", init="noise").initial, start(init="noise").initial)
+
+
+def test_a_photograph_is_brought_to_all_paintings(start, photo: Path) -> None:
+    white = Picture(torch.ones(3, 28, 36))
+    alone, both = (start(*styles, color="match").inputs.content.tensor.mean() for styles in ((), (white,)))
+    assert float(both) > float(alone) + 0.1
+
+
+def test_luminance_is_the_plain_picture_with_the_chroma_of_the_photograph_at_every_scale(start) -> None:
+    run, plain = start(color="luminance", size=64, first_scale=32), start(size=64, first_scale=32)
+    for step, other in zip(run, plain, strict=True):
+        assert step.terms.read() == other.terms.read()  # it is painted as usual
+        found, painted = step.preview(), other.preview()
+        photo = pyramid.resize(run.inputs.content.tensor[None], found.height, found.width)[0]
+        assert torch.equal(found.tensor, luminance(painted.tensor, photo))
+    lightness = (oklab.from_srgb(each.picture.tensor)[0] for each in (run, plain))
+    assert torch.allclose(*lightness, atol=2e-3)
+
+
+@pytest.mark.parametrize("color", COLORS)
+@pytest.mark.parametrize("changes", [{}, {"dither": True}, {"depth": 16}])
+def test_the_loss_of_the_recipe_is_that_of_the_saved_picture(color: str, changes, start, tmp_path: Path) -> None:
+    run = start(color=color, **changes)
+    picture = painting.paint(run)
+    picture.save(tmp_path / "out.png")
+    saved = load(tmp_path / "out.png")
+    assert torch.equal(saved.tensor, picture.rounded().tensor)
+    assert run.evaluate(saved).read() == picture.recipe["loss"]
+    assert {name: picture.recipe["settings"][name] for name in changes} == changes
+
+
+@pytest.mark.parametrize("color", COLORS)
+@pytest.mark.parametrize("changes", [{}, {"dither": True}, {"depth": 16}])
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_a_run_knows_whether_it_has_begun(color: str, changes, init: str, start) -> None:
+    run = start(color=color, init=init, **changes)
+    assert run.is_untouched(run.picture.rounded())
+    list(run)
+    assert not run.is_untouched(run.picture.rounded())
+
+
+@pytest.mark.parametrize("color", COLORS)
+def test_a_small_run_is_the_beginning_of_a_large_one_in_any_colours(color: str, start) -> None:
+    large, small = (start(size=size, first_scale=24, scale_factor=2, color=color) for size in (48, 24))
+    for _ in zip(range(4), large, strict=False):
+        pass
+    list(small)
+    torch.testing.assert_close(large.picture.tensor, small.picture.tensor, rtol=0, atol=1e-3)
+
+
+def test_alpha_is_kept_in_any_colours_and_what_is_hidden_colours_nothing(photo: Path, painting: Path, narrow) -> None:
+    alpha = torch.ones(1, 30, 40)
+    alpha[:, 5:15, 5:15] = 0
+    loud = load(photo).tensor.clone()
+    loud[:, 5:15, 5:15] = torch.tensor([1.0, 0, 1]).view(3, 1, 1)
+    quiet = torch.where(alpha > 0, loud, 0)
+    for color in COLORS:
+        runs = [
+            Run(Picture(each, alpha), [load(painting)], SMALL.replace(color=color), vgg=narrow)
+            for each in (loud, quiet)
+        ]
+        one, other = (painting_of(run) for run in runs)
+        torch.testing.assert_close(one.tensor, other.tensor, rtol=0, atol=1e-3)
+        assert one.alpha.shape == (1, 24, 32)
+        assert float(one.alpha.min()) < 0.01
+
+
+def painting_of(run: Run) -> Picture:
+    list(run)
+    return run.picture
+
+
+@pytest.mark.parametrize("color", ["content", "luminance", "match"])
+def test_a_run_without_a_photograph_or_painting_has_no_colours_to_choose(color, photo, painting, narrow) -> None:
+    settings = SMALL.replace(color=color, init="noise")
+    with pytest.raises(SettingError, match=f"color: got '{color}' but a texture has no photograph"):
+        Run(None, [load(painting)], settings, vgg=narrow)
+    if color == "luminance":
+        assert Run(load(photo), [], settings, vgg=narrow).task == "reconstruct"
+    else:
+        with pytest.raises(SettingError, match="a reconstruction has no painting"):
+            Run(load(photo), [], settings, vgg=narrow)
+
+
+# -- a finished picture --
+
+
+@pytest.fixture
+def result(photo: Path, painting: Path, narrow_weights: Path, tmp_path: Path) -> Path:
+    """A painted picture in a file."""
+    vgg = VGG19.load(narrow_weights, device="cpu", precision="float32")
+    impasto.stylize(photo, painting, SMALL, vgg=vgg).save(tmp_path / "result.png")
+    return tmp_path / "result.png"
+
+
+def test_recolor_does_afterwards_what_the_setting_does_in_the_run(start, photo: Path) -> None:
+    plain, coloured = (painting_of(start(color=color)) for color in ("style", "luminance"))
+    torch.testing.assert_close(impasto.recolor(plain, photo).tensor, coloured.tensor, rtol=0, atol=1e-5)
+
+
+def test_recolor_moves_the_palette_to_the_photographs(result: Path, photo: Path) -> None:
+    found, wanted = palette(impasto.recolor(result, photo, "content")), palette(load(photo))
+    assert torch.allclose(found.mean, wanted.mean, atol=0.02)
+    assert torch.allclose(found.covariance, wanted.covariance, atol=0.01)
+
+
+def test_recolor_keeps_size_alpha_and_rounding(photo: Path) -> None:
+    picture = Picture(torch.rand(3, 15, 20), torch.rand(1, 15, 20), rounding=Rounding(16))
+    for color in ("luminance", "content"):
+        found = impasto.recolor(picture, photo, color)
+        assert torch.equal(found.alpha, picture.alpha)
+        assert (found.height, found.width, found.rounding) == (15, 20, Rounding(16))
+        assert (found.recipe, found.name, found.notes) == (None, "", ())
+
+
+def test_a_photograph_of_another_shape_is_stretched_and_that_is_told(photo: Path) -> None:
+    wide = Picture(torch.rand(3, 15, 40))
+    (note,) = impasto.recolor(wide, photo).notes
+    assert note == "photo.png: 40x30 pixels stretched to 40x15, its colours may lie beside the forms"
+    assert impasto.recolor(wide, photo, "content").notes == ()
+    nearly = Picture(torch.rand(3, 31, 42))  # 42x32 rounded otherwise
+    assert impasto.recolor(nearly, photo).notes == ()
+
+
+def test_notes_on_the_files_are_handed_on(photo: Path) -> None:
+    noted = dataclasses.replace(load(photo), notes=("CMYK",))
+    assert impasto.recolor(noted, noted).notes == ("photo.png: CMYK",) * 2
+
+
+def test_a_recoloured_result_tells_so_and_is_not_repeated(result: Path, photo: Path, painting: Path) -> None:
+    before = read_recipe(result)
+    once = impasto.recolor(result, photo)
+    once.save(result.with_name("once.png"))
+    twice = impasto.recolor(result.with_name("once.png"), painting, "content")
+    assert {**once.recipe, "recolored": []} == before
+    (done,) = once.recipe["recolored"]
+    assert done["color"] == "luminance"
+    assert done["picture"] == {"name": "result.png", "sha256": load(result).sha256}
+    assert done["photo"]["sha256"] == load(photo).sha256
+    assert [each["color"] for each in twice.recipe["recolored"]] == ["luminance", "content"]
+    assert json.dumps(twice.recipe)
+    with pytest.raises(
+        RecipeError, match=r"recoloured after it was painted.*rerun 'result.png' \(SHA-256 [0-9a-f]{12}"
+    ):
+        repeat.originals(result.with_name("once.png"), [photo, painting])
+
+
+def test_a_picture_in_memory_keeps_its_recipe_too(start, photo: Path) -> None:
+    picture = painting.paint(start())
+    found = impasto.recolor(picture, photo)
+    assert Recipe.parse(found.recipe, "a").recolored[0].picture.sha256 == ""
+    foreign = dataclasses.replace(picture, recipe={"made": "by hand"})
+    assert impasto.recolor(foreign, photo).recipe is None
+
+
+def test_recolor_refuses_what_it_cannot_do(result: Path, photo: Path) -> None:
+    for color in ("match", "style", "", None):
+        with pytest.raises(SettingError, match=r"color: got .*; give 'luminance' or 'content'"):
+            impasto.recolor(result, photo, color)
+    with pytest.raises(PictureError, match=r"nothing\.png: does not exist"):
+        impasto.recolor(result, "nothing.png")
