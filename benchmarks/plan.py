@@ -22,7 +22,7 @@ class Plan:
         content, style: the pictures.
         size: their long edge in pixels.
         rounds: how often a step is timed.
-        steps: those that plain Adam races.
+        steps: those that plain Adam races, and that pastiche takes beside the other methods.
         sizes: the long edges that are measured one after the other.
         memory_limit: bytes that each of these may take.
         out: folder for what is found.
