@@ -13,7 +13,8 @@ from impasto.targets import SAMPLE, Manner, Targets, content_targets, style_targ
 from impasto.vgg import VGG19
 
 LAYERS = ("block1_conv1", "block3_conv1")
-KINDS = ("gram", "moments", "neighbours")
+KINDS = {"gram": LAYERS, "moments": LAYERS, "neighbours": ("block1_conv1", "block4_conv1")}
+"""What is compared, and the layers that it is tried in."""
 
 
 def picture(seed: int, height: int = 24, width: int = 28) -> Tensor:
@@ -26,14 +27,14 @@ def guide(seed: int, height: int = 24, width: int = 28) -> Tensor:
 
 def objective(vgg: VGG19, kind: str, guides: list[Tensor | None], *, strip: int | None = None) -> Objective:
     """One painting a guide, and a content in another layer."""
-    manners = []
+    manners, wanted = [], KINDS[kind]
     for number, each in enumerate(guides):
         found = style_targets(
-            vgg, [(picture(10 + number, 30, 26), 1)], LAYERS, loss=kind, guides=layer_guides(each, LAYERS), strip=strip
+            vgg, [(picture(10 + number, 30, 26), 1)], wanted, loss=kind, guides=layer_guides(each, wanted), strip=strip
         )
         manners.append(Manner(found, 0.3 + number))
     targets = Targets(content_targets(vgg, picture(1), ["block2_conv2"]), manners)
-    layers = [dict.fromkeys(LAYERS, manner.share) for manner in manners]
+    layers = [dict.fromkeys(wanted, manner.share) for manner in manners]
     return Objective(vgg, targets, Weighting(2.0, 3.0, 0.0, {"block2_conv2": 0.5}, layers), strip=strip)
 
 
@@ -54,15 +55,17 @@ def square_root(matrix: Tensor) -> Tensor:
 
 def formula(whole: Objective, kind: str, guides: list[Tensor | None], image: Tensor) -> Tensor:
     """The total, written anew and left to autograd."""
-    responses = whole.vgg(image, ["block2_conv2", *LAYERS])
+    responses = whole.vgg(image, ["block2_conv2", *KINDS[kind]])
     content = whole.targets.content["block2_conv2"].values
     total = 2 * 0.5 * (responses["block2_conv2"] - content).square().mean()
     for number, each in enumerate(guides):
         manner = whole.targets.style[number]
-        for name in LAYERS:
+        for name in KINDS[kind]:
             here = responses[name]
             counted = torch.ones_like(here[:, :1]) if each is None else layer_guides(each, [name])[name]
-            total = total + 3 * manner.share * single(kind, here, counted, manner.layers[name])
+            # only deep layers look for neighbours
+            compared = "gram" if (kind, name) == ("neighbours", "block1_conv1") else kind
+            total = total + 3 * manner.share * single(compared, here, counted, manner.layers[name])
     return total
 
 
@@ -102,7 +105,7 @@ def test_value_and_gradient_of_every_statistic_are_those_of_autograd(
 
 
 @given(
-    kind=st.sampled_from(KINDS),
+    kind=st.sampled_from(list(KINDS)),
     strip=st.integers(1, 40),
     height=st.integers(16, 40),
     guided=st.booleans(),
@@ -127,8 +130,8 @@ def test_strips_give_the_numbers_of_the_whole_picture(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_painting_is_in_its_own_manner(narrow64: VGG19, kind: str) -> None:
     image = picture(3)
-    target = style_targets(narrow64, [(image, 1)], LAYERS, loss=kind)
-    own = Objective(narrow64, Targets({}, [Manner(target)]), Weighting(0, 1, 0, {}, [dict.fromkeys(LAYERS, 1)]))
+    target = style_targets(narrow64, [(image, 1)], KINDS[kind], loss=kind)
+    own = Objective(narrow64, Targets({}, [Manner(target)]), Weighting(0, 1, 0, {}, [dict.fromkeys(KINDS[kind], 1)]))
     assert abs(float(own(image).style)) < 1e-3 * float(own(picture(4)).style)
 
 
@@ -165,10 +168,10 @@ def test_a_mixture_has_the_moments_of_a_picture_made_of_both(narrow64: VGG19, ki
 
 
 def test_a_sample_has_its_share_of_every_painting_and_is_bounded(narrow64: VGG19) -> None:
-    one, other = picture(2, 100, 80), picture(3, 100, 80)
-    (mixed,) = style_targets(narrow64, [(one, 0.25), (other, 0.75)], ["block1_conv1"], loss="neighbours").values()
+    layer, (one, other) = "block4_conv1", (picture(2, 640, 512), picture(3, 640, 512))
+    (mixed,) = style_targets(narrow64, [(one, 0.25), (other, 0.75)], [layer], loss="neighbours").values()
     assert len(mixed.values) == SAMPLE
-    of_one = {tuple(each) for each in narrow64(one, ["block1_conv1"])["block1_conv1"][0].flatten(1).T.tolist()}
+    of_one = {tuple(each) for each in narrow64(one, [layer])[layer][0].flatten(1).T.tolist()}
     assert all(tuple(each) in of_one for each in mixed.values[: SAMPLE // 4].tolist())
     assert not all(tuple(each) in of_one for each in mixed.values[SAMPLE // 4 :].tolist())
 

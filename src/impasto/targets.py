@@ -14,6 +14,12 @@ from impasto.vgg import VGG19
 
 SAMPLE = 4096
 """Responses that are kept of the paintings, so that each of the picture's finds its like among them."""
+DEEP = 4
+"""The block from which on responses look for their neighbours.
+
+Those of shallower layers see a few pixels: each would find its like in the same flat places, and nothing would ask for
+the painting's strokes. There the Gram matrix does.
+"""
 
 
 @dataclass(frozen=True)
@@ -86,20 +92,25 @@ def style_targets(
     """The manner of a mixture of paintings in the layers wanted; none where there is no painting.
 
     Of moments those of the paintings are averaged by their shares: they are expectations over positions, so that these
-    are the moments of a picture made of such shares of them. Samples hold such shares of each.
+    are the moments of a picture made of such shares of them. Samples hold such shares of each. By "neighbours" the
+    layers before block DEEP have Gram matrices.
 
     Args:
         guides: for every layer the region's share in each position, (1, 1, h, w); none: everywhere the same.
         strip: as in `Objective`.
     """
     wanted, guides, parts = tuple(wanted), guides or {}, []
+    losses = {name: "gram" if loss == "neighbours" and layers.block_of(name) < DEEP else loss for name in wanted}
     for image, share in paintings:
-        found = {name: _reader(loss, share, layers.positions(name, *image.shape[2:])) for name in wanted}
+        found = {name: _reader(losses[name], share, layers.positions(name, *image.shape[2:])) for name in wanted}
         Backprop(vgg, wanted, strip=strip).forward(image, lambda name, *rows, found=found: found[name].read(*rows))
         parts.append((share, found))
     if not parts:
         return {}
-    return {name: _mixed([(share, found[name]) for share, found in parts], loss, guides.get(name)) for name in wanted}
+    return {
+        name: _mixed([(share, found[name]) for share, found in parts], losses[name], guides.get(name))
+        for name in wanted
+    }
 
 
 def _reader(loss: StyleLoss, share: float, positions: int) -> Means | _Drawn:
