@@ -197,3 +197,28 @@ def test_two_halves_with_guides_are_as_two_pictures(narrow64: VGG19) -> None:
         float(losses.distance(losses.gram(half), wanted)) for half in (responses[..., :12], responses[..., 12:])
     )
     assert float(whole(image).style) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("strip", [None, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_told_of_the_inside_is_that_of_the_responses_cut(narrow64: VGG19, kind: str, strip: int | None) -> None:
+    image, wanted = picture(3, 40, 33), KINDS[kind]
+    found = style_targets(narrow64, [(image, 1)], wanted, loss=kind, strip=strip, inner=True)
+    for name, target in found.items():
+        inside = narrow64(image, [name])[name][0, :, 1:-1, 1:-1].flatten(1)
+        if isinstance(target, Sample):
+            found_there, there = (torch.unique(each, dim=0) for each in (target.values, inside.T.contiguous()))
+            torch.testing.assert_close(found_there, there, rtol=1e-9, atol=1e-9)
+        else:
+            expected = inside @ inside.T / inside.shape[1]
+            torch.testing.assert_close(target.moments.second[0], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_layer_without_an_inside_is_looked_at_whole(narrow64: VGG19) -> None:
+    whole, inner = (style_targets(narrow64, [(picture(3, 16, 40), 1)], ["block4_conv1"], inner=each) for each in (0, 1))
+    assert torch.equal(whole["block4_conv1"].moments.second, narrow_gram(narrow64, slice(None), slice(None)))
+    assert torch.equal(inner["block4_conv1"].moments.second, narrow_gram(narrow64, slice(None), slice(1, -1)))
+
+
+def narrow_gram(vgg: VGG19, rows: slice, columns: slice) -> Tensor:
+    return losses.gram(vgg(picture(3, 16, 40), ["block4_conv1"])["block4_conv1"][:, :, rows, columns])

@@ -1,6 +1,7 @@
 """The layers of VGG19 by their Keras names, in order: sixteen convolutions in five blocks, a pool after each."""
 
 import difflib
+import math
 from collections.abc import Iterable
 
 from impasto.errors import SettingError
@@ -44,10 +45,15 @@ def smallest_edge(layers: Iterable[str]) -> int:
     return int(2 ** sum("pool" in name for name in up_to_last(layers)))
 
 
+def grid(layer: str, height: int, width: int) -> tuple[int, int]:
+    """Height and width of `layer`'s responses to a picture of `height` x `width` pixels."""
+    shrink = smallest_edge([layer])
+    return height // shrink, width // shrink
+
+
 def positions(layer: str, height: int, width: int) -> int:
     """M, the number of positions of `layer`'s responses to a picture of `height` x `width` pixels."""
-    shrink = smallest_edge([layer])
-    return (height // shrink) * (width // shrink)
+    return math.prod(grid(layer, height, width))
 
 
 def multiplications(layers: Iterable[str], height: int, width: int) -> int:

@@ -229,7 +229,13 @@ class Run:
             for number, share in region.shares.items()
         )
         found = style_targets(
-            self._given, paintings, wanted, loss=settings.style_loss, guides=guides, strip=stage.strip
+            self._given,
+            paintings,
+            wanted,
+            loss=settings.style_loss,
+            guides=guides,
+            strip=stage.strip,
+            inner=settings.padding == "circular",
         )
         return Manner(found, 1.0 if guide is None else float(guide.mean()))
 

@@ -88,6 +88,7 @@ def style_targets(
     loss: StyleLoss = "gram",
     guides: Mapping[str, Tensor] | None = None,
     strip: int | None = None,
+    inner: bool = False,
 ) -> dict[str, Target]:
     """The manner of a mixture of paintings in the layers wanted; none where there is no painting.
 
@@ -98,13 +99,16 @@ def style_targets(
     Args:
         guides: for every layer the region's share in each position, (1, 1, h, w); none: everywhere the same.
         strip: as in `Objective`.
+        inner: leave out the outermost positions, which see zeros beyond the edge of the layer below: a picture whose
+            edges meet has none such, and would need marks like edges in its midst to be like them.
     """
     wanted, guides, parts = tuple(wanted), guides or {}, []
     losses = {name: "gram" if loss == "neighbours" and layers.block_of(name) < DEEP else loss for name in wanted}
     for image, share in paintings:
-        found = {name: _reader(losses[name], share, layers.positions(name, *image.shape[2:])) for name in wanted}
-        Backprop(vgg, wanted, strip=strip).forward(image, lambda name, *rows, found=found: found[name].read(*rows))
-        parts.append((share, found))
+        inside = {name: _inside(layers.grid(name, *image.shape[2:]), margin=int(inner)) for name in wanted}
+        readers = {name: _reader(losses[name], share, *inside[name]) for name in wanted}
+        _read(vgg, image, readers, inside, strip=strip)
+        parts.append((share, readers))
     if not parts:
         return {}
     return {
@@ -113,11 +117,39 @@ def style_targets(
     }
 
 
-def _reader(loss: StyleLoss, share: float, positions: int) -> Means | _Drawn:
-    return _Drawn(round(share * SAMPLE), positions) if loss == "neighbours" else Means(first=loss == "moments")
+Reader = Means | _Drawn
+Inside = tuple[range, range]
+"""The rows and columns of a layer that are looked at."""
 
 
-def _mixed(parts: Sequence[tuple[float, Means | _Drawn]], loss: StyleLoss, guide: Tensor | None) -> Target:
+def _inside(grid: tuple[int, int], margin: int) -> Inside:
+    """All but a margin, where there is room for it."""
+    rows, columns = (range(margin, edge - margin) if edge > 2 * margin else range(edge) for edge in grid)
+    return rows, columns
+
+
+def _reader(loss: StyleLoss, share: float, rows: range, columns: range) -> Reader:
+    if loss == "neighbours":
+        return _Drawn(round(share * SAMPLE), len(rows) * len(columns))
+    return Means(first=loss == "moments")
+
+
+def _read(
+    vgg: VGG19, image: Tensor, readers: Mapping[str, Reader], inside: Mapping[str, Inside], *, strip: int | None
+) -> None:
+    """Let the readers take in the responses to a painting, which begin for them where the inside does."""
+
+    def read(name: str, here: Tensor, rows: slice) -> None:
+        kept, columns = inside[name]
+        start, stop = max(rows.start, kept.start), min(rows.stop, kept.stop)
+        if start < stop:
+            cut = here[:, :, start - rows.start : stop - rows.start, columns.start : columns.stop]
+            readers[name].read(cut, slice(start - kept.start, stop - kept.start))
+
+    Backprop(vgg, readers, strip=strip).forward(image, read)
+
+
+def _mixed(parts: Sequence[tuple[float, Reader]], loss: StyleLoss, guide: Tensor | None) -> Target:
     samples = [found.values for _, found in parts if isinstance(found, _Drawn)]
     if samples:
         return Sample(torch.cat(samples), guide)
