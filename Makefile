@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format docs bench clean
 
 demo: .venv/installed
 	$(BIN)/impasto demo
@@ -19,6 +19,9 @@ check: .venv/checked
 format: .venv/checked
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: .venv/documented
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: .venv/benched
 	$(BIN)/python -m benchmarks
@@ -41,6 +44,10 @@ clean:
 
 .venv/checked: .venv/tested
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.venv/documented: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 .venv/benched: .venv/installed

@@ -3,30 +3,27 @@
 import sys
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-GAP, LINE = 8, 24
+from impasto import sheet
+from impasto.sheet import Cell
 
-
-def sheet(columns: int, labelled: list[tuple[Image.Image, str]]) -> Image.Image:
-    """The pictures in rows of `columns`, each cell as large as the largest picture."""
-    width = max(picture.width for picture, _ in labelled) + GAP
-    height = max(picture.height for picture, _ in labelled) + GAP + LINE
-    rows = -(-len(labelled) // columns)
-    page = Image.new("RGB", (width * columns - GAP, height * rows - GAP), "white")
-    draw = ImageDraw.Draw(page)
-    for index, (picture, text) in enumerate(labelled):
-        x, y = width * (index % columns), height * (index // columns)
-        page.paste(picture, (x, y))
-        draw.text((x + 2, y + picture.height + 4), text, "black", ImageFont.load_default(15))
-    return page
+LONGEST = 1200
+"""Pixels across: a wider sheet is made smaller, as no page shows more."""
 
 
 def main(out: str, columns: str, *pictures: str) -> None:
     """Write the sheet of PICTURE=TEXT arguments to `out`."""
-    pairs = [text.partition("=") for text in pictures]
-    labelled = [(Image.open(path).convert("RGB"), text) for path, _, text in pairs]
-    sheet(int(columns), labelled).save(Path(out), quality=88)
+    width = int(columns)
+    room = LONGEST // width - sheet.GAP
+    cells = []
+    for each in pictures:
+        path, _, text = each.rpartition("=")
+        picture = Image.open(path).convert("RGB")
+        picture.thumbnail((room, room), Image.Resampling.LANCZOS)
+        cells.append(Cell(picture, (text,)))
+    drawn = sheet.draw([cells[start : start + width] for start in range(0, len(cells), width)])
+    drawn.save(Path(out), quality=75)
 
 
 if __name__ == "__main__":
