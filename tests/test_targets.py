@@ -215,7 +215,9 @@ def test_what_is_told_of_the_inside_is_that_of_the_responses_cut(narrow64: VGG19
 
 
 def test_a_layer_without_an_inside_is_looked_at_whole(narrow64: VGG19) -> None:
-    whole, inner = (style_targets(narrow64, [(picture(3, 16, 40), 1)], ["block4_conv1"], inner=each) for each in (0, 1))
+    whole, inner = (
+        style_targets(narrow64, [(picture(3, 16, 40), 1)], ["block4_conv1"], inner=each) for each in (False, True)
+    )
     assert torch.equal(whole["block4_conv1"].moments.second, narrow_gram(narrow64, slice(None), slice(None)))
     assert torch.equal(inner["block4_conv1"].moments.second, narrow_gram(narrow64, slice(None), slice(1, -1)))
 

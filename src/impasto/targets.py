@@ -103,17 +103,16 @@ def style_targets(
             edges meet has none such, and would need marks like edges in its midst to be like them.
     """
     wanted, guides, parts = tuple(wanted), guides or {}, []
-    losses = {name: "gram" if loss == "neighbours" and layers.block_of(name) < DEEP else loss for name in wanted}
+    kinds = {name: _kind(loss, name) for name in wanted}
     for image, share in paintings:
         inside = {name: _inside(layers.grid(name, *image.shape[2:]), margin=int(inner)) for name in wanted}
-        readers = {name: _reader(losses[name], share, *inside[name]) for name in wanted}
+        readers = {name: _reader(kinds[name], share, *inside[name]) for name in wanted}
         _read(vgg, image, readers, inside, strip=strip)
         parts.append((share, readers))
     if not parts:
         return {}
     return {
-        name: _mixed([(share, found[name]) for share, found in parts], losses[name], guides.get(name))
-        for name in wanted
+        name: _mixed([(share, found[name]) for share, found in parts], kinds[name], guides.get(name)) for name in wanted
     }
 
 
@@ -126,6 +125,11 @@ def _inside(grid: tuple[int, int], margin: int) -> Inside:
     """All but a margin, where there is room for it."""
     rows, columns = (range(margin, edge - margin) if edge > 2 * margin else range(edge) for edge in grid)
     return rows, columns
+
+
+def _kind(loss: StyleLoss, layer: str) -> StyleLoss:
+    """What is compared in a layer."""
+    return "gram" if loss == "neighbours" and layers.block_of(layer) < DEEP else loss
 
 
 def _reader(loss: StyleLoss, share: float, rows: range, columns: range) -> Reader:

@@ -27,7 +27,8 @@ class VGG19:
             less the mean, as Keras' and Caffe's do. Any widths, the topology of VGG19.
         pooling: max, as it was trained, or avg, as Gatys et al. prefer.
         padding: what the first convolution sees beyond the picture: zeros (ImageNet's mean colour), as it was trained,
-            which paints a frame, or replicate: the picture's own edge going on.
+            which paints a frame, or replicate: the picture's own edge going on. With circular every layer sees the
+            other edge.
         device, dtype: where and in what the network is evaluated; bfloat16 is faster where the hardware has it.
     """
 
