@@ -98,7 +98,7 @@ class Settings(BaseModel):
     content_weight: Weight = Field(1.0, description="How strongly the photograph's content is held.")
     style_weight: Weight = Field(1.0, description="How strongly the painting's manner is taken on.")
     coarse_content: float = Field(
-        4.0,
+        12.0,
         gt=0,
         le=100,
         description="How many times as strongly content is held at 128 pixels as at 512 and beyond.",
