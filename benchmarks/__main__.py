@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-from benchmarks import likeness, memory, methods, peers, quality, report, sizes, start, step
+from benchmarks import head_start, likeness, memory, methods, one_pass, peers, quality, report, sizes, start, step
 from benchmarks.plan import Plan, Section
 
 SECTIONS: dict[str, Callable[[Plan], Section]] = {
@@ -17,6 +17,8 @@ SECTIONS: dict[str, Callable[[Plan], Section]] = {
     "sizes": sizes.measure,
     "likeness": likeness.measure,
     "methods": methods.measure,
+    "one-pass": one_pass.measure,
+    "head-start": head_start.measure,
 }
 DEFAULT = ("step", "memory", "quality", "start", "peers")
 """What is measured unless others are asked for: half an hour."""
@@ -48,7 +50,7 @@ def _parser(demo: Path) -> argparse.ArgumentParser:
         nargs="+",
         choices=SECTIONS,
         default=list(DEFAULT),
-        help="what is measured; sizes, likeness and methods, which take long, only if named here",
+        help="what is measured; the last five, which take long, only if named here",
     )
     parser.add_argument("--size", type=int, default=512, help="long edge in pixels; memory is measured at twice that")
     parser.add_argument("--rounds", type=int, default=7, help="how often a step is timed")

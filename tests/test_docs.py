@@ -33,32 +33,43 @@ def commands(page: Path) -> list[list[str]]:
 
 
 def inputs(words: list[str]) -> Iterator[Path]:
-    """The pictures that a command reads."""
+    """The pictures that a command reads, one in each folder that it reads from."""
     for before, word in zip(["", *words], words, strict=False):
-        name = word if word.endswith(PICTURES) else word.rpartition("=")[0]
-        if name.endswith(PICTURES) and before not in OUTPUTS:
-            yield Path(name)
+        name = word if word.endswith((*PICTURES, "/")) else word.rpartition("=")[0]
+        if name.endswith((*PICTURES, "/")) and before not in OUTPUTS:
+            yield Path(name) / "one.jpg" if name.endswith("/") else Path(name)
 
 
 def draw(path: Path) -> None:
-    """A picture of 96x72 pixels, white on its left, as a mask would be; of a cutout the corners are transparent."""
-    image = Image.linear_gradient("L").resize((96, 72)).convert("RGBA")
+    """A small picture, white on its left, as a mask would be; of a cutout the corners are transparent."""
+    size = (96, 72) if path.parent == Path() else (320, 240)  # networks learn on what lies in folders
+    image = Image.linear_gradient("L").resize(size).convert("RGBA")
     ImageDraw.Draw(image).rectangle((0, 0, 40, 71), fill="white")
     if path.stem == "cutout":
-        image.putalpha(Image.radial_gradient("L").resize((96, 72)).point(lambda level: 255 * (level < 128)))
+        image.putalpha(Image.radial_gradient("L").resize(size).point(lambda level: 255 * (level < 128)))
     else:
         image = image.convert("RGB")
+    path.parent.mkdir(exist_ok=True)
     image.save(path)
 
 
 def small(words: list[str], weights: Path) -> list[str]:
     """The command in a size that takes no time; pages save to one name again and again."""
-    if words[0] not in PAINTS:
+    network = {"--weights": str(weights), "--device": "cpu", "--precision": "float32"}
+    if words[0] in PAINTS:
+        flags = {"--size": "64", "--steps": "2", **network}
+    elif words[0] == "distill":
+        flags = {"--steps": "1", **network}
+    elif words[0] == "fast":
+        flags = {"--size": "64"}
+    else:
         return words
-    fixed = {"--size", "--steps", "--overwrite"}
-    kept = [word for before, word in zip(["", *words], words, strict=False) if not {word, before} & fixed]
-    flags = {"--size": "64", "--steps": "2", "--weights": str(weights), "--device": "cpu", "--precision": "float32"}
-    return [*kept, "--overwrite", *(word for flag in flags.items() for word in flag)]
+    kept = [word for before, word in zip(["", *words], words, strict=False) if not {word, before} & {*flags}]
+    return [
+        *(word for word in kept if word != "--overwrite"),
+        "--overwrite",
+        *(word for flag in flags.items() for word in flag),
+    ]
 
 
 @pytest.fixture
@@ -72,6 +83,8 @@ def run(narrow_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         for path in inputs(words):
             if not path.exists():
                 draw(path)
+        if words[-1].endswith("/"):  # what it paints into
+            Path(words[-1]).mkdir(exist_ok=True)
         return main(small(words, narrow_weights))
 
     yield done

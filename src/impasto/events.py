@@ -79,6 +79,16 @@ class Ended(Event):
 
 
 @dataclass(frozen=True)
+class Painted(Event):
+    """A picture was painted in one pass: the name of the photograph, the size of the result, and the seconds taken."""
+
+    name: str
+    width: int
+    height: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Saved(Event):
     """The picture is in a file."""
 

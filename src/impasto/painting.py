@@ -9,22 +9,19 @@ from typing import Any, get_args
 
 import torch
 
+from impasto import sources
 from impasto.color import recolored
 from impasto.errors import RecipeError, SettingError
 from impasto.events import Began, Ended, Event, Noted, OnEvent, Planned, Stepped
-from impasto.image import Picture, load, read_recipe
+from impasto.feedforward import FastNetwork, fast
+from impasto.image import Picture, read_recipe
 from impasto.presets import preset
-from impasto.recipe import Input, Recipe, Recolor, Recoloring, StyleInput
-from impasto.regions import ALPHA, Style
+from impasto.recipe import Input, Recipe, Recolor, Recoloring
+from impasto.regions import Style
 from impasto.run import Run, Step
-from impasto.settings import Settings
+from impasto.settings import INITS, Settings
+from impasto.sources import Painting, Source, named, style_named
 from impasto.vgg import VGG19
-
-Source = str | os.PathLike[str] | Picture
-"""A picture, or the file that it is in."""
-
-Painting = Source | Style
-"""A painting, with its weight in a mixture and its mask if need be."""
 
 
 def stylize(
@@ -50,6 +47,10 @@ def stylize(
     Raises:
         ImpastoError: one of its kinds, see `impasto.errors`.
     """
+    if settings is not None and settings.method == "fast":
+        if init is not None or keep is not None or vgg is not None:
+            raise SettingError("method: got 'fast', which knows no init, keep or vgg; leave them out")
+        return fast(content, styles, settings, on_event=on_event)
     return paint(prepare(content, styles, settings, init=init, keep=keep, vgg=vgg), on_event)
 
 
@@ -94,10 +95,10 @@ def recolor(picture: Source, photo: Source, color: Recolor = "luminance") -> Pic
     """
     if color not in get_args(Recolor):
         raise SettingError(f"color: got {color!r}; give {' or '.join(map(repr, get_args(Recolor)))}")
-    before, other = _picture(picture), _picture(photo)
+    before, other = sources.picture(picture), sources.picture(photo)
     found = recolored(before, other, color)
     notes = [f"{each.name}: {note}" for each in (before, other) for note in each.notes]
-    done = Recoloring(color=color, picture=_named(before), photo=_named(other))
+    done = Recoloring(color=color, picture=named(before), photo=named(other))
     recipe = before.recipe if isinstance(picture, Picture) else _recipe_in(picture)
     return dataclasses.replace(found, notes=(*notes, *found.notes), recipe=_told(recipe, done))
 
@@ -132,20 +133,33 @@ def prepare(
     `memory` and `strips` are those of `Run`.
     """
     settings = settings or preset()
-    if init is None and settings.init not in {"content", "noise"}:
+    if settings.method == "fast":
+        raise SettingError("method: 'fast' takes no steps; it paints a photograph, by impasto.fast or `impasto fast`")
+    if init is None and settings.init not in INITS:
         init = settings.init
-    start = None if init is None else _picture(init)
+    start = None if init is None else sources.picture(init)
     if start is not None:
         settings = settings.replace(init=start.name or "picture")  # no folder of the user's in the recipe
-    shown = None if content is None else _picture(content)
-    kept = None if keep is None else _picture(keep)
-    paintings = [style if isinstance(style, Style) else Style(_picture(style)) for style in several(styles)]
-    return Run(shown, paintings, settings, init=start, keep=kept, vgg=vgg, memory=memory, strips=strips)
+    shown = None if content is None else sources.picture(content)
+    kept = None if keep is None else sources.picture(keep)
+    given = sources.paintings(styles)
+    if settings.init == "fast" and start is None:
+        vgg = vgg or VGG19.load()
+        start = _head_start(shown, given, settings, vgg, memory)
+    return Run(shown, given, settings, init=start, keep=kept, vgg=vgg, memory=memory, strips=strips)
 
 
-def several(styles: Painting | Sequence[Painting]) -> Sequence[Painting]:
-    """The paintings, of which one may be given by itself."""
-    return [styles] if isinstance(styles, str | os.PathLike | Picture | Style) else styles
+def _head_start(
+    content: Picture | None, styles: Sequence[Style], settings: Settings, vgg: VGG19, memory: int | None
+) -> Picture:
+    """What one pass paints, for a run to begin with."""
+    if content is None or not styles:
+        raise SettingError("init: got 'fast', which paints a photograph like a painting; give both, or 'noise'")
+    network = FastNetwork(vgg.device.type, vgg.precision)
+    whole = [dataclasses.replace(style, mask=None) for style in styles]
+    seen = settings.replace(color="style" if settings.color == "luminance" else settings.color, strength=0.5)
+    painted = fast(content, whole, seen, network=network, memory=memory)
+    return Picture(painted.tensor)
 
 
 def paint(run: Run, on_event: OnEvent | None = None) -> Picture:
@@ -232,8 +246,8 @@ def _recipe(run: Run, rounded: Picture) -> Recipe:
         settings=run.settings,
         steps_done=run.steps_done,
         content=_input(run.inputs.content),
-        styles=tuple(map(_style_input, run.inputs.styles)),
-        init=_input(run.inputs.init),
+        styles=tuple(map(style_named, run.inputs.styles)),
+        init=None if run.settings.init in INITS else _input(run.inputs.init),
         keep=_input(run.inputs.keep),
         weights=run.vgg.sha256,
         device=run.vgg.device.type,
@@ -244,23 +258,5 @@ def _recipe(run: Run, rounded: Picture) -> Recipe:
     )
 
 
-def _input(picture: Picture | None) -> Input | None:
-    return None if picture is None else _named(picture)
-
-
-def _named(picture: Picture) -> Input:
-    return Input(name=picture.name, sha256=picture.sha256)
-
-
-def _style_input(style: Style) -> StyleInput:
-    is_alpha = style.mask is not None and style.mask.name == ALPHA
-    return StyleInput(
-        name=style.picture.name,
-        sha256=style.picture.sha256,
-        weight=style.weight,
-        mask=ALPHA if is_alpha else _input(style.mask),
-    )
-
-
-def _picture(source: Source) -> Picture:
-    return source if isinstance(source, Picture) else load(source)
+def _input(source: Picture | None) -> Input | None:
+    return None if source is None else named(source)

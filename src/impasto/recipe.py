@@ -79,6 +79,8 @@ class Recipe(BaseModel):
     @property
     def is_complete(self) -> bool:
         """Whether all steps were done; the coarsest scales are left out where a picture is too narrow for them."""
+        if self.settings.method == "fast":
+            return True
         climbed = scales(self.settings)[-len(self.strips) :]
         return self.steps_done == sum(scale.steps for scale in climbed)
 

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import torch
 
-from impasto import image, weights
+from impasto import image, painting, weights
+from impasto.distilled import is_distilled
 from impasto.errors import RecipeError, shown
+from impasto.events import OnEvent
+from impasto.feedforward import fast, network_for
 from impasto.image import Picture
 from impasto.recipe import Input, Recipe, StyleInput
 from impasto.regions import Style, alpha_of
 from impasto.run import Run
-from impasto.settings import MOST_THREADS
+from impasto.settings import INITS, MOST_THREADS
+from impasto.sources import Painting
 from impasto.vgg import VGG19
 
 
@@ -41,10 +45,14 @@ def prepare(
     """
     recipe = read(result)
     where = shown(result)
+    if recipe.settings.method == "fast":
+        raise RecipeError(f"{where}: was painted in one pass, which takes no steps; repaint it")
+    if recipe.init is None and recipe.settings.init not in INITS:
+        raise RecipeError(f"{where}: its recipe does not say what picture it was begun with; paint it anew")
     pictures = {wanted: image.load(path) for wanted, path in originals(result, places).items()}
     # sums are split by threads, and so rounded
     torch.set_num_threads(max(1, min(recipe.threads, MOST_THREADS)) if threads is None else threads)
-    run = Run(
+    run = painting.prepare(
         pictures[recipe.content] if recipe.content else None,
         [Style(pictures[style], style.weight, _mask(style, recipe, pictures)) for style in recipe.styles],
         recipe.settings,
@@ -62,6 +70,32 @@ def prepare(
     )
     run.steps = recipe.steps_done or run.steps
     return run
+
+
+def repaint(
+    result: Path,
+    places: Sequence[Path],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    memory: int | None = None,
+    on_event: OnEvent | None = None,
+) -> Picture:
+    """The picture that the recipe in `result` describes, if it was painted in one pass; otherwise as `prepare`."""
+    recipe, found = read(result), originals(result, places)
+    if recipe.content is None or not recipe.styles:
+        raise RecipeError(f"{shown(result)}: its recipe names no photograph or no painting; paint it anew")
+    torch.set_num_threads(max(1, min(recipe.threads, MOST_THREADS)) if threads is None else threads)
+    files = [found[style] for style in recipe.styles]
+    network = network_for(
+        files, recipe.device if device == "auto" else device, recipe.precision if precision == "auto" else precision
+    )
+    styles: list[Painting] = [
+        path if is_distilled(path) else Style(image.load(path), style.weight)
+        for path, style in zip(files, recipe.styles, strict=True)
+    ]
+    return fast(found[recipe.content], styles, recipe.settings, network=network, memory=memory, on_event=on_event)
 
 
 def _mask(style: StyleInput, recipe: Recipe, pictures: Mapping[Input, Picture]) -> Picture | None:

@@ -38,6 +38,10 @@ Depth = Literal[8, 16]
 MOST_THREADS = 1024
 """The largest number that a run may be asked to compute with."""
 
+Method = Literal["optimize", "fast"]
+INITS = ("content", "noise", "fast")
+"""What a run can begin with, beside a picture."""
+
 StyleLoss = Literal["gram", "moments", "neighbours"]
 
 Weight = Annotated[float, Field(ge=0, le=1e12)]
@@ -137,8 +141,16 @@ class Settings(BaseModel):
     resampling: Literal["antialiased", "tensorflow"] = Field(
         "antialiased", description="How inputs are resized: well, or as TensorFlow's tutorial does."
     )
-    init: str = Field("content", min_length=1, description="What is painted over: content, noise, or a picture FILE.")
+    init: str = Field(
+        "content",
+        min_length=1,
+        description="What is painted over: content, noise, fast (what one pass paints), or a picture FILE.",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of the noise.")
+    method: Method = Field(
+        "optimize",
+        description="optimize: step by step; fast: in one pass, of which only size, strength and color can be chosen.",
+    )
     color: Color = Field(
         "style",
         description="Whose colours. style: the painting's; match: the painting's, which the photograph is brought to "

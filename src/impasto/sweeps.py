@@ -19,6 +19,7 @@ from impasto.errors import (
     MissingError,
     OutputError,
     RecipeError,
+    SettingError,
     UsageError,
     is_out_of_memory,
     shown,
@@ -27,12 +28,12 @@ from impasto.events import Noted, OnEvent, Saved
 from impasto.grids import Combination, Grid
 from impasto.image import Picture
 from impasto.job import CHECKPOINT_SECONDS, Outputs, Stopped
-from impasto.painting import Painting, Source, several
 from impasto.presets import preset
 from impasto.recipe import Input, Recipe
 from impasto.regions import Style, by_role
 from impasto.results import Result, State
-from impasto.settings import Settings
+from impasto.settings import INITS, Settings
+from impasto.sources import Painting, Source, several
 from impasto.vgg import VGG19
 
 
@@ -98,6 +99,8 @@ class Sweep:
     def __post_init__(self) -> None:
         """All combinations, so that settings that cannot be had together are refused before any work."""
         self.combinations = self.grid.combinations()
+        if any(each.settings.method == "fast" for each in self.combinations):
+            raise SettingError("method: got 'fast', but a sweep compares losses, and one pass has none; leave it out")
 
     def check(self, inputs: Sequence[Path]) -> None:
         """Refuse a folder that cannot be used, or in which one of the `inputs` would be replaced.
@@ -131,7 +134,7 @@ class Sweep:
             OutputError: a picture in the folder that is of another sweep.
         """
         self.content, self.styles = _read(content), [_style(style) for style in styles]
-        named = {each.settings.init for each in self.combinations} - {"content", "noise"}
+        named = {each.settings.init for each in self.combinations}.difference(INITS)
         self.inits = {name: _read(name) for name in sorted(named)}
         self.vgg = vgg or VGG19.load()
         if self.resume:

@@ -48,7 +48,7 @@ _HTML = re.compile(rb"[\xef\xbb\xbf\s]*<")
 class Source:
     """A place where weights lie; words only, no tensors."""
 
-    kind: Literal["file", "downloaded", "bundled"]
+    kind: Literal["file", "downloaded", "bundled", "fast"]
     path: Path
     present: bool
     licence: str

@@ -70,11 +70,13 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, told):
         "--adam-epsilon 1e-3 --average 0.5 --first-scale 24 --scale-factor 1.5 --coarse-content 3 "
         "--content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention impasto "
         "--style-loss moments --style-rotation 30 --strength 0.25 "
+        "--method optimize "
         "--pooling avg --padding zeros --resampling tensorflow --init noise --seed 7 --content-layer block3_conv2 "
         "--style-layer block1_conv1=0.25 --style-layer block2_pool=3 --color content --depth 16 --dither"
     )
     assert stylize(*flags.split()).status == 0
     assert told()["settings"] == {
+        "method": "optimize",
         "size": 32,
         "style_scale": 0.9,
         "style_rotation": 30.0,

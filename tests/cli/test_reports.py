@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from impasto import weights
+from impasto import magenta, weights
 from impasto.presets import names, tomllib
 from impasto.settings import Settings
 
@@ -58,18 +58,19 @@ def places(tmp_path, monkeypatch):
 
 
 def test_weights_lists_what_is_there_and_what_a_run_would_use(impasto, places):
-    downloaded, bundled = json.loads(impasto("weights", "--json").out)
+    downloaded, bundled, *fast = json.loads(impasto("weights", "--json").out)
     assert [downloaded["kind"], downloaded["present"], downloaded["used"]] == ["downloaded", False, False]
     assert downloaded["sha256"] is None
     assert [bundled["kind"], bundled["present"], bundled["used"]] == ["bundled", True, True]
     assert bundled["sha256"] == hashlib.sha256(b"bundled").hexdigest()
     assert bundled["path"] == str(places[1])
     assert all(row["licence"].startswith("CC BY 4.0") for row in (downloaded, bundled))
+    assert [(row["kind"], row["used"], row["licence"]) for row in fast] == [("fast", True, magenta.LICENCE)] * 2
 
 
 def test_weights_prefers_the_downloaded_file(impasto, places):
     places[0].write_bytes(b"downloaded")
-    assert [row["used"] for row in json.loads(impasto("weights", "--json").out)] == [True, False]
+    assert [row["used"] for row in json.loads(impasto("weights", "--json").out)][:2] == [True, False]
 
 
 def test_weights_are_listed_as_text_with_their_hashes(impasto, places):

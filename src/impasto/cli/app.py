@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from impasto.cli import recoloring, report, study
+from impasto.cli import distilling, onepass, recoloring, report, study
 from impasto.cli.flags import (
     AsJson,
     Input,
@@ -63,6 +63,8 @@ def stylize(
 ) -> int:
     """Paint PHOTO in the manner of PAINTING; of several paintings in a mixture of them, or each in its region."""
     chosen = resolve(settings, preset(how.preset))
+    if chosen.method == "fast":
+        return onepass.stylize(photo, [painting, *more], chosen, output, how, where)
     return _paint(photo, [painting, *more], chosen, output, how, where)
 
 
@@ -130,6 +132,8 @@ def rerun(
     with resources.as_file(DEMO) as folder:
         places = [*inputs, result.parent, Path(), folder]
         originals = repeat.originals(result, places)
+        if repeat.read(result).settings.method == "fast":
+            return onepass.repaint(result, places, output, how, [*inputs, *originals.values()])
 
         def prepare(found: "Checkpoint | None") -> "Run":
             return repeat.prepare(
@@ -146,7 +150,7 @@ def rerun(
         return paint(prepare, output, how, [result, *inputs, *originals.values()])
 
 
-for command in (study.sweep, study.plot, study.compare):
+for command in (onepass.fast, distilling.distill, study.sweep, study.plot, study.compare):
     app.command(command)
 
 

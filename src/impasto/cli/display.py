@@ -10,7 +10,7 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from impasto.events import Began, Ended, Event, Noted, Planned, Saved, Stepped
+from impasto.events import Began, Ended, Event, Noted, Painted, Planned, Saved, Stepped
 
 
 def began(event: Began) -> str:
@@ -47,20 +47,28 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def painted(event: Painted) -> str:
+    """One line on what was painted in one pass."""
+    return f"{event.name}: {event.width}x{event.height} pixels in {event.seconds:.2f} seconds"
+
+
 def message(event: Event) -> str | None:
     """The line that an event is worth outside of the bar."""
+    line: str | None = None
     match event:
         case Began():
-            return began(event)
+            line = began(event)
         case Planned():
-            return planned(event)
+            line = planned(event)
         case Noted(text):
-            return f"note: {text}"
+            line = f"note: {text}"
         case Ended():
-            return ended(event)
+            line = ended(event)
+        case Painted():
+            line = painted(event)
         case Saved(path):
-            return f"saved {path}"
-    return None
+            line = f"saved {path}"
+    return line
 
 
 class Display:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
@@ -51,11 +51,11 @@ def flag(name: str) -> str:
     return f"--{extra['flag']}" if isinstance(extra, dict) else f"--{name.replace('_', '-')}"
 
 
-def _parameter(name: str, field: FieldInfo) -> Any:
-    """The type of a setting's flag, None where it is not given."""
+def _parameter(name: str, field: FieldInfo, default: str) -> Any:
+    """The type of a setting's flag, None where it is not given; `default` says what it is then."""
     is_layers = get_origin(field.annotation) is dict
     bounds = "NAME[=WEIGHT]" if is_layers else _range(field)
-    notes = "; ".join(filter(None, [bounds, f"default {_default(getattr(preset(), name))}"]))
+    notes = "; ".join(filter(None, [bounds, f"default {default}"]))
     kind: Any = list[str] if is_layers else field.annotation
     return Annotated[
         kind | None,
@@ -70,11 +70,15 @@ def _parameter(name: str, field: FieldInfo) -> Any:
     ]
 
 
-def _settings_flags() -> type[Any]:
-    """A dataclass with a field for every setting, so that a setting is written once, in `Settings`."""
-    fields = {name: _parameter(name, field) for name, field in Settings.model_fields.items()}
+def settings_flags(called: str, names: Iterable[str], base: Settings, **defaults: str) -> type[Any]:
+    """A dataclass with a field for every setting named, so that a setting is written once, in `Settings`.
+
+    What holds where a flag is not given is that of `base`, or as `defaults` says in words.
+    """
+    told = {name: _default(getattr(base, name)) for name in names} | defaults
+    fields = {name: _parameter(name, Settings.model_fields[name], told[name]) for name in told}
     body = {"__annotations__": fields, "__module__": __name__, "__doc__": "The settings.", **dict.fromkeys(fields)}
-    return Parameter(name="*")(dataclass(frozen=True)(type("SettingsFlags", (), body)))
+    return Parameter(name="*")(dataclass(frozen=True)(type(called, (), body)))
 
 
 if TYPE_CHECKING:
@@ -84,7 +88,7 @@ if TYPE_CHECKING:
 
         content_layers: list[str] | None
 else:
-    SettingsFlags = _settings_flags()
+    SettingsFlags = settings_flags("SettingsFlags", Settings.model_fields, preset())
 
 
 _BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -105,8 +109,8 @@ def _quantity(flag: str, text: str, units: Mapping[str, int], wanted: str) -> fl
 
 @Parameter(name="*", group=RUNNING, negative=())
 @dataclass(frozen=True)
-class MachineFlags:
-    """What a run has to compute with."""
+class ComputeFlags:
+    """What there is to compute with."""
 
     device: Annotated[Device, Parameter(help="Where the network is evaluated.")] = "auto"
     precision: Annotated[Precision, Parameter(help="auto: bfloat16 where the hardware has it.")] = "auto"
@@ -114,7 +118,6 @@ class MachineFlags:
     memory_limit: Annotated[
         str | None, Parameter(help="Memory to make do with: 4G, 800M; what is at hand if not given.")
     ] = None
-    weights: Annotated[str, Parameter(help="auto, bundled, or a FILE (Keras .h5, .safetensors).")] = "auto"
 
     def __post_init__(self) -> None:
         """The check at the door."""
@@ -129,6 +132,14 @@ class MachineFlags:
         if self.memory_limit is None:
             return None
         return round(_quantity("--memory-limit", self.memory_limit, _BYTES, "a size such as 4G or 800M"))
+
+
+@Parameter(name="*", group=RUNNING, negative=())
+@dataclass(frozen=True)
+class MachineFlags(ComputeFlags):
+    """What a run has to compute with."""
+
+    weights: Annotated[str, Parameter(help="auto, bundled, or a FILE (Keras .h5, .safetensors).")] = "auto"
 
 
 @Parameter(name="*", group=RUNNING, negative=())
@@ -240,7 +251,7 @@ class SweepFlags(KeepFlags):
 
 def given(flags: SettingsFlags) -> dict[str, Any]:
     """The settings that flags were given for."""
-    return {name: value for name in Settings.model_fields if (value := getattr(flags, name)) is not None}
+    return {name: value for name in Settings.model_fields if (value := getattr(flags, name, None)) is not None}
 
 
 def resolve(flags: SettingsFlags, base: Settings) -> Settings:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from impasto.cli.display import duration
 from impasto.cli.flags import MachineFlags
-from impasto.errors import shown
+from impasto.errors import SettingError, shown
 from impasto.presets import names, read
 from impasto.settings import Settings
 
@@ -48,26 +48,27 @@ def presets(name: str | None) -> int:
 
 def weights(*, as_json: bool) -> int:
     """List the weights there are, the one that a run would use marked."""
+    from impasto import magenta
     from impasto import weights as store
 
     used = next((source for source in store.sources() if source.present), None)
     rows = [
         {
             "kind": source.kind,
-            "used": source == used,
+            "used": source in {used, *magenta.sources()},
             "present": source.present,
             "path": shown(source.path),
             "sha256": hashlib.sha256(source.path.read_bytes()).hexdigest() if source.present else None,
             "licence": source.licence,
             "description": source.description,
         }
-        for source in store.sources()
+        for source in (*store.sources(), *magenta.sources())
     ]
     if as_json:
         say(json.dumps(rows, indent=2))
         return 0
     for row in rows:
-        state = "used" if row["used"] else "there" if row["present"] else "not there"
+        state = "used" if row["used"] and row["present"] else "there" if row["present"] else "not there"
         say(f"{row['kind']} ({state}): {row['description']}")
         say(f"  {row['path']}")
         say(f"  licence: {row['licence']}")
@@ -92,6 +93,8 @@ def download() -> int:
 
 def info(settings: Settings, how: MachineFlags, *, as_json: bool) -> int:
     """Print what there is to run on, and what a run with the settings would need; it takes a trial step."""
+    if settings.method == "fast":
+        raise SettingError("--method: got 'fast', which takes a second and needs no plan; leave it out")
     import torch
 
     from impasto import device

@@ -16,6 +16,7 @@ from impasto.cli.report import print_table, say
 from impasto.cli.work import signals
 from impasto.errors import LogError, SettingError, SweepError, shown
 from impasto.presets import DEFAULT, preset
+from impasto.settings import INITS
 
 if TYPE_CHECKING:
     from impasto.compare import Compared
@@ -65,7 +66,7 @@ def sweep(
 
 def _load(study: "Sweep", photo: Path, paintings: list[Path], how: SweepFlags) -> None:
     """Check all that can be checked without the network, then load it and the pictures."""
-    inits = {each.settings.init for each in study.combinations} - {"content", "noise"}
+    inits = {each.settings.init for each in study.combinations}.difference(INITS)
     shares = [share_of(each) for each in paintings]
     inputs = (photo, *(path for path, _ in shares), *inits, how.preset, how.weights)
     study.check([Path(each) for each in inputs if each is not None])

@@ -100,7 +100,9 @@ def _check_depth(output: Path, run: "Run") -> None:
 
 
 @contextlib.contextmanager
-def signals() -> Iterator[list[int]]:
+def signals(
+    told: str = "stopping after this step, the picture so far is kept; once more stops at once",
+) -> Iterator[list[int]]:
     """The first signal to stop is put into the list, so that the run ends well; the second ends it at once."""
     received: list[int] = []
 
@@ -109,7 +111,7 @@ def signals() -> Iterator[list[int]]:
         for each, before in handlers.items():
             signal.signal(each, before)
         with contextlib.suppress(OSError):  # not through sys.stderr, which may be in the midst of a write
-            os.write(2, b"stopping after this step, the picture so far is kept; once more stops at once\n")
+            os.write(2, f"{told}\n".encode())
 
     handlers = {each: signal.signal(each, first) for each in SIGNALS}
     try:

@@ -1,0 +1,145 @@
+"""The command that fits a network to one painting."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from impasto import files
+from impasto.cli.display import Display, display
+from impasto.cli.flags import RUNNING, KeepFlags, SettingsFlags, resolve, settings_flags
+from impasto.cli.onepass import pictures_in
+from impasto.cli.work import signals
+from impasto.errors import ImpastoError, OutputError, PictureError, shown
+from impasto.events import Began, Noted, Planned, Saved
+from impasto.presets import preset
+
+if TYPE_CHECKING:
+    from impasto.distilling import Distiller
+    from impasto.image import Picture
+
+_NAMES = ("steps", "content_weight", "style_weight", "style_scale", "style_rotation", "style_loss", "seed")
+
+if TYPE_CHECKING:
+
+    class DistillSettingsFlags(SettingsFlags):
+        """A field for every setting that matters to a distillation."""
+else:
+    DistillSettingsFlags = settings_flags("DistillSettingsFlags", _NAMES, base=preset("distill"))
+
+
+@Parameter(name="*", group=RUNNING, negative=())
+@dataclass(frozen=True)
+class DistillFlags(KeepFlags):
+    """How a distillation is carried out."""
+
+    pictures: Annotated[
+        Path | None, Parameter(help="FOLDER of photographs to learn on; a few that come with impasto if not given.")
+    ] = None
+
+
+def distill(
+    painting: Annotated[Path, Parameter(help="PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF.", negative=())],
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Where to: STYLE.safetensors.")],
+    settings: DistillSettingsFlags = DistillSettingsFlags(),  # noqa: B008
+    how: DistillFlags = DistillFlags(),
+) -> int:
+    """Fit a small network to PAINTING, in minutes; `impasto fast PHOTO STYLE.safetensors` paints with it."""
+    chosen = resolve(settings, preset("distill"))
+    place = output.with_name(f"{output.name}.checkpoint")
+    unfinished = os.path.lexists(place)
+    _check(output, place, unfinished, how, painting)
+    if how.pictures is not None and not os.path.isdir(how.pictures):
+        raise PictureError(f"{shown(how.pictures)}: is not a folder; give one with photographs")
+
+    import torch
+
+    from impasto import VGG19, distilling, load
+
+    if how.threads is not None:
+        torch.set_num_threads(how.threads)
+    shown_pictures = distilling.own_pictures() if how.pictures is None else _read(how.pictures)
+    vgg = VGG19.load(how.weights, device=how.device, precision=how.precision)
+    distiller = distilling.Distiller(load(painting), shown_pictures, chosen, vgg)
+    with display(as_json=how.json, quiet=how.quiet) as show, signals("stopping after this step") as received:
+        if unfinished and how.resume:
+            distilling.resume(distiller, place)
+            show(Noted(f"going on from step {distiller.steps_done} of {distiller.steps}"))
+        _fit(distiller, place, how, show, received)
+        if received:
+            return 128 + received[0]
+        distiller.finished().save(output)
+        show(Saved(shown(output)))
+    place.unlink(missing_ok=True)
+    return 0
+
+
+def _check(output: Path, place: Path, unfinished: bool, how: DistillFlags, painting: Path) -> None:
+    if output.suffix.lower() != ".safetensors":
+        raise OutputError(f"{shown(output)}: a style is saved as .safetensors; end it so")
+    if unfinished and not (how.resume or how.overwrite):
+        raise OutputError(
+            f"{shown(place)}: holds an unfinished distillation; go on with it (--resume), or begin anew (--overwrite)"
+        )
+    files.check_output(output, overwrite=how.overwrite or unfinished, inputs=[painting])
+    files.check_output(place, overwrite=True, inputs=[painting])
+
+
+def _read(folder: Path) -> list["Picture"]:
+    from impasto import load
+
+    paths = pictures_in(folder)
+    if not paths:
+        raise PictureError(f"{shown(folder)}: holds no pictures; give another folder")
+    return [load(path) for path in paths]
+
+
+def _fit(distiller: "Distiller", place: Path, how: DistillFlags, show: Display, received: list[int]) -> None:
+    """Take all steps, with checkpoints; a signal leaves one behind."""
+    from impasto.distilling import CROP, save_state
+
+    vgg, began = distiller.vgg, time.monotonic()
+    show(
+        Began(
+            task="distill",
+            width=CROP,
+            height=CROP,
+            steps=distiller.steps,
+            device=vgg.device.type,
+            precision=vgg.precision,
+            threads=_threads(),
+            weights=vgg.origin,
+        )
+    )
+    for step in distiller:
+        if step.number == 1:  # the first one warms up
+            show(_planned(distiller))
+        show(step.event())
+        if received or time.monotonic() - began >= how.checkpoint_seconds:
+            began = time.monotonic()
+            try:
+                save_state(distiller, place)
+            except ImpastoError as error:
+                show(Noted(f"no checkpoint: {error}"))
+        if received:
+            return
+
+
+def _planned(distiller: "Distiller") -> Planned:
+    from impasto.device import resident
+    from impasto.distilling import CROP
+
+    seconds = distiller.seconds / distiller.steps_done * distiller.steps
+    scale = {"width": CROP, "height": CROP, "steps": distiller.steps, "seconds": seconds, "strip": None}
+    return Planned([scale], resident(), seconds)
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()

