@@ -138,7 +138,7 @@ def test_the_loss_of_a_preset_is_that_of_its_source_and_so_is_the_gradient(narro
 def test_every_convention_and_every_preset_is_checked_here() -> None:
     assert {settings.convention for settings, _ in CASES.values()} == set(CONVENTIONS)
     runs = {name for name in names() if name.startswith("keras-")}  # other numbers for the settings of keras
-    assert set(names()) - runs == set(CASES) - {"impasto", "relative"} | {"painterly"}
+    assert set(names()) - runs == set(CASES) - {"impasto", "relative"} | {"painterly", "distill"}
     assert preset("painterly").convention in {"impasto", "relative"}
 
 

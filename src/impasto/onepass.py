@@ -20,7 +20,7 @@ CELL = 4
 """The network works on multiples of so many pixels; the picture is mirrored up to them."""
 SMALLEST = 10
 """Pixels that an edge must have, for the mirroring."""
-WHOLE = 60
+WHOLE = 32
 """Numbers a pixel that the evaluation in one piece takes memory for, the picture painted included."""
 _STRIP = 2**24
 """Bytes of the largest layer's rows that are evaluated at a time."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from impasto import Picture, distilling, load
+from impasto.cli.display import Lines
 
 pytestmark = pytest.mark.weights
 
@@ -98,7 +99,9 @@ def test_what_was_stopped_is_gone_on_with_to_the_same_bytes(distill, style, tmp_
     monkeypatch.undo()
     assert "holds an unfinished distillation" in distill(steps=3).complaint()
     assert "is of another painting" in distill("--resume", "--quiet", steps=4).complaint()
+    monkeypatch.setattr(Lines, "EVERY", 0.0)
     outcome = distill("--resume", steps=3)
+    assert "step 3/3 at 256 pixels" in outcome.err
     assert outcome.status == 0
     assert outcome.err.startswith("note: going on from step 2 of 3\n")
     assert style.read_bytes() == whole

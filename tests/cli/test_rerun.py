@@ -141,7 +141,7 @@ def test_no_folder_of_the_users_is_told_in_a_result(paint, photo, painting, tmp_
         (lambda r: r["settings"].update(style_layers=3), "style_layers: got '3'"),
         (lambda r: r["settings"].update(evil="x"), "no setting 'evil'; there are"),
         (lambda r: r["settings"].update(content_weight="1e400"), "content_weight: got '1e400'"),
-        (lambda r: r["settings"].update(init="/etc/passwd"), "init: got '/etc/passwd' but no such picture"),
+        (lambda r: r["settings"].update(init="/etc/passwd"), "its recipe does not say what picture it was begun with"),
         (lambda r: r.update(init={"name": "/etc/passwd", "sha256": "0" * 64}), "was painted from '/etc/passwd'"),
         (lambda r: r["content"].update(name="../" * 300, sha256="0" * 64), "was painted from '../../"),
         (lambda r: r["content"].update(name="x" * 400, sha256="0" * 64), "which is not at hand"),

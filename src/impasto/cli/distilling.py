@@ -116,8 +116,9 @@ def _fit(distiller: "Distiller", place: Path, how: DistillFlags, show: Display, 
             weights=vgg.origin,
         )
     )
+    first = distiller.steps_done
     for step in distiller:
-        if step.number == 1:  # the first one warms up
+        if step.number == first:
             show(_planned(distiller))
         show(step.event())
         if received or time.monotonic() - began >= how.checkpoint_seconds:
