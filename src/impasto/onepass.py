@@ -122,8 +122,8 @@ class _Evaluation:
             rows = picture[:, 2 * begin : 2 * end]
             rows.copy_(uncelled(values)[0, :, : rows.shape[1], :width])
         mean, variance = moments.over()
-        scale = style[0].cpu() / (variance.cpu() + EPSILON).sqrt()
-        shift = style[1].cpu() - mean.cpu() * scale
+        scale = style[0].cpu() / (variance + EPSILON).sqrt()
+        shift = style[1].cpu() - mean * scale
         return picture.mul_(scale[:, None, None]).add_(shift[:, None, None]).sigmoid_()
 
     def _residual(self) -> Tensor:
@@ -202,7 +202,7 @@ class _Normalised:
                     self._kept = _empty(height, values)
                 self._kept[:, :, begin:end] = values
         cells = values.shape[1] // len(scale)
-        self._norm = [each.repeat(cells) for each in (*moments.over(), scale, shift)]
+        self._norm = [each.to(values.device).repeat(cells) for each in (*moments.over(), scale, shift)]
 
     def __call__(self, begin: int, end: int) -> Tensor:
         values = self._kept[:, :, begin:end] if self._kept.numel() else self._rows(begin, end)
@@ -215,23 +215,24 @@ class _Moments:
 
     def __init__(self, channels: int) -> None:
         self._channels, self._count = channels, 0
-        self._mean = self._square = torch.zeros(())
+        self._mean = self._square = torch.zeros(channels).double()
 
     def add(self, values: Tensor) -> None:
         """(1, k C, h, W): k pixels of each channel in a cell."""
         # the one reduction that torch has for this layout: a batch of one picture is normalised like an instance
         same = torch.ones(values.shape[1], device=values.device)  # in float32, so that what is found is too
         _, mean, inverse = torch.native_batch_norm(values, same, 0 * same, None, None, True, 0.0, EPSILON)
-        mean, variance = mean.double(), inverse.double() ** -2 - EPSILON
+        mean, inverse = mean.cpu().double(), inverse.cpu().double()  # not every device has these
+        variance = inverse**-2 - EPSILON
         square = (variance + mean**2).view(-1, self._channels).mean(0)
         count = values.shape[2] * values.shape[3]
         share = count / (self._count + count)
-        self._mean = torch.lerp(self._mean.to(square), mean.view(-1, self._channels).mean(0), share)
-        self._square = torch.lerp(self._square.to(square), square, share)
+        self._mean = torch.lerp(self._mean, mean.view(-1, self._channels).mean(0), share)
+        self._square = torch.lerp(self._square, square, share)
         self._count += count
 
     def over(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance of each channel, (C,) float32."""
+        """Mean and variance of each channel, (C,) float32, on the CPU."""
         return self._mean.float(), (self._square - self._mean**2).clamp_(min=0).float()
 
 

@@ -297,11 +297,18 @@ def test_a_painting_is_not_painted_over(impasto, photos, painting, into):
     assert precious.read_bytes() == before
 
 
-@pytest.mark.parametrize("place", ["missing", "file.png", "-"])
-def test_several_need_a_folder_that_exists(place, fast, photos, tmp_path, unloaded):
+def test_the_folder_of_several_is_made(fast, photos, tmp_path):
+    into = tmp_path / "new"
+    assert fast(photos, "-o", into).status == 0
+    assert sorted(path.name for path in into.iterdir()) == ["a.png", "b.JPG", "c.png"]
+    assert "does not exist" in fast(photos, "-o", into / "no" / "such").complaint()
+
+
+@pytest.mark.parametrize("place", ["file.png", "-"])
+def test_several_need_a_folder(place, fast, photos, tmp_path, unloaded):
     (tmp_path / "file.png").touch()
     output = place if place == "-" else tmp_path / place
-    assert f"{output}: is not a folder; give an existing one" in fast(photos, "-o", output).complaint()
+    assert f"{output}: is not a folder; give one for" in fast(photos, "-o", output).complaint()
     assert "is not a folder" in fast(photos / "a.png", "-o", output, "--also", photos / "c.gif").complaint()
 
 

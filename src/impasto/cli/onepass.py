@@ -155,7 +155,9 @@ def _paint(photo: Path, styles: Sequence[Path], change: Change, output: Path, ho
     photos = _photos(photo, how)
     many = how.watch or len(photos) > 1 or os.path.isdir(photo)
     if many and not os.path.isdir(output):
-        raise OutputError(f"{shown(output)}: is not a folder; give an existing one for what is painted of several")
+        if output == PIPE or os.path.lexists(output):
+            raise OutputError(f"{shown(output)}: is not a folder; give one for what is painted of several")
+        files.check_output(output, overwrite=False)  # a folder is made where a file could be
     if PIPE in {photo, output} and (many or (output == PIPE and how.json)):
         raise SettingError("-: got a pipe, which holds one picture and nothing else; leave --json and other photos out")
     shares = [share_of(each) for each in styles]
@@ -165,6 +167,8 @@ def _paint(photo: Path, styles: Sequence[Path], change: Change, output: Path, ho
         _check(output, how.overwrite, inputs, depth)
     with display(as_json=how.json, quiet=how.quiet) as show, signals("stopping after this picture") as received:
         work = _Work(output, inputs, how.overwrite, depth, _painter(shares, change, how, show), show, received)
+        if many:
+            os.makedirs(output, exist_ok=True)
         if how.watch:
             work.watch(photo)
         elif many:
