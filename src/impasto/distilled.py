@@ -13,7 +13,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from impasto import files
-from impasto.errors import WeightsError, shown
+from impasto.errors import OutputError, WeightsError, shown
 from impasto.ghiasi import NORMALISED, Affines, Transformer
 
 SUFFIX = ".safetensors"
@@ -51,12 +51,17 @@ class Distilled:
     name: str = ""
     sha256: str = ""
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to `path`, whole or not at all.
 
         Raises:
+            OutputError: another suffix than .safetensors, or a place that cannot be written.
             SaveError: the disk is full, or the folder can no longer be written.
         """
+        path = Path(path)
+        if not is_distilled(path):
+            raise OutputError(f"{shown(path)}: a style is saved as {SUFFIX}; end it so")
+        files.check_output(path, overwrite=True)
         tensors = {name: each.detach().cpu().contiguous() for name, each in self.network.state_dict().items()}
         data = safetensors.torch.save(tensors, {_ABOUT: json.dumps(dict(self.about))})
         with files.replacing(path) as file:
