@@ -13,14 +13,15 @@ def measure(plan: Plan) -> Section:
     """Both ways at one scale and at several, pictures into `head-start` of the benchmark's folder."""
     folder = plan.out / "head-start"
     folder.mkdir(parents=True, exist_ok=True)
-    photo, style, rows = load(plan.content), load(plan.style), []
+    photo, style = load(plan.content), load(plan.style)
+    rows: list[Row] = []
     for scales, factor in (("one scale", 1.0), ("several", 2.0)):
         for init in ("content", "fast"):
             settings = preset().replace(size=plan.size, steps=plan.steps, scale_factor=factor, init=init)
             run = painting.prepare(photo, [style], settings)
             name = f"{plan.content.stem}-{plan.style.stem}-{scales.replace(' ', '-')}-{init}.png"
             losses = _losses(run, folder / name)
-            rows.append(Row({"scales": scales, "begun with": init, **losses}))
+            rows.append({"scales": scales, "begun with": init, **losses})
     title = f"Head start: {plan.content.stem} in the manner of {plan.style.stem}, {plan.size} pixels"
     return Section(title, rows, ["The loss is the run's own, at its last scale, of the picture in 8 bits."])
 
