@@ -34,10 +34,10 @@ def dequantized(data: bytes) -> dict[str, Array]:
 
 def _dequantized(data: bytes) -> dict[str, Array]:
     fields = [(number, value) for number, value in _fields(_graph(data)) if not isinstance(value, int)]
-    constants = {_texts(value, _NAME)[0]: value for number, value in fields if number == _INITIALIZER}
+    constants = {_texts(value, _NAME)[0][0]: value for number, value in fields if number == _INITIALIZER}
     found = {}
     for node in (value for number, value in fields if number == _NODE):
-        operator, inputs, outputs = (_texts(node, field) for field in (_OPERATOR, _INPUT, _OUTPUT))
+        operator, inputs, outputs = _texts(node, _OPERATOR, _INPUT, _OUTPUT)
         if operator == ["DequantizeLinear"] and inputs[0] in constants:
             values, scale, zero = (_values(constants[name]) for name in inputs)
             each = (-1, *[1] * (values.ndim - 1)) if scale.ndim else ()
@@ -62,9 +62,13 @@ def _values(message: memoryview) -> npt.NDArray[Any]:
     return np.frombuffer(raw, _TYPES[kind]).reshape(dimensions)
 
 
-def _texts(message: memoryview, wanted: int) -> list[str]:
-    texts = (value for number, value in _fields(message) if number == wanted and not isinstance(value, int))
-    return [bytes(value).decode() for value in texts]
+def _texts(message: memoryview, *wanted: int) -> list[list[str]]:
+    """The texts in each of the fields wanted."""
+    found: dict[int, list[str]] = {number: [] for number in wanted}
+    for number, value in _fields(message):
+        if number in found and not isinstance(value, int):
+            found[number].append(str(value, "utf-8"))
+    return list(found.values())
 
 
 def _graph(data: bytes) -> memoryview:
@@ -105,13 +109,11 @@ def _varints(message: memoryview) -> list[int]:
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
     """An integer of seven bits a byte, the low ones first, and the place behind it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if place >= len(message):
-            break
-        byte = message[place]
-        place += 1
+    value = shift = 0
+    for place_of_byte in range(place, min(place + 10, len(message))):
+        byte = message[place_of_byte]
         value |= (byte & 127) << shift
         if byte < 128:
-            return value, place
+            return value, place_of_byte + 1
+        shift += 7
     raise ValueError("breaks off")
