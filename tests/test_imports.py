@@ -28,6 +28,7 @@ LINE = [
         "cli.report",
         "cli.study",
         "cli.recoloring",
+        "cli.photographs",
         "cli.onepass",
         "cli.distilling",
         "cli.app",

@@ -59,8 +59,7 @@ class Distilled:
             SaveError: the disk is full, or the folder can no longer be written.
         """
         path = Path(path)
-        if not is_distilled(path):
-            raise OutputError(f"{shown(path)}: a style is saved as {SUFFIX}; end it so")
+        check_suffix(path)
         files.check_output(path, overwrite=True)
         tensors = {name: each.detach().cpu().contiguous() for name, each in self.network.state_dict().items()}
         data = safetensors.torch.save(tensors, {_ABOUT: json.dumps(dict(self.about))})
@@ -71,6 +70,16 @@ class Distilled:
 def is_distilled(path: str | os.PathLike[str]) -> bool:
     """Whether something that is to be painted like names a network of one style, not a picture."""
     return os.fspath(path).lower().endswith(SUFFIX)
+
+
+def check_suffix(path: str | os.PathLike[str]) -> None:
+    """Refuse an output that would not be known as such a network.
+
+    Raises:
+        OutputError: naming the suffix.
+    """
+    if not is_distilled(path):
+        raise OutputError(f"{shown(path)}: a style is saved as {SUFFIX}; end it so")
 
 
 def load(path: str | os.PathLike[str]) -> Distilled:

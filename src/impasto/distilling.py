@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from impasto import files, ghiasi, pyramid
+from impasto import files, pyramid
 from impasto.conventions import weighting
 from impasto.distilled import Distilled, OneStyle
 from impasto.errors import CheckpointError, DivergedError, PictureError, shown
@@ -80,8 +80,9 @@ class Distiller:
         self.vgg = vgg.reading(pooling=settings.pooling, padding=settings.padding)
         self._pictures = [_ready(each) for each in pictures]
         self._manner = Manner(self._style(painting))
-        begun = FastNetwork("cpu", "float32").style([Style(painting)], painting, 0.5)
-        self.network = OneStyle(ghiasi.load().transformer, begun).to(vgg.device).requires_grad_(True)
+        begun = FastNetwork("cpu", "float32")
+        style = begun.style([Style(painting)], painting, 0.5)
+        self.network = OneStyle(begun.transformer, style).to(vgg.device).requires_grad_(True)
         self.optimizer = torch.optim.Adam(self.network.parameters(), RATE)
         self.steps_done, self.seconds = 0, 0.0
         self._about = {

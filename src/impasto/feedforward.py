@@ -73,8 +73,8 @@ class FastNetwork(_Painter):
             WeightsError: its weights are not at hand.
             SettingError: a device or precision that there is not.
         """
-        self._predictor, self._conditioner, transformer = ghiasi.load()
-        super().__init__(transformer, magenta.SHA256[magenta.TRANSFORMER], device, precision)
+        self._predictor, self._conditioner, self.transformer = ghiasi.load()
+        super().__init__(self.transformer, magenta.SHA256[magenta.TRANSFORMER], device, precision)
 
     def code(self, of: Picture) -> Tensor:
         """The style of a picture, (100,): of the square in its midst."""

@@ -50,8 +50,7 @@ def prepare(
     if recipe.init is None and recipe.settings.init not in INITS:
         raise RecipeError(f"{where}: its recipe does not say what picture it was begun with; paint it anew")
     pictures = {wanted: image.load(path) for wanted, path in originals(result, places).items()}
-    # sums are split by threads, and so rounded
-    torch.set_num_threads(max(1, min(recipe.threads, MOST_THREADS)) if threads is None else threads)
+    _use_threads(recipe, threads)
     run = painting.prepare(
         pictures[recipe.content] if recipe.content else None,
         [Style(pictures[style], style.weight, _mask(style, recipe, pictures)) for style in recipe.styles],
@@ -86,7 +85,7 @@ def repaint(
     recipe, found = read(result), originals(result, places)
     if recipe.content is None or not recipe.styles:
         raise RecipeError(f"{shown(result)}: its recipe names no photograph or no painting; paint it anew")
-    torch.set_num_threads(max(1, min(recipe.threads, MOST_THREADS)) if threads is None else threads)
+    _use_threads(recipe, threads)
     files = [found[style] for style in recipe.styles]
     network = network_for(
         files, recipe.device if device == "auto" else device, recipe.precision if precision == "auto" else precision
@@ -96,6 +95,11 @@ def repaint(
         for path, style in zip(files, recipe.styles, strict=True)
     ]
     return fast(found[recipe.content], styles, recipe.settings, network=network, memory=memory, on_event=on_event)
+
+
+def _use_threads(recipe: Recipe, threads: int | None) -> None:
+    """As many as then, unless others are asked for: sums are split by threads, and so rounded."""
+    torch.set_num_threads(max(1, min(recipe.threads, MOST_THREADS)) if threads is None else threads)
 
 
 def _mask(style: StyleInput, recipe: Recipe, pictures: Mapping[Input, Picture]) -> Picture | None:

@@ -97,7 +97,7 @@ def test_what_was_stopped_is_gone_on_with_to_the_same_bytes(distill, style, tmp_
     assert distill(steps=3).status == 130
     assert sorted(path.name for path in tmp_path.iterdir()) == ["style.safetensors.checkpoint"]
     monkeypatch.undo()
-    assert "holds an unfinished distillation" in distill(steps=3).complaint()
+    assert "holds an unfinished run" in distill(steps=3).complaint()
     assert "is of another painting" in distill("--resume", "--quiet", steps=4).complaint()
     monkeypatch.setattr(Lines, "EVERY", 0.0)
     outcome = distill("--resume", steps=3)

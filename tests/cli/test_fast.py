@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from impasto import feedforward, ghiasi, magenta
-from impasto.cli import onepass
+from impasto.cli import photographs
 
 pytestmark = pytest.mark.weights
 
@@ -643,7 +643,7 @@ def looks(monkeypatch):
         def wait(received):
             (left.pop(0) if left else lambda: os.kill(os.getpid(), signal.SIGINT))()
 
-        monkeypatch.setattr(onepass, "_wait", wait)
+        monkeypatch.setattr(photographs, "_wait", wait)
 
     return do
 

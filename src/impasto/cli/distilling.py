@@ -11,9 +11,9 @@ from cyclopts import Parameter
 from impasto import files
 from impasto.cli.display import Display, display
 from impasto.cli.flags import RUNNING, KeepFlags, SettingsFlags, resolve, settings_flags
-from impasto.cli.onepass import pictures_in
-from impasto.cli.work import signals
-from impasto.errors import ImpastoError, OutputError, PictureError, shown
+from impasto.cli.photographs import pictures_in
+from impasto.cli.work import is_unfinished, signals
+from impasto.errors import ImpastoError, PictureError, shown
 from impasto.events import Began, Noted, Planned, Saved
 from impasto.presets import preset
 
@@ -50,10 +50,14 @@ def distill(
     how: DistillFlags = DistillFlags(),
 ) -> int:
     """Fit a small network to PAINTING, in minutes; `impasto fast PHOTO STYLE.safetensors` paints with it."""
+    from impasto import distilled, job
+
     chosen = resolve(settings, preset("distill"))
-    place = output.with_name(f"{output.name}.checkpoint")
-    unfinished = os.path.lexists(place)
-    _check(output, place, unfinished, how, painting)
+    place = job.beside(output)
+    unfinished = is_unfinished(place, how)
+    distilled.check_suffix(output)
+    files.check_output(output, overwrite=how.overwrite or unfinished, inputs=[painting])
+    files.check_output(place, overwrite=True, inputs=[painting])
     if how.pictures is not None and not os.path.isdir(how.pictures):
         raise PictureError(f"{shown(how.pictures)}: is not a folder; give one with photographs")
 
@@ -67,7 +71,9 @@ def distill(
     vgg = VGG19.load(how.weights, device=how.device, precision=how.precision)
     distiller = distilling.Distiller(load(painting), shown_pictures, chosen, vgg)
     with display(as_json=how.json, quiet=how.quiet) as show, signals("stopping after this step") as received:
-        if unfinished and how.resume:
+        if how.resume and not unfinished:
+            show(Noted(f"no checkpoint at {shown(place)}: beginning"))
+        if unfinished:
             distilling.resume(distiller, place)
             show(Noted(f"going on from step {distiller.steps_done} of {distiller.steps}"))
         _fit(distiller, place, how, show, received)
@@ -77,17 +83,6 @@ def distill(
         show(Saved(shown(output)))
     place.unlink(missing_ok=True)
     return 0
-
-
-def _check(output: Path, place: Path, unfinished: bool, how: DistillFlags, painting: Path) -> None:
-    if output.suffix.lower() != ".safetensors":
-        raise OutputError(f"{shown(output)}: a style is saved as .safetensors; end it so")
-    if unfinished and not (how.resume or how.overwrite):
-        raise OutputError(
-            f"{shown(place)}: holds an unfinished distillation; go on with it (--resume), or begin anew (--overwrite)"
-        )
-    files.check_output(output, overwrite=how.overwrite or unfinished, inputs=[painting])
-    files.check_output(place, overwrite=True, inputs=[painting])
 
 
 def _read(folder: Path) -> list["Picture"]:
@@ -101,6 +96,8 @@ def _read(folder: Path) -> list["Picture"]:
 
 def _fit(distiller: "Distiller", place: Path, how: DistillFlags, show: Display, received: list[int]) -> None:
     """Take all steps, with checkpoints; a signal leaves one behind."""
+    import torch
+
     from impasto.distilling import CROP, save_state
 
     vgg, began = distiller.vgg, time.monotonic()
@@ -112,7 +109,7 @@ def _fit(distiller: "Distiller", place: Path, how: DistillFlags, show: Display, 
             steps=distiller.steps,
             device=vgg.device.type,
             precision=vgg.precision,
-            threads=_threads(),
+            threads=torch.get_num_threads(),
             weights=vgg.origin,
         )
     )
@@ -138,9 +135,3 @@ def _planned(distiller: "Distiller") -> Planned:
     seconds = distiller.seconds / distiller.steps_done * distiller.steps
     scale = {"width": CROP, "height": CROP, "steps": distiller.steps, "seconds": seconds, "strip": None}
     return Planned([scale], resident(), seconds)
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()

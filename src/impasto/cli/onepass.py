@@ -1,12 +1,7 @@
-"""The command that paints in one pass: one photograph or many, those that are there and those to come."""
+"""The command that paints in one pass, and what other commands do where a picture is painted so."""
 
-import contextlib
 import os
-import shutil
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,20 +20,15 @@ from impasto.cli.flags import (
     settings_flags,
     share_of,
 )
+from impasto.cli.photographs import PIPE, Paint, Photographs, check, pictures_in, piped
 from impasto.cli.work import signals
-from impasto.errors import BatchError, ImpastoError, OutputError, PictureError, SettingError, UsageError, shown
-from impasto.events import Noted, Saved
+from impasto.errors import OutputError, PictureError, SettingError, shown
+from impasto.events import Saved
 from impasto.presets import preset
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
     from impasto.image import Picture
-
-PIPE = Path("-")
-"""Standard input as a photograph, standard output as a result."""
-READABLE = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
-POLL = 0.5
-"""Seconds between two looks at a folder: a file that did not change from one to the next is whole."""
 
 FastPainting = Annotated[
     Path,
@@ -55,9 +45,6 @@ else:
     )
 
 Change = Callable[[Settings], Settings]
-Paint = Callable[[Path], "Picture"]
-Stamp = tuple[int, int]
-"""What changes while a file is written: its bytes, and the time of the last change."""
 
 
 @Parameter(name="*", group=RUNNING, negative=())
@@ -129,7 +116,7 @@ def repaint(result: Path, places: Sequence[Path], output: Path, how: RunFlags, i
     from impasto import repeat
 
     _refuse_steps(how)
-    _check(output, how.overwrite, [result, *inputs], repeat.read(result).settings.depth)
+    check(output, how.overwrite, [result, *inputs], repeat.read(result).settings.depth)
     with display(as_json=how.json, quiet=how.quiet) as show:
         picture = repeat.repaint(
             result,
@@ -164,9 +151,9 @@ def _paint(photo: Path, styles: Sequence[Path], change: Change, output: Path, ho
     inputs = [*photos, *(path for path, _ in shares)]
     depth = change(Settings()).depth  # a value out of its range is refused before the network is loaded
     if not many and output != PIPE:
-        _check(output, how.overwrite, inputs, depth)
+        check(output, how.overwrite, inputs, depth)
     with display(as_json=how.json, quiet=how.quiet) as show, signals("stopping after this picture") as received:
-        work = _Work(output, inputs, how.overwrite, depth, _painter(shares, change, how, show), show, received)
+        work = Photographs(output, inputs, how.overwrite, depth, _painter(shares, change, how, show), show, received)
         if many:
             os.makedirs(output, exist_ok=True)
         if how.watch:
@@ -189,17 +176,11 @@ def _photos(photo: Path, how: FastFlags) -> list[Path]:
     return [*found, *(how.also or ())]
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures in a folder, by their suffixes, those beginning with a dot left out."""
-    paths = (folder / name for name in sorted(os.listdir(folder)) if not name.startswith("."))
-    return [path for path in paths if path.suffix.lower() in READABLE and path.is_file()]
-
-
 def _painter(shares: Sequence[tuple[Path, float]], change: Change, how: FastFlags, show: Display) -> Paint:
     """What paints a photograph, the network and the paintings being loaded once."""
     import torch
 
-    from impasto import Style, feedforward, load, preset
+    from impasto import Style, feedforward, load
 
     if how.threads is not None:
         torch.set_num_threads(how.threads)
@@ -208,135 +189,8 @@ def _painter(shares: Sequence[tuple[Path, float]], change: Change, how: FastFlag
     styles = [path if alone else Style(load(path), weight) for path, weight in shares]
 
     def paint(path: Path) -> "Picture":
-        photo = _piped() if path == PIPE else load(path)
+        photo = piped() if path == PIPE else load(path)
         settings = change(preset().replace(size=max(photo.height, photo.width)))
         return feedforward.fast(photo, styles, settings, network=network, memory=how.memory, reuse=True, on_event=show)
 
     return paint
-
-
-def _piped() -> "Picture":
-    """The picture on standard input."""
-    from impasto import load
-
-    if sys.stdin is None:
-        raise PictureError("standard input: is closed; send a picture, or give the name of a file")
-    with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
-        path = Path(folder) / "standard input"
-        path.write_bytes(sys.stdin.buffer.read())
-        try:
-            return load(path)
-        except PictureError as error:
-            raise PictureError(str(error).replace(f"{folder}{os.sep}", "")) from None
-
-
-def _write(picture: "Picture") -> None:
-    """The picture to standard output, as a PNG."""
-    with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
-        path = Path(folder) / "picture.png"
-        picture.save(path)
-        with open(path, "rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-
-
-def _target(photo: Path, folder: Path) -> Path:
-    """Where a photograph's painting goes: under its own name, as a PNG where that is of a kind that is not written."""
-    from impasto.encode import FORMATS
-
-    return folder / (photo.name if photo.suffix.lower() in FORMATS else f"{photo.stem}.png")
-
-
-def _check(output: Path, overwrite: bool, inputs: Sequence[Path], depth: int) -> None:
-    from impasto.image import check_suffix
-
-    files.check_output(output, overwrite=overwrite, inputs=inputs)
-    check_suffix(output, depth)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What is to be done with photographs, until a signal is received."""
-
-    output: Path
-    inputs: Sequence[Path]
-    overwrite: bool
-    depth: int
-    paint: Paint
-    show: Display
-    received: list[int]
-
-    def save(self, photo: Path, output: Path) -> None:
-        """Paint one."""
-        picture = self.paint(photo)
-        if output == PIPE:
-            _write(picture)
-        else:
-            picture.save(output)
-            self.show(Saved(shown(output)))
-
-    def paint_all(self, photos: Sequence[Path]) -> None:
-        """Paint all of them into the folder.
-
-        Raises:
-            OutputError: before any is painted, if one could not be saved.
-            BatchError: in the end, if some failed.
-        """
-        targets = [_target(photo, self.output) for photo in photos]
-        for place, target in enumerate(targets):
-            if target in targets[:place]:
-                raise OutputError(f"{shown(target)}: two photographs would be painted there; rename one of them")
-            _check(target, self.overwrite, self.inputs, self.depth)
-        failures = []
-        for photo, target in zip(photos, targets, strict=True):
-            if self.received:
-                return
-            try:
-                self.save(photo, target)
-            except ImpastoError as error:
-                self.show(Noted(f"failed: {error}"))
-                failures.append(error)
-        if failures:
-            raise BatchError(f"{len(failures)} of {len(photos)} photographs failed, such as {failures[0]}")
-
-    def watch(self, folder: Path) -> None:
-        """Paint every picture in `folder`, now and whenever one appears or changes."""
-        if os.path.samefile(folder, self.output):
-            raise OutputError(f"{shown(self.output)}: is the folder that is watched; give another one")
-        self.show(Noted(f"watching {shown(folder)}; Ctrl-C ends it"))
-        before: dict[Path, Stamp] = {}
-        seen: dict[Path, Stamp] = {}
-        ours: set[Path] = set()
-        while not self.received:
-            now = dict(_stamps(folder))
-            for photo, stamp in now.items():
-                # if it has changed since the last look, it is still being written
-                if not self.received and before.get(photo) == stamp != seen.get(photo):
-                    self._paint_what_appeared(photo, ours)
-                    seen[photo] = stamp
-            before = now
-            _wait(self.received)
-
-    def _paint_what_appeared(self, photo: Path, ours: set[Path]) -> None:
-        """Paint one, over what is there only if that is among what was painted before."""
-        target = _target(photo, self.output)
-        try:
-            _check(target, self.overwrite or target in ours, [photo, *self.inputs], self.depth)
-            self.save(photo, target)
-            ours.add(target)
-        except UsageError as error:
-            self.show(Noted(f"left alone: {error}"))
-
-
-def _stamps(folder: Path) -> Iterator[tuple[Path, Stamp]]:
-    """The pictures in a folder."""
-    with contextlib.suppress(FileNotFoundError):  # gone in between
-        for path in pictures_in(folder):
-            status = path.stat()
-            yield path, (status.st_size, status.st_mtime_ns)
-
-
-def _wait(received: list[int]) -> None:
-    """Until it is time for the next look, or a signal has come."""
-    end = time.monotonic() + POLL
-    while not received and time.monotonic() < end:
-        time.sleep(0.05)

@@ -55,7 +55,7 @@ def weights(*, as_json: bool) -> int:
     rows = [
         {
             "kind": source.kind,
-            "used": source in {used, *magenta.sources()},
+            "used": source.present and (source == used or source.kind == "fast"),
             "present": source.present,
             "path": shown(source.path),
             "sha256": hashlib.sha256(source.path.read_bytes()).hexdigest() if source.present else None,
@@ -68,7 +68,7 @@ def weights(*, as_json: bool) -> int:
         say(json.dumps(rows, indent=2))
         return 0
     for row in rows:
-        state = "used" if row["used"] and row["present"] else "there" if row["present"] else "not there"
+        state = "used" if row["used"] else "there" if row["present"] else "not there"
         say(f"{row['kind']} ({state}): {row['description']}")
         say(f"  {row['path']}")
         say(f"  licence: {row['licence']}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from impasto import files
 from impasto.cli.display import display
-from impasto.cli.flags import RunFlags
+from impasto.cli.flags import KeepFlags, RunFlags
 from impasto.errors import OutputError, shown
 from impasto.events import Noted
 
@@ -57,6 +57,21 @@ def paint(prepare: Prepare, output: Path, how: RunFlags, inputs: Sequence[Path])
     return 128 + received[0] if received else 0
 
 
+def is_unfinished(place: Path, how: KeepFlags) -> bool:
+    """Whether there is a checkpoint to go on from.
+
+    Raises:
+        OutputError: there is one, and nobody said whether to go on from it.
+    """
+    if not os.path.lexists(place):
+        return False
+    if not (how.resume or how.overwrite):
+        raise OutputError(
+            f"{shown(place)}: holds an unfinished run; go on with it (--resume), or begin anew (--overwrite)"
+        )
+    return how.resume
+
+
 def _unfinished(place: Path, how: RunFlags) -> "Checkpoint | None":
     """The checkpoint to go on from.
 
@@ -64,14 +79,8 @@ def _unfinished(place: Path, how: RunFlags) -> "Checkpoint | None":
         OutputError: there is one, and nobody said whether to go on from it.
         CheckpointError: it is damaged.
     """
-    if not os.path.lexists(place):
+    if not is_unfinished(place, how):
         return None
-    if not how.resume:
-        if how.overwrite:
-            return None
-        raise OutputError(
-            f"{shown(place)}: holds an unfinished run; go on with it (--resume), or begin anew (--overwrite)"
-        )
     from impasto import checkpoint
 
     return checkpoint.read(place)
