@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,9 @@ from safetensors.torch import save_file
 
 from impasto.layers import CONVS
 from impasto.vgg import VGG19
+
+hypothesis.settings.register_profile("alike", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("alike")  # a change is judged by the same examples wherever it is
 
 WIDTHS = (4, 6, 8, 8, 8)
 

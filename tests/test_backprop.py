@@ -49,7 +49,7 @@ def error(network: Backprop, image: Tensor) -> float:
     return float((found.double() - expected).norm() / expected.norm().clamp_min(1e-300))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     height=st.integers(16, 70),
     width=st.integers(16, 40),

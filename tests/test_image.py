@@ -743,7 +743,7 @@ def test_no_damage_does_anything_else_than_a_picture_or_a_refusal(tmp_path, capf
     extras = {"exif": exif(6), "icc_profile": display_p3()} if kind not in ("GIF", "BMP") else {}
     whole = saved(Image.fromarray(RGB), "TIFF" if kind == "deflate" else kind, **options, **extras)
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=60)
     @given(st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), min_size=1, max_size=5))
     def damaged(changes):
         data = bytearray(whole)
@@ -1191,7 +1191,7 @@ def test_a_recipe_comes_back(tmp_path, suffix, samples):
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.booleans(), st.none())))
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 def test_any_text_survives_every_format(tmp_path_factory, recipe):
     folder = tmp_path_factory.mktemp("any")
     for suffix in SUFFIXES:

@@ -18,7 +18,7 @@ def plain(value: float, size: int = 64) -> np.ndarray:
 
 
 @given(st.floats(0, 255))
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200)
 def test_the_mean_of_a_dithered_plain_is_its_value(value):
     assert float(DITHERED.levels(plain(value)).mean()) == pytest.approx(value, abs=0.02)
 

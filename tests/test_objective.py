@@ -208,7 +208,7 @@ def striped(whole: Objective, strip: int) -> Objective:
     content=st.sets(st.sampled_from(layers.up_to_last(["block4_pool"])), max_size=2),
     style=st.sets(st.sampled_from(layers.up_to_last(["block5_conv1"])), min_size=1, max_size=3),
 )
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 def test_strips_give_the_numbers_of_the_whole_picture(  # noqa: PLR0917
     height: int, width: int, strip: int, content: set[str], style: set[str], narrow64: VGG19
 ) -> None:

@@ -52,7 +52,7 @@ def differ(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().max())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(quarter=st.tuples(st.integers(5, 15), st.integers(5, 15)), strip=st.none() | st.integers(4, 15))
 def test_it_paints_what_the_plain_network_does(quarter: tuple[int, int], strip: int | None) -> None:
     values = photo(4 * quarter[0], 4 * quarter[1])
@@ -68,7 +68,7 @@ def test_no_pixel_is_what_another_photograph_or_style_would_give() -> None:
     assert 0 <= float(found.min()) < float(found.max()) <= 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(height=st.integers(17, 60), width=st.integers(17, 60), strip=st.none() | st.integers(4, 15))
 def test_any_size_is_kept_and_painted_as_if_mirrored_up_to_multiples_of_4(
     height: int, width: int, strip: int | None
@@ -87,7 +87,7 @@ def test_the_smallest_edges_and_long_strips_of_pictures_are_painted(height: int,
     torch.testing.assert_close(ONE_PASS(values, STYLE, memory=0), found, **CLOSE)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(strip=st.integers(1, 40))
 def test_strips_of_any_height_give_the_whole(strip: int) -> None:
     values = photo(101, 24)

@@ -110,7 +110,7 @@ def test_value_and_gradient_of_every_statistic_are_those_of_autograd(
     height=st.integers(16, 40),
     guided=st.booleans(),
 )
-@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.settings(max_examples=40)
 def test_strips_give_the_numbers_of_the_whole_picture(
     kind: str, strip: int, height: int, guided: bool, narrow64: VGG19
 ) -> None:

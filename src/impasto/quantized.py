@@ -40,9 +40,17 @@ def _dequantized(data: bytes) -> dict[str, Array]:
         operator, inputs, outputs = _texts(node, _OPERATOR, _INPUT, _OUTPUT)
         if operator == ["DequantizeLinear"] and inputs[0] in constants:
             values, scale, zero = (_values(constants[name]) for name in inputs)
-            each = (-1, *[1] * (values.ndim - 1)) if scale.ndim else ()
-            whole = values.astype(np.float32) - zero.astype(np.float32).reshape(each)
-            found[outputs[0].removesuffix("_dequant")] = whole * scale.reshape(each)
+            found[outputs[0].removesuffix("_dequant")] = _multiplied_out(values, scale, zero)
+    return found
+
+
+def _multiplied_out(values: npt.NDArray[Any], scale: npt.NDArray[Any], zero: npt.NDArray[Any]) -> Array:
+    each = (-1, *[1] * (values.ndim - 1)) if scale.ndim else ()
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = values.astype(np.float32) - zero.astype(np.float32).reshape(each)
+        found: Array = whole * scale.astype(np.float32).reshape(each)
+    if not np.isfinite(found).all():
+        raise ValueError("has values beyond float32")
     return found
 
 
