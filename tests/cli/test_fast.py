@@ -525,6 +525,16 @@ def test_other_commands_refuse_the_method_in_a_line(words, impasto, photo, paint
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    "flags",
+    ["--steps 5", "--style-weight 2", "--content-layer block1_conv1=1", "--init noise", "--seed 1 --strength 0.4"],
+)
+def test_stylize_refuses_settings_that_one_pass_has_no_use_for(flags, impasto, pair, out):
+    complaint = impasto("stylize", *pair, "-o", out, *flags.split(), "--method", "fast").complaint()
+    assert complaint == f"{flags.split()[0]}: got one, but --method fast has no use for it; leave it out"
+    assert names(out.parent) == []
+
+
 def test_a_preset_can_say_that_it_is_to_be_one_pass(impasto, pair, out, told):
     mine = out.with_name("mine.toml")
     mine.write_text('[settings]\nmethod = "fast"\nsize = 50\n')
@@ -670,6 +680,16 @@ def test_a_watch_goes_on_when_photographs_come_and_go(looks, fast, photo, into, 
     looks(nothing, nothing, (folder / "a.png").unlink, lambda: shutil.copy(photo, folder / "b.png"), nothing, nothing)
     assert fast(folder, "-o", into, "--watch", "-q").status == 130
     assert names(into) == ["a.png", "b.png"]
+
+
+def test_a_watch_ends_when_its_folder_is_gone(looks, fast, photo, into, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(photo, folder / "a.png")
+    looks(nothing, lambda: shutil.rmtree(folder))
+    complaint = fast(folder, "-o", into, "--watch", "-q").complaint()
+    assert complaint == f"{folder}: can no longer be read (No such file or directory); watch another"
+    assert names(into) == ["a.png"]
 
 
 def test_a_watch_does_not_paint_over_the_painting(looks, impasto, photo, painting, into, tmp_path):  # noqa: PLR0917

@@ -14,8 +14,11 @@ from impasto.cli.flags import (
     RUNNING,
     ComputeFlags,
     MaskFlags,
+    PaintFlags,
     RunFlags,
     SettingsFlags,
+    flag,
+    given,
     resolve,
     settings_flags,
     share_of,
@@ -35,14 +38,15 @@ FastPainting = Annotated[
     Parameter(help="A picture; FILE=0.7 for its weight in a mixture. Or what `impasto distill` wrote.", negative=()),
 ]
 
+MATTERING = ("size", "strength", "color", "depth", "dither")
+"""Settings that matter in one pass."""
+
 if TYPE_CHECKING:
 
     class FastSettingsFlags(SettingsFlags):
-        """A field for every setting that matters in one pass."""
+        """A field for each of them."""
 else:
-    FastSettingsFlags = settings_flags(
-        "FastSettingsFlags", ("size", "strength", "color", "depth", "dither"), preset(), size="the photograph's own"
-    )
+    FastSettingsFlags = settings_flags("FastSettingsFlags", MATTERING, preset(), size="the photograph's own")
 
 Change = Callable[[Settings], Settings]
 
@@ -87,9 +91,12 @@ def fast(
 
 
 def stylize(  # noqa: PLR0917
-    photo: Path, styles: Sequence[Path], chosen: Settings, output: Path, how: RunFlags, where: MaskFlags
+    photo: Path, styles: Sequence[Path], settings: SettingsFlags, output: Path, how: PaintFlags, where: MaskFlags
 ) -> int:
     """What the command of that name does where the settings say that it is to be done in one pass."""
+    for name in given(settings):
+        if name not in {*MATTERING, "method"}:
+            raise SettingError(f"{flag(name)}: got one, but --method fast has no use for it; leave it out")
     _refuse_steps(how)
     if where.mask or where.keep:
         raise SettingError("--mask, --keep: got one, but --method fast knows no regions; leave it out")
@@ -102,6 +109,7 @@ def stylize(  # noqa: PLR0917
         quiet=how.quiet,
         overwrite=how.overwrite,
     )
+    chosen = resolve(settings, preset(how.preset))
     return _paint(photo, styles, lambda _: chosen, output, flags)
 
 

@@ -150,9 +150,17 @@ class Photographs:
 
 
 def _stamps(folder: Path) -> Iterator[tuple[Path, Stamp]]:
-    """The pictures in a folder."""
-    with contextlib.suppress(FileNotFoundError):  # gone in between
-        for path in pictures_in(folder):
+    """The pictures in a folder.
+
+    Raises:
+        PictureError: the folder is not there any more.
+    """
+    try:
+        paths = pictures_in(folder)
+    except OSError as error:
+        raise PictureError(f"{shown(folder)}: can no longer be read ({error.strerror}); watch another") from error
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # gone in between
             status = path.stat()
             yield path, (status.st_size, status.st_mtime_ns)
 
