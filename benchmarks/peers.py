@@ -1,10 +1,9 @@
-"""Seconds a step of other programs, through their own commands: pastiche, if its package is there."""
+"""Seconds a step of other programs, through their own commands: pastiche."""
 
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.plan import Plan, Row, Section
@@ -15,8 +14,6 @@ FEW = 2
 
 def measure(plan: Plan) -> Section:
     """Two runs of different length: what they differ by is the steps; starting and saving cancel out."""
-    if find_spec("pastiche") is None:
-        return Section("Peers", [], ["Skipped: there is no pastiche; `pip install pastiche`."])
     few, many = (_seconds(plan, steps) for steps in (FEW, FEW + plan.rounds))
     row: Row = {"variant": "pastiche (L-BFGS), float32", "seconds": (many - few) / plan.rounds}
     note = f"Its own command at its defaults: {FEW + plan.rounds} steps less {FEW}, divided by {plan.rounds}."
