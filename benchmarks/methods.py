@@ -6,15 +6,13 @@ interpolation, impasto the same long edge, and more sharply. So there are two fi
 them.
 """
 
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from pastiche.pastiche import load_image
 from torch import Tensor
 
+from benchmarks import peers
 from benchmarks.plain import MEAN, Plain
 from benchmarks.plan import Plan, Row, Section
 from impasto import Run, load, preset
@@ -28,7 +26,7 @@ def measure(plan: Plan) -> Section:
     """Paint each way once, into `methods` of the benchmark's folder."""
     folder = plan.out / "methods"
     folder.mkdir(parents=True, exist_ok=True)
-    judges = {"loss, as pastiche reads": Plain(*_read(plan)), "loss, as we read": Plain(*plan.tensors())}
+    judges = {"loss, as pastiche reads": Plain(*_as_pastiche_reads(plan)), "loss, as we read": Plain(*plan.tensors())}
 
     def row(name: str, paint: Callable[[Path], tuple[float, int]]) -> Row:
         path = folder / f"{plan.content.stem}-{plan.style.stem}-{name}.png"
@@ -44,7 +42,7 @@ def measure(plan: Plan) -> Section:
     return Section(f"{plan.content.stem} in the manner of {plan.style.stem}, {plan.size} pixels", rows)
 
 
-def _read(plan: Plan) -> tuple[Tensor, Tensor]:
+def _as_pastiche_reads(plan: Plan) -> tuple[Tensor, Tensor]:
     """Content and style (1, 3, H, W) in [0, 1], as `pastiche` reads and resizes them."""
     content = load_image(str(plan.content), size=plan.size)
     style = load_image(str(plan.style), pixels=content.shape[2] * content.shape[3])
@@ -73,8 +71,4 @@ def _painted(run: Run, path: Path, seconds: float) -> tuple[float, int]:
 
 def _pastiche(plan: Plan, path: Path) -> tuple[float, int]:
     """Its own command at its defaults but for the number of steps; start and saving count as well."""
-    files = ["--content", str(plan.content), "--styles", str(plan.style), "--output", str(path)]
-    flags = ["--size", str(plan.size), "--num-steps", str(plan.steps), "--device", "cpu", "--no-verbose"]
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "pastiche", *files, *flags], check=True)
-    return time.perf_counter() - began, plan.steps
+    return peers.seconds(plan, plan.steps, path), plan.steps

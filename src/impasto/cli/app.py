@@ -64,7 +64,8 @@ def stylize(
     """Paint PHOTO in the manner of PAINTING; of several paintings in a mixture of them, or each in its region."""
     chosen = resolve(settings, preset(how.preset))
     if chosen.method == "fast":
-        return onepass.stylize(photo, [painting, *more], settings, output, how, where)
+        onepass.check_given(settings)
+        return onepass.stylize(photo, [painting, *more], chosen, output, how, where)
     return _paint(photo, [painting, *more], chosen, output, how, where)
 
 

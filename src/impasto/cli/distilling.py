@@ -16,6 +16,7 @@ from impasto.cli.work import is_unfinished, signals
 from impasto.errors import ImpastoError, PictureError, shown
 from impasto.events import Began, Noted, Planned, Saved
 from impasto.presets import preset
+from impasto.settings import Settings
 
 if TYPE_CHECKING:
     from impasto.distilling import Distiller
@@ -60,16 +61,9 @@ def distill(
     files.check_output(place, overwrite=True, inputs=[painting])
     if how.pictures is not None and not os.path.isdir(how.pictures):
         raise PictureError(f"{shown(how.pictures)}: is not a folder; give one with photographs")
+    from impasto import distilling
 
-    import torch
-
-    from impasto import VGG19, distilling, load
-
-    if how.threads is not None:
-        torch.set_num_threads(how.threads)
-    shown_pictures = distilling.own_pictures() if how.pictures is None else _read(how.pictures)
-    vgg = VGG19.load(how.weights, device=how.device, precision=how.precision)
-    distiller = distilling.Distiller(load(painting), shown_pictures, chosen, vgg)
+    distiller = _distiller(painting, chosen, how)
     with display(as_json=how.json, quiet=how.quiet) as show, signals("stopping after this step") as received:
         if how.resume and not unfinished:
             show(Noted(f"no checkpoint at {shown(place)}: beginning"))
@@ -83,6 +77,19 @@ def distill(
         show(Saved(shown(output)))
     place.unlink(missing_ok=True)
     return 0
+
+
+def _distiller(painting: Path, settings: Settings, how: DistillFlags) -> "Distiller":
+    """With the network loaded, and all pictures read."""
+    import torch
+
+    from impasto import VGG19, distilling, load
+
+    if how.threads is not None:
+        torch.set_num_threads(how.threads)
+    photographs = distilling.own_pictures() if how.pictures is None else _read(how.pictures)
+    vgg = VGG19.load(how.weights, device=how.device, precision=how.precision)
+    return distilling.Distiller(load(painting), photographs, settings, vgg)
 
 
 def _read(folder: Path) -> list["Picture"]:

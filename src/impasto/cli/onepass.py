@@ -14,7 +14,6 @@ from impasto.cli.flags import (
     RUNNING,
     ComputeFlags,
     MaskFlags,
-    PaintFlags,
     RunFlags,
     SettingsFlags,
     flag,
@@ -38,15 +37,15 @@ FastPainting = Annotated[
     Parameter(help="A picture; FILE=0.7 for its weight in a mixture. Or what `impasto distill` wrote.", negative=()),
 ]
 
-MATTERING = ("size", "strength", "color", "depth", "dither")
-"""Settings that matter in one pass."""
+USED = ("size", "strength", "color", "depth", "dither")
+"""Settings that one pass has a use for."""
 
 if TYPE_CHECKING:
 
     class FastSettingsFlags(SettingsFlags):
         """A field for each of them."""
 else:
-    FastSettingsFlags = settings_flags("FastSettingsFlags", MATTERING, preset(), size="the photograph's own")
+    FastSettingsFlags = settings_flags("FastSettingsFlags", USED, preset(), size="the photograph's own")
 
 Change = Callable[[Settings], Settings]
 
@@ -91,12 +90,9 @@ def fast(
 
 
 def stylize(  # noqa: PLR0917
-    photo: Path, styles: Sequence[Path], settings: SettingsFlags, output: Path, how: PaintFlags, where: MaskFlags
+    photo: Path, styles: Sequence[Path], chosen: Settings, output: Path, how: RunFlags, where: MaskFlags
 ) -> int:
     """What the command of that name does where the settings say that it is to be done in one pass."""
-    for name in given(settings):
-        if name not in {*MATTERING, "method"}:
-            raise SettingError(f"{flag(name)}: got one, but --method fast has no use for it; leave it out")
     _refuse_steps(how)
     if where.mask or where.keep:
         raise SettingError("--mask, --keep: got one, but --method fast knows no regions; leave it out")
@@ -109,8 +105,14 @@ def stylize(  # noqa: PLR0917
         quiet=how.quiet,
         overwrite=how.overwrite,
     )
-    chosen = resolve(settings, preset(how.preset))
     return _paint(photo, styles, lambda _: chosen, output, flags)
+
+
+def check_given(settings: SettingsFlags) -> None:
+    """Refuse flags of settings that one pass has no use for; what a preset says of them is passed over."""
+    for name in given(settings):
+        if name not in {*USED, "method"}:
+            raise SettingError(f"{flag(name)}: got one, but --method fast has no use for it; leave it out")
 
 
 def _refuse_steps(how: RunFlags) -> None:
