@@ -6,7 +6,7 @@ import torch
 from impasto.errors import PictureError, SettingError
 from impasto.image import Picture
 from impasto.recipe import StyleInput
-from impasto.regions import Region, Style, alpha_of, check_shape, guides, layer_guides, level, regions
+from impasto.regions import Region, Style, alpha_of, check_shape, grey, guides, layer_guides, regions
 from impasto.run import Run
 from impasto.settings import Settings
 from impasto.vgg import VGG19
@@ -46,25 +46,26 @@ def test_styles_with_the_same_mask_are_mixed_in_its_region_by_their_weights() ->
 
 def test_what_masks_leave_is_for_the_style_without_one_and_what_is_kept_for_none() -> None:
     masked, rest = Region(half(), {0: 1}), Region(None, {1: 1})
-    one, other = guides([masked, rest], None, 24, 32)
+    level = half().tensor[None, :1]
+    one, other = guides([masked, rest], [level, None], None)
     assert torch.equal(one + other, torch.ones(1, 1, 24, 32))
-    assert torch.equal(one[0, 0], half().tensor[0])
-    kept = Picture(half().tensor.flip(2) * 0.25)
-    one, other = guides([masked, rest], kept, 24, 32)
+    assert torch.equal(one, level)
+    one, other = guides([masked, rest], [level, None], level.flip(3) * 0.25)
     assert float(other[..., 16:].mean()) == 0.75
-    assert torch.equal(one[0, 0], half().tensor[0])
-    assert guides([Region(None, {0: 1})], None, 24, 32) == [None]
+    assert torch.equal(one, level)
+    assert guides([Region(None, {0: 1})], [None], None) == [None]
 
 
 def test_a_region_in_which_there_is_nothing_is_refused() -> None:
     with pytest.raises(
         PictureError, match=r"black\.png: there is no place left for it at 32x24 pixels; paint some white"
     ):
-        guides([Region(flat(0, name="black.png"), {0: 1})], None, 24, 32)
+        guides([Region(flat(0, name="black.png"), {0: 1})], [torch.zeros(1, 1, 24, 32)], None)
+    white = torch.ones(1, 1, 24, 32)
     with pytest.raises(PictureError, match="the painting without a mask: there is no place left"):
-        guides([Region(flat(1), {0: 1}), Region(None, {1: 1})], None, 24, 32)
+        guides([Region(flat(1), {0: 1}), Region(None, {1: 1})], [white, None], None)
     with pytest.raises(PictureError, match="no place left"):
-        guides([Region(None, {0: 1})], flat(1), 24, 32)
+        guides([Region(None, {0: 1})], [None], white)
 
 
 def test_a_layers_guide_is_the_mean_over_each_positions_pixels() -> None:
@@ -77,7 +78,7 @@ def test_a_layers_guide_is_the_mean_over_each_positions_pixels() -> None:
 
 def test_a_mask_is_as_white_as_it_can_be_seen() -> None:
     mask = Picture(torch.full((3, 4, 4), 0.8), torch.full((1, 4, 4), 0.5))
-    torch.testing.assert_close(level(mask, 4, 4), torch.full((1, 1, 4, 4), 0.4))
+    torch.testing.assert_close(grey(mask), torch.full((1, 4, 4), 0.4))
 
 
 def test_a_mask_of_another_shape_is_refused() -> None:

@@ -17,7 +17,8 @@ from impasto.regions import Style
 from impasto.scales import Scale, scales
 from impasto.settings import Settings
 
-ALL = slice(0, 3)
+ALL, GREY = slice(3), slice(1)
+"""Colours of a picture, and the one of a mask."""
 
 _Maybe = TypeVar("_Maybe", Picture, Picture | None)
 
@@ -56,14 +57,16 @@ class Inputs:
         masks = [each for each in (keep, *(style.mask for style in styles)) if each is not None]
         _check_masks(masks, content)
         self.stages = self._stages(content, [style.picture for style in styles])
-        self.frame = last = self.stages[-1].frame
-        self.content, self.init = self._fitting(content, last), self._fitting(init, last)
-        self._photo = self.content if photo is content else self._fitting(photo, last)  # in its own colours
-        fitted = {id(mask): regions.fitting(mask, *last) for mask in masks}
+        self.frame = self.stages[-1].frame
+        self._coarse: dict[tuple[int, Frame], Tensor] = {}
+        frames = [stage.frame for stage in self.stages]
+        self.content, self.init = self._fitting(content, frames), self._fitting(init, frames)
+        self._photo = self.content if photo is content else self._fitting(photo, frames)  # in its own colours
+        fitted = {id(mask): self._fitted(mask, regions.grey(mask), frames) for mask in masks}
         self.keep = None if keep is None else fitted[id(keep)]
         self.styles = tuple(
-            Style(self._fitting(style.picture, frame), style.weight, style.mask and fitted[id(style.mask)])
-            for style, frame in zip(styles, self.stages[-1].styles, strict=True)
+            Style(self._fitting(style.picture, own), style.weight, style.mask and fitted[id(style.mask)])
+            for style, *own in zip(styles, *(stage.styles for stage in self.stages), strict=True)
         )
         self.regions = regions.regions(self.styles)
         self.alpha = None if content is None or content.alpha is None else content.alpha[None]
@@ -79,13 +82,14 @@ class Inputs:
     @property
     def held(self) -> int:
         """Bytes that they take."""
-        return sum(each.tensor.nbytes for each in self.pictures.values()) + (
-            0 if self.alpha is None else self.alpha.nbytes
-        )
+        tensors = [each.tensor for each in self.pictures.values()]
+        alpha = [] if self.alpha is None else [self.alpha]
+        return sum(each.nbytes for each in [*tensors, *self._coarse.values(), *alpha])
 
     def at(self, picture: Picture, frame: Frame, colours: slice = ALL) -> Tensor:
-        """A picture, or some of its colours, at a size: (1, 3, H, W)."""
-        return self._resized(picture.tensor[None, colours], frame)
+        """One of the pictures, or some of its colours, at a scale's size: (1, 3, H, W)."""
+        coarse = self._coarse.get((id(picture), frame))
+        return self._resized(picture.tensor[None, colours], frame) if coarse is None else coarse[:, colours]
 
     def alpha_at(self, frame: Frame) -> Tensor | None:
         """The content's alpha at a size, (1, H, W)."""
@@ -93,16 +97,17 @@ class Inputs:
 
     def guides(self, frame: Frame) -> list[Tensor | None]:
         """For every region its share in each pixel, (1, 1, H, W); None: all of the picture."""
-        return regions.guides(self.regions, self.keep, *frame, self.settings.resampling)
+        levels = [None if part.mask is None else self.at(part.mask, frame, GREY) for part in self.regions]
+        kept = None if self.keep is None else self.at(self.keep, frame, GREY)
+        return regions.guides(self.regions, levels, kept)
 
     def finished(self, painted: Tensor) -> Tensor:
         """The picture (1, 3, H, W) in the colours asked for, and with what is to be left alone as the photograph is."""
-        height, width = painted.shape[2:]
+        frame = painted.shape[2], painted.shape[3]
         if self.settings.color == "luminance" and self.content is not None:
-            painted = color.luminance(painted[0], self.at(self.content, (height, width))[0])[None]
+            painted = color.luminance(painted[0], self.at(self.content, frame)[0])[None]
         if self.keep is not None and self._photo is not None:
-            kept = regions.level(self.keep, height, width, self.settings.resampling)
-            painted = torch.lerp(painted, self.at(self._photo, (height, width)), kept)
+            painted = torch.lerp(painted, self.at(self._photo, frame), self.at(self.keep, frame, GREY))
         return painted
 
     def initial(self, frame: Frame, colours: slice = ALL) -> Tensor:
@@ -171,12 +176,21 @@ class Inputs:
         tensor = pyramid.rotated(painting.matted()[None], self.settings.style_rotation)[0]
         return dataclasses.replace(painting, tensor=tensor, alpha=None)
 
-    def _fitting(self, picture: _Maybe, frame: Frame) -> _Maybe:
-        """The picture without its alpha, and no larger than the run needs it."""
-        if picture is None:
-            return None
-        tensor = self._resized(picture.matted()[None], min(frame, (picture.height, picture.width)))[0]
-        return dataclasses.replace(picture, tensor=tensor, alpha=None)
+    def _fitting(self, picture: _Maybe, frames: Sequence[Frame]) -> _Maybe:
+        """The picture without its alpha, as the scales need it."""
+        return None if picture is None else self._fitted(picture, picture.matted(), frames)
+
+    def _fitted(self, picture: Picture, tensor: Tensor, frames: Sequence[Frame]) -> Picture:
+        """`tensor` (C, H, W) as the picture, no larger than at the last scale; at coarser ones it is kept beside that.
+
+        Resized twice it would not be the same: a small run would not be the beginning of a large one.
+        """
+        last = min(frames[-1], (picture.height, picture.width))
+        whole = tensor[None]
+        fitted = dataclasses.replace(picture, tensor=self._resized(whole, last)[0].expand(3, -1, -1), alpha=None)
+        if last != (picture.height, picture.width):
+            self._coarse |= {(id(fitted), frame): self._resized(whole, frame) for frame in frames if frame != last}
+        return fitted
 
     def _resized(self, images: Tensor, frame: Frame) -> Tensor:
         return pyramid.resize(images, *frame, self.settings.resampling)

@@ -1,6 +1,5 @@
 """Which part of the picture is painted in which manner: masks -> guides."""
 
-import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto import layers, pyramid
+from impasto import layers
 from impasto.errors import PictureError, SettingError
 from impasto.image import Picture
 
@@ -87,30 +86,30 @@ def regions(styles: Sequence[Style]) -> list[Region]:
     return found
 
 
-def guides(
-    parts: Sequence[Region], keep: Picture | None, height: int, width: int, resampling: str = "antialiased"
-) -> list[Tensor | None]:
-    """For every region its share in each pixel, (1, 1, height, width) in [0, 1]; None: all of the picture.
+def guides(parts: Sequence[Region], levels: Sequence[Tensor | None], kept: Tensor | None) -> list[Tensor | None]:
+    """For every region its share in each pixel, (1, 1, H, W) in [0, 1]; None: all of the picture.
 
-    What `keep` shows white is in none of them.
+    Args:
+        levels: how white each region's mask is, (1, 1, H, W); None: it is what the others leave.
+        kept: how much is in none of them.
 
     Raises:
         PictureError: a region in which there is nothing.
     """
-    levels = [None if part.mask is None else level(part.mask, height, width, resampling) for part in parts]
     masked = [each for each in levels if each is not None]
-    if not masked and keep is None:
+    if not masked and kept is None:
         return [None] * len(parts)
-    rest = torch.ones(1, 1, height, width)
+    rest = torch.ones_like(masked[0] if kept is None else kept)
     for each in masked:
         rest -= each
     rest.clamp_(min=0)
-    free = 1 if keep is None else 1 - level(keep, height, width, resampling)
+    free = 1 if kept is None else 1 - kept
     found = [(rest if each is None else each) * free for each in levels]
     for part, guide in zip(parts, found, strict=True):
         if not guide.any():
             name = (part.mask and part.mask.name) or "the painting without a mask"
-            raise PictureError(f"{name}: there is no place left for it at {width}x{height} pixels; paint some white")
+            size = f"{guide.shape[3]}x{guide.shape[2]}"
+            raise PictureError(f"{name}: there is no place left for it at {size} pixels; paint some white")
     return list(found)
 
 
@@ -121,18 +120,10 @@ def layer_guides(guide: Tensor | None, wanted: Iterable[str]) -> dict[str, Tenso
     return {name: F.avg_pool2d(guide, layers.smallest_edge([name])) for name in wanted}
 
 
-def level(mask: Picture, height: int, width: int, resampling: str = "antialiased") -> Tensor:
-    """How white a mask is, where it can be seen: (1, 1, height, width) in [0, 1]."""
-    grey = mask.tensor.mean(0, keepdim=True)
-    if mask.alpha is not None:
-        grey = grey * mask.alpha
-    return pyramid.resize(grey[None], height, width, resampling)
-
-
-def fitting(mask: Picture, height: int, width: int) -> Picture:
-    """A mask as `level` sees it, no larger than the run needs it."""
-    grey = level(mask, *min((height, width), (mask.height, mask.width)))[0]
-    return dataclasses.replace(mask, tensor=grey.expand(3, -1, -1), alpha=None)
+def grey(mask: Picture) -> Tensor:
+    """How white a mask is, where it can be seen: (1, H, W) in [0, 1]."""
+    white = mask.tensor.mean(0, keepdim=True)
+    return white if mask.alpha is None else white * mask.alpha
 
 
 def check_shape(mask: Picture, photo: Picture) -> None:
