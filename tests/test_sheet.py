@@ -50,6 +50,13 @@ def test_a_sheet_without_any_picture_can_be_drawn():
     assert min(draw([[Cell(None)]]).size) > NARROWEST
 
 
+def test_a_row_is_as_high_as_its_own_pictures():
+    flat, tall = Image.new("RGB", (200, 100), "red"), Image.new("RGB", (200, 300), "blue")
+    drawn = draw([[Cell(flat)], [Cell(tall)]])
+    assert drawn.height == 100 + 300 + 3 * sheet.GAP
+    assert places(drawn, (255, 0, 0))[1] == sheet.GAP
+
+
 def test_a_short_last_row_leaves_white():
     assert draw([[Cell(RED), Cell(RED)], [Cell(RED)]]).width == draw([[Cell(RED), Cell(RED)]]).width
 

@@ -52,20 +52,23 @@ def draw(cells: Sequence[Sequence[Cell]], *, columns: Sequence[str] = (), rows: 
     font = ImageFont.load_default(size=TEXT)
     pictures = [cell.picture for row in cells for cell in row if cell.picture is not None]
     wide = max([NARROWEST, *(each.width for each in pictures)])
-    high = max((each.height for each in pictures), default=NARROWEST)
+    highest = max((each.height for each in pictures), default=NARROWEST)
+    highs = [max((cell.picture.height for cell in row if cell.picture is not None), default=highest) for row in cells]
     heads = [broken(text, wide, font) for text in columns]
     sides = [broken(text, EDGE // 2, font) for text in rows] or [[] for _ in cells]
     captions = [[_paragraphs(cell.caption, wide, font) for cell in row] for row in cells]
     left = GAP + max((round(font.getlength(line)) + GAP for side in sides for line in side), default=0)
     top = GAP + max(map(len, heads), default=0) * LINE
     heights = [
-        max(high + max(map(len, row)) * LINE, len(side) * LINE) + GAP for row, side in zip(captions, sides, strict=True)
+        max(high + max(map(len, row)) * LINE, len(side) * LINE) + GAP
+        for high, row, side in zip(highs, captions, sides, strict=True)
     ]
     sheet = Image.new("RGB", (left + len(cells[0]) * (wide + GAP), top + sum(heights)), "white")
     pen = ImageDraw.Draw(sheet)
     for x, head in zip(count(left, wide + GAP), heads, strict=False):
         _write(pen, (x, GAP // 2), head, font)
-    for y, row, side, texts in zip(accumulate(heights, initial=top), cells, sides, captions, strict=False):
+    tops = accumulate(heights, initial=top)
+    for y, high, row, side, texts in zip(tops, highs, cells, sides, captions, strict=False):
         _write(pen, (GAP, y), side, font)
         for x, cell, lines in zip(count(left, wide + GAP), row, texts, strict=False):
             _put(sheet, pen, cell.picture, (x, y, wide, high))
