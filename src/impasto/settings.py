@@ -115,12 +115,12 @@ class Settings(BaseModel):
     )
     style_layers: Layers = Field(
         {
-            "block1_conv1": 30.0,
-            "block2_conv1": 30.0,
-            "block3_conv1": 30.0,
-            "block4_conv1": 9.0,
-            "block5_conv1": 1.0,
-        },  # the deepest layers draw large forms, which would cover the photograph's own
+            "block1_conv1": 15.0,
+            "block2_conv1": 15.0,
+            "block3_conv1": 15.0,
+            "block4_conv1": 15.0,
+            "block5_conv1": 1.5,
+        },  # the deepest layer draws large forms, which would cover the photograph's own
         description="Layer that style is compared in; may be given several times.",
         json_schema_extra={"flag": "style-layer"},
     )
