@@ -381,6 +381,15 @@ def test_a_small_run_is_bit_for_bit_the_beginning_of_a_large_one(narrow: VGG19) 
     assert torch.equal(ends[44], small.picture.tensor)
 
 
+def test_a_mask_that_paintings_share_is_made_small_once(pair, narrow: VGG19) -> None:
+    one, other = (Picture(torch.rand(3, 150, 200)) for _ in range(2))
+    shared, apart = (
+        Run(pair[0], [Style(pair[1], mask=mask) for mask in masks], Settings(size=64, first_scale=32), vgg=narrow)
+        for masks in [(one, one), (one, other)]
+    )
+    assert shared.inputs.held < apart.inputs.held
+
+
 def test_a_scale_that_a_picture_is_too_narrow_at_is_left_out(pair, narrow: VGG19) -> None:
     settings = Settings(size=100, first_scale=25, steps=2)
     run = Run(Picture(torch.rand(3, 30, 100)), [pair[1]], settings, vgg=narrow)

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import torch
@@ -54,15 +54,15 @@ class Inputs:
         ]
         photo, (content, pictures) = content, color.moved(content, [each.picture for each in turned], settings.color)
         styles = [dataclasses.replace(style, picture=each) for style, each in zip(turned, pictures, strict=True)]
-        masks = [each for each in (keep, *(style.mask for style in styles)) if each is not None]
-        _check_masks(masks, content)
+        masks = {id(each): each for each in (keep, *(style.mask for style in styles)) if each is not None}
+        _check_masks(masks.values(), content)
         self.stages = self._stages(content, [style.picture for style in styles])
         self.frame = self.stages[-1].frame
-        self._coarse: dict[tuple[int, Frame], Tensor] = {}
+        self._coarse: dict[tuple[int, Frame], Tensor] = {}  # by the id of a picture that is kept below
         frames = [stage.frame for stage in self.stages]
         self.content, self.init = self._fitting(content, frames), self._fitting(init, frames)
         self._photo = self.content if photo is content else self._fitting(photo, frames)  # in its own colours
-        fitted = {id(mask): self._fitted(mask, regions.grey(mask), frames) for mask in masks}
+        fitted = {key: self._fitted(mask, regions.grey(mask), frames) for key, mask in masks.items()}
         self.keep = None if keep is None else fitted[id(keep)]
         self.styles = tuple(
             Style(self._fitting(style.picture, own), style.weight, style.mask and fitted[id(style.mask)])
@@ -200,7 +200,7 @@ def _edge(picture: Picture) -> int:
     return max(picture.height, picture.width)
 
 
-def _check_masks(masks: Sequence[Picture], content: Picture | None) -> None:
+def _check_masks(masks: Iterable[Picture], content: Picture | None) -> None:
     for mask in masks:
         if content is None:
             raise SettingError("mask: a texture has no photograph that it could lie over; give no masks")
