@@ -14,7 +14,7 @@ check: .venv/checked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_imports.py
+	$(BIN)/lint-imports
 
 format: .venv/checked
 	$(BIN)/ruff format .

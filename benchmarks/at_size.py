@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.peak import peak
 from benchmarks.plan import Plan
 from impasto import preset
-from impasto.painting import finished
+from impasto.api import finished
 
 
 @dataclass(frozen=True)

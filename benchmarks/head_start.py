@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.plan import Plan, Row, Section
-from impasto import load, painting, preset
+from impasto import api, load, preset
 
 MOMENTS = (0.1, 0.25, 0.5, 1.0)
 """Shares of all steps after which the picture is looked at."""
@@ -18,7 +18,7 @@ def measure(plan: Plan) -> Section:
     for scales, factor in (("one scale", 1.0), ("several", 2.0)):
         for init in ("content", "fast"):
             settings = preset().replace(size=plan.size, steps=plan.steps, scale_factor=factor, init=init)
-            run = painting.prepare(photo, [style], settings)
+            run = api.prepare(photo, [style], settings)
             name = f"{plan.content.stem}-{plan.style.stem}-{scales.replace(' ', '-')}-{init}.png"
             losses = _losses(run, folder / name)
             rows.append({"scales": scales, "begun with": init, **losses})
@@ -26,7 +26,7 @@ def measure(plan: Plan) -> Section:
     return Section(title, rows, ["The loss is the run's own, at its last scale, of the picture in 8 bits."])
 
 
-def _losses(run: painting.Run, path: Path) -> dict[str, float]:
+def _losses(run: api.Run, path: Path) -> dict[str, float]:
     """The loss after shares of the steps of the last scale."""
     last = run.plan[-1].scale.steps
     moments = {run.steps - last + max(round(share * last), 1): share for share in MOMENTS}
@@ -34,5 +34,5 @@ def _losses(run: painting.Run, path: Path) -> dict[str, float]:
     for step in run:
         if (share := moments.get(step.number + 1)) is not None:
             found[f"after {share:.0%}"] = run.evaluate(run.picture.rounded()).read()["total"]
-    painting.finished(run).save(path)
+    api.finished(run).save(path)
     return {**found, "seconds": run.seconds}

@@ -16,7 +16,7 @@ from benchmarks import peers
 from benchmarks.plain import MEAN, Plain
 from benchmarks.plan import Plan, Row, Section
 from impasto import Run, load, preset
-from impasto.painting import finished
+from impasto.api import finished
 
 ENDLESS = 100_000
 """Steps of a run that is left when its time is over."""

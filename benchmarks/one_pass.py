@@ -13,8 +13,10 @@ from statistics import median
 import torch
 
 from benchmarks.plan import Plan, Row, Section
-from impasto import FastNetwork, Picture, Style, ghiasi, load, pyramid
-from impasto.onepass import OnePass
+from impasto import FastNetwork, Picture, Style, load
+from impasto.feedforward import network
+from impasto.feedforward.inference import OnePass
+from impasto.images import resize
 
 SIZE, ROUNDS = 1024, 7
 LARGE = 8192
@@ -38,13 +40,13 @@ def measure(plan: Plan) -> Section:
 
 
 def _at(picture: Picture, size: int) -> Picture:
-    frame = pyramid.frame(picture.height, picture.width, size)
-    return Picture(pyramid.resize(picture.matted()[None], *frame)[0])
+    frame = resize.frame(picture.height, picture.width, size)
+    return Picture(resize.resize(picture.matted()[None], *frame)[0])
 
 
 def _seconds(photo: Picture, painting: Picture) -> list[Row]:
     image, square = photo.tensor[None], _at(painting, 256).tensor[None]
-    square = pyramid.resize(square, 256, 256)
+    square = resize.resize(square, 256, 256)
     variants: dict[str, Callable[[], object]] = {}
     for precision in ("auto", "float32"):
         network = FastNetwork("cpu", precision)
@@ -52,7 +54,7 @@ def _seconds(photo: Picture, painting: Picture) -> list[Row]:
             f"impasto, {network.precision}",
             lambda network=network: network.paint(photo.tensor, network.style([Style(painting)], photo, 0.5)),
         )
-    plain, style = ghiasi.load().transformer, FastNetwork("cpu", "float32")
+    plain, style = network.load().transformer, FastNetwork("cpu", "float32")
 
     def plainly() -> None:
         with torch.no_grad():
@@ -77,7 +79,7 @@ def _seconds(photo: Picture, painting: Picture) -> list[Row]:
 
 def _difference(photo: Picture, painting: Picture) -> Row:
     style = FastNetwork("cpu", "float32").style([Style(painting)], photo, 0.5)
-    one_pass = OnePass(ghiasi.load().transformer)
+    one_pass = OnePass(network.load().transformer)
     whole = one_pass(photo.tensor, style)
     strips = [one_pass.in_strips(photo.tensor, style, rows) for rows in (4, 16, 50)]
     most = max(float((each - whole).abs().max()) for each in strips)

@@ -11,14 +11,14 @@ import onnxruntime
 from onnx import ModelProto, helper
 from torch import Tensor
 
-from impasto import magenta
+from impasto.feedforward import weights
 
 ANY = ("height", "width")
 
 
 def transformer(*, floats: bool) -> Callable[[Tensor, Tensor], None]:
     """What paints (1, 3, H, W) by a code (100,); in `floats` without the 8-bit activations."""
-    model = _freed(_model(magenta.TRANSFORMER), floats=floats)
+    model = _freed(_model(weights.TRANSFORMER), floats=floats)
     session = _session(model)
     names = [each.name for each in session.get_inputs()]
 
@@ -31,7 +31,7 @@ def transformer(*, floats: bool) -> Callable[[Tensor, Tensor], None]:
 
 def predictor() -> Callable[[Tensor], None]:
     """What finds the code of (1, 3, 256, 256)."""
-    session = _session(_model(magenta.PREDICTOR))
+    session = _session(_model(weights.PREDICTOR))
     (name,) = (each.name for each in session.get_inputs())
 
     def code(image: Tensor) -> None:
@@ -41,7 +41,7 @@ def predictor() -> Callable[[Tensor], None]:
 
 
 def _model(file: str) -> ModelProto:
-    (path,) = (each.path for each in magenta.sources() if each.path.name == file)
+    (path,) = (each.path for each in weights.sources() if each.path.name == file)
     return onnx.load(path)
 
 

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto import layers, weights
+from impasto.settings import layers
+from impasto.vgg import weights
 
 MEAN = (103.939, 116.779, 123.68)
 """Mean blue, green and red of ImageNet in 0..255."""

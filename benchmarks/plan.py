@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from impasto import VGG19, Picture, Run, Settings, load, pyramid
+from impasto import VGG19, Picture, Run, Settings, load
+from impasto.images import resize
 
 Row = Mapping[str, str | float | None]
 """A line of a table: column -> text or figure."""
@@ -59,5 +60,5 @@ class Section:
 
 
 def _resized(picture: Picture, size: int) -> Tensor:
-    height, width = pyramid.frame(picture.height, picture.width, size)
-    return pyramid.resize(picture.matted()[None], height, width)
+    height, width = resize.frame(picture.height, picture.width, size)
+    return resize.resize(picture.matted()[None], height, width)

@@ -12,7 +12,7 @@ import torch
 from benchmarks.plain import Plain, adam
 from benchmarks.plan import Curve, Plan, Row, Section
 from impasto import Run, Settings, Step, preset
-from impasto.device import dtype
+from impasto.vgg.device import dtype
 
 FORMULA = (
     *("convention", "content_weight", "style_weight", "tv_weight"),

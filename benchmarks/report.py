@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.plan import Curve, Plan, Row, Section
-from impasto.device import cpu_features
+from impasto.vgg.device import cpu_features
 
 TIMED = ("step", "peers")
 """The sections whose seconds go into the bar chart."""

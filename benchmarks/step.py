@@ -12,7 +12,8 @@ from torch import Tensor
 
 from benchmarks.plain import STYLE_LAYERS, Plain
 from benchmarks.plan import Plan, Row, Section
-from impasto import VGG19, layers, preset
+from impasto import VGG19, preset
+from impasto.settings import layers
 
 PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 BAND = 2**23

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from impasto.layers import CONVS
-from impasto.vgg import VGG19
+from impasto.settings.layers import CONVS
+from impasto.vgg.model import VGG19
 
 hypothesis.settings.register_profile("alike", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("alike")  # a change is judged by the same examples wherever it is

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from impasto.cli import main
-from impasto.presets import names
+from impasto.settings.presets import names
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -8,13 +8,15 @@ import pytest
 import torch
 
 import impasto
-from impasto import Picture, Run, Settings, load, oklab, painting, pyramid, repeat
-from impasto.color import luminance, palette
+from impasto import Picture, Run, Settings, api, load
 from impasto.errors import PictureError, RecipeError, SettingError
-from impasto.image import read_recipe
-from impasto.levels import Rounding
-from impasto.recipe import Recipe
-from impasto.vgg import VGG19
+from impasto.images import oklab, resize
+from impasto.images.color_transfer import luminance, palette
+from impasto.images.picture import read_recipe
+from impasto.images.quantize import Rounding
+from impasto.images.recipe import Recipe
+from impasto.jobs import rerun
+from impasto.vgg.model import VGG19
 
 SMALL = Settings(size=32, steps=4)
 COLORS = ["style", "content", "luminance", "match"]
@@ -68,7 +70,7 @@ def test_luminance_is_the_plain_picture_with_the_chroma_of_the_photograph_at_eve
     for step, other in zip(run, plain, strict=True):
         assert step.terms.read() == other.terms.read()  # it is painted as usual
         found, painted = step.preview(), other.preview()
-        photo = pyramid.resize(run.inputs.content.tensor[None], found.height, found.width)[0]
+        photo = resize.resize(run.inputs.content.tensor[None], found.height, found.width)[0]
         assert torch.equal(found.tensor, luminance(painted.tensor, photo))
     lightness = (oklab.from_srgb(each.picture.tensor)[0] for each in (run, plain))
     assert torch.allclose(*lightness, atol=2e-3)
@@ -78,7 +80,7 @@ def test_luminance_is_the_plain_picture_with_the_chroma_of_the_photograph_at_eve
 @pytest.mark.parametrize("changes", [{}, {"dither": True}, {"depth": 16}])
 def test_the_loss_of_the_recipe_is_that_of_the_saved_picture(color: str, changes, start, tmp_path: Path) -> None:
     run = start(color=color, **changes)
-    picture = painting.paint(run)
+    picture = api.paint(run)
     picture.save(tmp_path / "out.png")
     saved = load(tmp_path / "out.png")
     assert torch.equal(saved.tensor, picture.rounded().tensor)
@@ -199,11 +201,11 @@ def test_a_recoloured_result_tells_so_and_is_not_repeated(result: Path, photo: P
     with pytest.raises(
         RecipeError, match=r"recoloured after it was painted.*rerun 'result.png' \(SHA-256 [0-9a-f]{12}"
     ):
-        repeat.originals(result.with_name("once.png"), [photo, painting])
+        rerun.originals(result.with_name("once.png"), [photo, painting])
 
 
 def test_a_picture_in_memory_keeps_its_recipe_too(start, photo: Path) -> None:
-    picture = painting.paint(start())
+    picture = api.paint(start())
     found = impasto.recolor(picture, photo)
     assert Recipe.parse(found.recipe, "a").recolored[0].picture.sha256 == ""
     foreign = dataclasses.replace(picture, recipe={"made": "by hand"})

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from impasto import sheet
-from impasto.sheet import Cell
+from impasto.images import contact_sheet
+from impasto.images.contact_sheet import Cell
 
 LONGEST = 1200
 """Pixels across: a wider sheet is made smaller, as no page shows more."""
@@ -15,14 +15,14 @@ LONGEST = 1200
 def main(out: str, columns: str, *pictures: str) -> None:
     """Write the sheet of PICTURE=TEXT arguments to `out`."""
     width = int(columns)
-    room = LONGEST // width - sheet.GAP
+    room = LONGEST // width - contact_sheet.GAP
     cells = []
     for each in pictures:
         path, _, text = each.rpartition("=")
         picture = Image.open(path).convert("RGB")
         picture.thumbnail((room, room), Image.Resampling.LANCZOS)
         cells.append(Cell(picture, (text,)))
-    drawn = sheet.draw([cells[start : start + width] for start in range(0, len(cells), width)])
+    drawn = contact_sheet.draw([cells[start : start + width] for start in range(0, len(cells), width)])
     drawn.save(Path(out), quality=75)
 
 

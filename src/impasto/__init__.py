@@ -1,68 +1,71 @@
-"""impasto paints one picture in the manner of another.
+"""impasto transfers the style of one image to another.
 
     import impasto
 
-    impasto.stylize("photo.jpg", "painting.jpg").save("out.png")
+    impasto.stylize("content.jpg", "style.jpg").save("out.png")
 
-Names are loaded when they are first used: importing impasto loads no torch.
+Names are imported on first use: `import impasto` does not import torch.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from impasto import losses as losses
-    from impasto.distilling import distill as distill
+    from impasto import errors as errors
+    from impasto import events as events
+    from impasto.api import recolor as recolor
+    from impasto.api import reconstruct as reconstruct
+    from impasto.api import stylize as stylize
+    from impasto.api import texture as texture
     from impasto.errors import ImpastoError as ImpastoError
-    from impasto.feedforward import FastNetwork as FastNetwork
-    from impasto.feedforward import fast as fast
-    from impasto.feedforward import network_for as network_for
-    from impasto.image import Picture as Picture
-    from impasto.image import load as load
-    from impasto.painting import recolor as recolor
-    from impasto.painting import reconstruct as reconstruct
-    from impasto.painting import stylize as stylize
-    from impasto.painting import texture as texture
-    from impasto.presets import preset as preset
-    from impasto.regions import Style as Style
-    from impasto.run import Run as Run
-    from impasto.run import Step as Step
-    from impasto.settings import Settings as Settings
-    from impasto.sweeps import sweep as sweep
-    from impasto.vgg import VGG19 as VGG19
+    from impasto.feedforward.stylizer import FastNetwork as FastNetwork
+    from impasto.feedforward.stylizer import fast as fast
+    from impasto.feedforward.stylizer import network_for as network_for
+    from impasto.feedforward.train import distill as distill
+    from impasto.images.masks import Style as Style
+    from impasto.images.picture import Picture as Picture
+    from impasto.images.picture import load as load
+    from impasto.loss import functional as losses  # noqa: F401
+    from impasto.optimize.run import Run as Run
+    from impasto.optimize.run import Step as Step
+    from impasto.settings.model import Settings as Settings
+    from impasto.settings.presets import preset as preset
+    from impasto.sweeps.sweep import sweep as sweep
+    from impasto.vgg import weights as weights
+    from impasto.vgg.model import VGG19 as VGG19
 
-_HOMES = {
-    "FastNetwork": "feedforward",
+_NAMES = {
+    "FastNetwork": "feedforward.stylizer",
     "ImpastoError": "errors",
-    "Picture": "image",
-    "Run": "run",
-    "Settings": "settings",
-    "Step": "run",
-    "Style": "regions",
-    "VGG19": "vgg",
-    "distill": "distilling",
-    "fast": "feedforward",
-    "load": "image",
-    "network_for": "feedforward",
-    "preset": "presets",
-    "recolor": "painting",
-    "reconstruct": "painting",
-    "stylize": "painting",
-    "sweep": "sweeps",
-    "texture": "painting",
+    "Picture": "images.picture",
+    "Run": "optimize.run",
+    "Settings": "settings.model",
+    "Step": "optimize.run",
+    "Style": "images.masks",
+    "VGG19": "vgg.model",
+    "distill": "feedforward.train",
+    "fast": "feedforward.stylizer",
+    "load": "images.picture",
+    "network_for": "feedforward.stylizer",
+    "preset": "settings.presets",
+    "recolor": "api",
+    "reconstruct": "api",
+    "stylize": "api",
+    "sweep": "sweeps.sweep",
+    "texture": "api",
 }
-_MODULES = {"errors", "events", "losses", "weights"}
+_MODULES = {"errors": "errors", "events": "events", "losses": "loss.functional", "weights": "vgg.weights"}
 
-__all__ = [*_HOMES, *_MODULES]  # noqa: PLE0604
+__all__ = [*_NAMES, *_MODULES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"impasto.{name}")
-    if name not in _HOMES:
+        return importlib.import_module(f"impasto.{_MODULES[name]}")
+    if name not in _NAMES:
         raise AttributeError(f"module 'impasto' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"impasto.{_HOMES[name]}"), name)
-    globals()[name] = value  # found at once from now on, and over the submodule of the same name
+    value = getattr(importlib.import_module(f"impasto.{_NAMES[name]}"), name)
+    globals()[name] = value  # later lookups no longer come here
     return value
 
 

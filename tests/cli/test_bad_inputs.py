@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from impasto import weights
+from impasto.vgg import weights
 
 RNG = np.random.default_rng(3)
 NOISE = RNG.integers(0, 256, (30, 40, 4), dtype=np.uint8)

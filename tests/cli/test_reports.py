@@ -6,9 +6,10 @@ import json
 import pytest
 import torch
 
-from impasto import magenta, weights
-from impasto.presets import names, tomllib
-from impasto.settings import Settings
+from impasto.feedforward import weights as feedforward_weights
+from impasto.settings.model import Settings
+from impasto.settings.presets import names, tomllib
+from impasto.vgg import weights
 
 
 @pytest.fixture
@@ -65,7 +66,9 @@ def test_weights_lists_what_is_there_and_what_a_run_would_use(impasto, places):
     assert bundled["sha256"] == hashlib.sha256(b"bundled").hexdigest()
     assert bundled["path"] == str(places[1])
     assert all(row["licence"].startswith("CC BY 4.0") for row in (downloaded, bundled))
-    assert [(row["kind"], row["used"], row["licence"]) for row in fast] == [("fast", True, magenta.LICENCE)] * 2
+    assert [(row["kind"], row["used"], row["licence"]) for row in fast] == [
+        ("fast", True, feedforward_weights.LICENCE)
+    ] * 2
 
 
 def test_weights_prefers_the_downloaded_file(impasto, places):

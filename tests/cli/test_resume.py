@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from impasto import painting as paintings
+from impasto import api as paintings
 from impasto.errors import DivergedError
-from impasto.run import Run
+from impasto.optimize.run import Run
 
 LONG = ("--steps", 1000)
 
@@ -101,7 +101,7 @@ def test_a_checkpoint_may_lie_elsewhere(stylize, stopping, out, tmp_path, monkey
 
 def test_checkpoints_come_as_often_as_asked_for(stylize, monkeypatch):
     kept = []
-    monkeypatch.setattr("impasto.checkpoint.save", lambda run, path: kept.append(run.steps_done))
+    monkeypatch.setattr("impasto.optimize.checkpoint.save", lambda run, path: kept.append(run.steps_done))
     assert stylize("--overwrite").status == 0
     assert kept == []
     assert stylize("--overwrite", "--checkpoint-every", "0s").status == 0

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from impasto import painting as paintings
+from impasto import api as paintings
 from impasto.cli.app import app
 
 LIMIT = 120

@@ -26,7 +26,7 @@ def test_logs_are_drawn_to_a_picture(logs, impasto, out):
 
 def test_logs_of_one_name_are_told_apart_by_their_folders(logs, impasto, out, monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr("impasto.plot.save", lambda runs, _: drawn.extend(runs))
+    monkeypatch.setattr("impasto.sweeps.plot.save", lambda runs, _: drawn.extend(runs))
     (tmp_path / "folder").mkdir()
     other = tmp_path / "folder" / "one.jsonl"
     other.write_bytes(logs[0].read_bytes())

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import impasto as library
-from impasto import job
-from impasto import painting as paintings
+from impasto import api as paintings
 from impasto.errors import DivergedError, OutputError
+from impasto.jobs import runner
 
 MADE = ["losses.png", "results.csv", "results.json", "sheet.jpg"]
 GRID = ["--grid", "style_weight=0.01,1", "--grid", "learning-rate=0.01,0.02"]
@@ -47,7 +47,7 @@ def stopping(monkeypatch):
     """SIGTERM comes at a step of a combination, both counted from 1."""
 
     def stop(combination, step):
-        carry_out, reports, begun = job.carry_out, paintings.reports, []
+        carry_out, reports, begun = runner.carry_out, paintings.reports, []
 
         def counted(*arguments):
             begun.append(None)
@@ -58,7 +58,7 @@ def stopping(monkeypatch):
                 os.kill(os.getpid(), signal.SIGTERM)
             return reports(taken)
 
-        monkeypatch.setattr(job, "carry_out", counted)
+        monkeypatch.setattr(runner, "carry_out", counted)
         monkeypatch.setattr(paintings, "reports", stopped)
 
     return stop

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto import painting as paintings
-from impasto.timelapse import EDGE, FRAMES, LAST_MS
+from impasto import api as paintings
+from impasto.jobs.timelapse import EDGE, FRAMES, LAST_MS
 
 
 def frames(path):

@@ -13,7 +13,7 @@ from impasto.cli import main
 
 KILLS = 20
 CONTEXT = multiprocessing.get_context("forkserver")  # a process that has loaded torch once, and forks
-CONTEXT.set_forkserver_preload(["impasto.painting", "impasto.checkpoint", "impasto.cli.app"])
+CONTEXT.set_forkserver_preload(["impasto.api", "impasto.optimize.checkpoint", "impasto.cli.app"])
 
 
 def command(arguments: list[str]) -> None:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto import Picture, ghiasi
-from impasto.feedforward import FastNetwork
-from impasto.regions import Style
+from impasto import Picture
+from impasto.feedforward import network as networks
+from impasto.feedforward.stylizer import FastNetwork
+from impasto.images.masks import Style
 
 pytestmark = pytest.mark.weights
 
@@ -57,7 +58,7 @@ def test_the_picture_is_that_of_the_graph_without_quantisation(
     torch.testing.assert_close(network.paint(photo, style), expected, rtol=0, atol=1e-4)
     torch.testing.assert_close(network.paint(photo, style, memory=1), expected, rtol=0, atol=1e-4)
     with torch.no_grad():
-        plain = ghiasi.load().transformer(photo[None], style)[0]
+        plain = networks.load().transformer(photo[None], style)[0]
     torch.testing.assert_close(plain, expected, rtol=0, atol=1e-4)
 
 

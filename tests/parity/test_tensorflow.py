@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from impasto import Picture, Run, Settings, load, preset
-from impasto.vgg import VGG19
+from impasto.vgg.model import VGG19
 
 HERE = Path(__file__).parent
 RUNS = json.loads((HERE / "procedural_reference.json").read_text(encoding="utf-8"))["runs"]

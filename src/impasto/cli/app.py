@@ -24,14 +24,14 @@ from impasto.cli.flags import (
 from impasto.cli.recoloring import RecolorFlag, SaveFlags
 from impasto.cli.work import paint
 from impasto.errors import SettingError
-from impasto.presets import preset, read
-from impasto.settings import Settings
+from impasto.settings.model import Settings
+from impasto.settings.presets import preset, read
 
 if TYPE_CHECKING:
-    from impasto.checkpoint import Checkpoint
-    from impasto.image import Picture
-    from impasto.run import Run
-    from impasto.vgg import VGG19
+    from impasto.images.picture import Picture
+    from impasto.optimize.checkpoint import Checkpoint
+    from impasto.optimize.run import Run
+    from impasto.vgg.model import VGG19
 
 app = App(
     name="impasto",
@@ -128,16 +128,16 @@ def rerun(
     how: RunFlags = RunFlags(),  # noqa: B008
 ) -> int:
     """Paint RESULT again, from the recipe that it carries; INPUTS are told by their hashes, whatever their names."""
-    from impasto import repeat
+    from impasto.jobs import rerun
 
     with resources.as_file(DEMO) as folder:
         places = [*inputs, result.parent, Path(), folder]
-        originals = repeat.originals(result, places)
-        if repeat.read(result).settings.method == "fast":
+        originals = rerun.originals(result, places)
+        if rerun.recipe_of(result).settings.method == "fast":
             return onepass.repaint(result, places, output, how, [*inputs, *originals.values()])
 
         def prepare(found: "Checkpoint | None") -> "Run":
-            return repeat.prepare(
+            return rerun.prepare(
                 result,
                 places,
                 how.weights,
@@ -223,7 +223,7 @@ def _paint(  # noqa: PLR0917
     def prepare(found: "Checkpoint | None") -> "Run":
         import torch
 
-        from impasto import Style, load, painting
+        from impasto import Style, api, load
 
         if (threads := _threads(how, found)) is not None:
             torch.set_num_threads(threads)
@@ -232,7 +232,7 @@ def _paint(  # noqa: PLR0917
         styles = [
             Style(load(path), weight, _mask(mask, content)) for (path, weight), mask in zip(shares, masks, strict=True)
         ]
-        return painting.prepare(
+        return api.prepare(
             content, styles, chosen, keep=where.keep, vgg=_network(how), memory=how.memory, strips=strips
         )
 
@@ -241,11 +241,12 @@ def _paint(  # noqa: PLR0917
 
 
 def _mask(mask: Path | None, photo: "Picture | None") -> "Picture | None":
-    from impasto import load, regions
+    from impasto import load
+    from impasto.images import masks
 
     if mask is None or photo is None:
         return None
-    return regions.alpha_of(photo) if str(mask) == regions.ALPHA else load(mask)
+    return masks.alpha_mask(photo) if str(mask) == masks.ALPHA else load(mask)
 
 
 def _threads(how: RunFlags, found: "Checkpoint | None") -> int | None:
@@ -254,6 +255,6 @@ def _threads(how: RunFlags, found: "Checkpoint | None") -> int | None:
 
 
 def _network(how: RunFlags) -> "VGG19":
-    from impasto.vgg import VGG19
+    from impasto.vgg.model import VGG19
 
     return VGG19.load(how.weights, device=how.device, precision=how.precision)

@@ -15,12 +15,12 @@ from impasto.cli.photographs import pictures_in
 from impasto.cli.work import is_unfinished, signals
 from impasto.errors import ImpastoError, PictureError, shown
 from impasto.events import Began, Noted, Planned, Saved
-from impasto.presets import preset
-from impasto.settings import Settings
+from impasto.settings.model import Settings
+from impasto.settings.presets import preset
 
 if TYPE_CHECKING:
-    from impasto.distilling import Distiller
-    from impasto.image import Picture
+    from impasto.feedforward.train import Distiller
+    from impasto.images.picture import Picture
 
 _NAMES = ("steps", "content_weight", "style_weight", "style_scale", "style_rotation", "style_loss", "seed")
 
@@ -51,24 +51,25 @@ def distill(
     how: DistillFlags = DistillFlags(),
 ) -> int:
     """Fit a small network to PAINTING, in minutes; `impasto fast PHOTO STYLE.safetensors` paints with it."""
-    from impasto import distilled, job
+    from impasto.feedforward import style_file
+    from impasto.jobs import runner
 
     chosen = resolve(settings, preset("distill"))
-    place = job.beside(output)
+    place = runner.beside(output)
     unfinished = is_unfinished(place, how)
-    distilled.check_suffix(output)
+    style_file.check_style_suffix(output)
     files.check_output(output, overwrite=how.overwrite or unfinished, inputs=[painting])
     files.check_output(place, overwrite=True, inputs=[painting])
     if how.pictures is not None and not os.path.isdir(how.pictures):
         raise PictureError(f"{shown(how.pictures)}: is not a folder; give one with photographs")
-    from impasto import distilling
+    from impasto.feedforward import train
 
     distiller = _distiller(painting, chosen, how)
     with display(as_json=how.json, quiet=how.quiet) as show, signals("stopping after this step") as received:
         if how.resume and not unfinished:
             show(Noted(f"no checkpoint at {shown(place)}: beginning"))
         if unfinished:
-            distilling.resume(distiller, place)
+            train.resume(distiller, place)
             show(Noted(f"going on from step {distiller.steps_done} of {distiller.steps}"))
         _fit(distiller, place, how, show, received)
         if received:
@@ -83,13 +84,14 @@ def _distiller(painting: Path, settings: Settings, how: DistillFlags) -> "Distil
     """With the network loaded, and all pictures read."""
     import torch
 
-    from impasto import VGG19, distilling, load
+    from impasto import VGG19, load
+    from impasto.feedforward import train
 
     if how.threads is not None:
         torch.set_num_threads(how.threads)
-    photographs = distilling.own_pictures() if how.pictures is None else _read(how.pictures)
+    photographs = train.own_pictures() if how.pictures is None else _read(how.pictures)
     vgg = VGG19.load(how.weights, device=how.device, precision=how.precision)
-    return distilling.Distiller(load(painting), photographs, settings, vgg)
+    return train.Distiller(load(painting), photographs, settings, vgg)
 
 
 def _read(folder: Path) -> list["Picture"]:
@@ -105,7 +107,7 @@ def _fit(distiller: "Distiller", place: Path, how: DistillFlags, show: Display, 
     """Take all steps, with checkpoints; a signal leaves one behind."""
     import torch
 
-    from impasto.distilling import CROP, save_state
+    from impasto.feedforward.train import CROP, save_state
 
     vgg, began = distiller.vgg, time.monotonic()
     show(
@@ -136,8 +138,8 @@ def _fit(distiller: "Distiller", place: Path, how: DistillFlags, show: Display, 
 
 
 def _planned(distiller: "Distiller") -> Planned:
-    from impasto.device import resident
-    from impasto.distilling import CROP
+    from impasto.feedforward.train import CROP
+    from impasto.vgg.device import resident
 
     seconds = distiller.seconds / distiller.steps_done * distiller.steps
     scale = {"width": CROP, "height": CROP, "steps": distiller.steps, "seconds": seconds, "strip": None}

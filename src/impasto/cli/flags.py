@@ -12,8 +12,8 @@ from cyclopts import CoercionError, CycloptsError, Group, MissingArgumentError, 
 from pydantic.fields import FieldInfo
 
 from impasto.errors import SettingError
-from impasto.presets import preset
-from impasto.settings import MOST_THREADS, Device, Precision, Settings
+from impasto.settings.model import MOST_THREADS, Device, Precision, Settings
+from impasto.settings.presets import preset
 
 RUNNING = Group("How it is carried out", sort_key=1)
 SETTINGS = Group("Settings (what is painted; defaults are those of --preset painterly)", sort_key=2)

@@ -26,11 +26,11 @@ from impasto.cli.photographs import PIPE, Paint, Photographs, check, pictures_in
 from impasto.cli.work import signals
 from impasto.errors import OutputError, PictureError, SettingError, shown
 from impasto.events import Saved
-from impasto.presets import preset
-from impasto.settings import Settings
+from impasto.settings.model import Settings
+from impasto.settings.presets import preset
 
 if TYPE_CHECKING:
-    from impasto.image import Picture
+    from impasto.images.picture import Picture
 
 FastPainting = Annotated[
     Path,
@@ -123,12 +123,12 @@ def _refuse_steps(how: RunFlags) -> None:
 
 def repaint(result: Path, places: Sequence[Path], output: Path, how: RunFlags, inputs: Sequence[Path]) -> int:
     """Paint `result` again as its recipe says; the exit status."""
-    from impasto import repeat
+    from impasto.jobs import rerun
 
     _refuse_steps(how)
-    check(output, how.overwrite, [result, *inputs], repeat.read(result).settings.depth)
+    check(output, how.overwrite, [result, *inputs], rerun.recipe_of(result).settings.depth)
     with display(as_json=how.json, quiet=how.quiet) as show:
-        picture = repeat.repaint(
+        picture = rerun.repaint(
             result,
             places,
             device=how.device,
@@ -190,17 +190,18 @@ def _painter(shares: Sequence[tuple[Path, float]], change: Change, how: FastFlag
     """What paints a photograph, the network and the paintings being loaded once."""
     import torch
 
-    from impasto import Style, feedforward, load
+    from impasto import Style, load
+    from impasto.feedforward import stylizer
 
     if how.threads is not None:
         torch.set_num_threads(how.threads)
-    network = feedforward.network_for([path for path, _ in shares], how.device, how.precision)
-    alone = isinstance(network, feedforward.StyleNetwork)
+    network = stylizer.network_for([path for path, _ in shares], how.device, how.precision)
+    alone = isinstance(network, stylizer.StyleNetwork)
     styles = [path if alone else Style(load(path), weight) for path, weight in shares]
 
     def paint(path: Path) -> "Picture":
         photo = piped() if path == PIPE else load(path)
         settings = change(preset().replace(size=max(photo.height, photo.width)))
-        return feedforward.fast(photo, styles, settings, network=network, memory=how.memory, reuse=True, on_event=show)
+        return stylizer.fast(photo, styles, settings, network=network, memory=how.memory, reuse=True, on_event=show)
 
     return paint

@@ -10,8 +10,8 @@ from impasto import files
 from impasto.cli.display import display
 from impasto.errors import shown
 from impasto.events import Noted, Saved
-from impasto.recipe import Recolor
-from impasto.settings import Depth, Settings
+from impasto.images.recipe import Recolor
+from impasto.settings.model import Depth, Settings
 
 RecolorFlag = Annotated[
     Recolor,
@@ -33,11 +33,12 @@ class SaveFlags:
 
 def recolor(picture: Path, photo: Path, color: Recolor, output: Path, how: SaveFlags) -> int:
     """Save `picture` in the colours of `photo` to `output`; the exit status."""
-    from impasto import image, painting
+    from impasto import api
+    from impasto.images.picture import check_suffix
 
     files.check_output(output, overwrite=how.overwrite, inputs=[picture, photo])
-    image.check_suffix(output, how.depth)
-    found = painting.recolor(picture, photo, color)
+    check_suffix(output, how.depth)
+    found = api.recolor(picture, photo, color)
     with display(as_json=how.json, quiet=how.quiet) as show:
         for note in found.notes:
             show(Noted(note))

@@ -15,11 +15,11 @@ from rich.table import Table
 from impasto.cli.display import duration
 from impasto.cli.flags import MachineFlags
 from impasto.errors import SettingError, shown
-from impasto.presets import names, read
-from impasto.settings import Settings
+from impasto.settings.model import Settings
+from impasto.settings.presets import names, read
 
 if TYPE_CHECKING:
-    from impasto.vgg import VGG19
+    from impasto.vgg.model import VGG19
 
 GIGA = 1e9
 
@@ -31,9 +31,9 @@ def say(text: str) -> None:
 
 def inspect(result: Path) -> int:
     """Print a picture's recipe."""
-    from impasto import repeat
+    from impasto.jobs import rerun
 
-    say(repeat.read(result).model_dump_json(indent=2))
+    say(rerun.recipe_of(result).model_dump_json(indent=2))
     return 0
 
 
@@ -48,8 +48,8 @@ def presets(name: str | None) -> int:
 
 def weights(*, as_json: bool) -> int:
     """List the weights there are, the one that a run would use marked."""
-    from impasto import magenta
-    from impasto import weights as store
+    from impasto.feedforward import weights as feedforward_weights
+    from impasto.vgg import weights as store
 
     used = next((source for source in store.sources() if source.present), None)
     rows = [
@@ -62,7 +62,7 @@ def weights(*, as_json: bool) -> int:
             "licence": source.licence,
             "description": source.description,
         }
-        for source in (*store.sources(), *magenta.sources())
+        for source in (*store.sources(), *feedforward_weights.sources())
     ]
     if as_json:
         say(json.dumps(rows, indent=2))
@@ -82,7 +82,7 @@ def download() -> int:
     """Fetch the full-precision weights."""
     from rich.progress import Progress
 
-    from impasto import weights as store
+    from impasto.vgg import weights as store
 
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("Keras' VGG19", total=store.KERAS_SIZE)
@@ -97,8 +97,8 @@ def info(settings: Settings, how: MachineFlags, *, as_json: bool) -> int:
         raise SettingError("--method: got 'fast', which takes a second and needs no plan; leave it out")
     import torch
 
-    from impasto import device
-    from impasto.vgg import VGG19
+    from impasto.vgg import device
+    from impasto.vgg.model import VGG19
 
     if how.threads is not None:
         torch.set_num_threads(how.threads)
@@ -134,8 +134,8 @@ def _scales(settings: Settings, how: MachineFlags, vgg: "VGG19") -> Iterator[dic
     """What each scale of a run of the settings would need for a 4:3 picture."""
     import torch
 
-    from impasto.image import Picture
-    from impasto.run import Run
+    from impasto.images.picture import Picture
+    from impasto.optimize.run import Run
 
     photo, painting = (Picture(torch.rand(3, *frame)) for frame in ((96, 128), (128, 128)))
     run = Run(photo, [painting], settings.replace(init="content"), vgg=vgg, memory=how.memory)

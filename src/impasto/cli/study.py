@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from impasto import files, grids, logs
-from impasto import plot as plots
+from impasto import files
 from impasto.cli.display import display
 from impasto.cli.flags import AsJson, Input, Painting, SettingsFlags, SweepFlags, given, resolve, share_of
 from impasto.cli.report import print_table, say
 from impasto.cli.work import signals
 from impasto.errors import LogError, SettingError, SweepError, shown
-from impasto.presets import DEFAULT, preset
-from impasto.settings import INITS
+from impasto.jobs.log import read_log
+from impasto.settings.model import INITS
+from impasto.settings.presets import DEFAULT, preset
+from impasto.sweeps import plot as plots
+from impasto.sweeps.grid import PRESET, Grid, parse_axis, prepared_grid
 
 if TYPE_CHECKING:
-    from impasto.compare import Compared
-    from impasto.sweeps import Sweep
+    from impasto.sweeps.compare import Compared
+    from impasto.sweeps.sweep import Sweep
 
 LogFile = Annotated[Path, Parameter(help="FILE.jsonl that --log wrote.", negative=())]
 Overwrite = Annotated[bool, Parameter(help="Replace a file that exists.", negative=())]
@@ -43,7 +45,7 @@ def sweep(
     """Paint PHOTO in the manner of PAINTING with every combination of the values in the grid, side by side."""
     chosen = _grid(grid or [], prepared, settings, how.preset)
 
-    from impasto.sweeps import Sweep  # loads torch, after what can be refused without it
+    from impasto.sweeps.sweep import Sweep  # loads torch, after what can be refused without it
 
     study = Sweep(
         chosen,
@@ -77,7 +79,7 @@ def _load(study: "Sweep", photo: Path, paintings: list[Path], how: SweepFlags) -
     study.load(photo, styles, VGG19.load(how.weights, device=how.device, precision=how.precision))
 
 
-def _grid(texts: list[str], prepared: str | None, flags: SettingsFlags, name: str | None) -> grids.Grid:
+def _grid(texts: list[str], prepared: str | None, flags: SettingsFlags, name: str | None) -> Grid:
     """The grid that the flags ask for.
 
     Raises:
@@ -86,14 +88,14 @@ def _grid(texts: list[str], prepared: str | None, flags: SettingsFlags, name: st
     if bool(texts) == (prepared is not None):
         raise SettingError("sweep: give what to vary, either --grid NAME=VALUE,VALUE or --prepared NAME")
     if prepared is None:
-        axes, base = tuple(map(grids.parse, texts)), preset(name or DEFAULT)
+        axes, base = tuple(map(parse_axis, texts)), preset(name or DEFAULT)
     else:
-        axes, base = grids.prepared(prepared)
+        axes, base = prepared_grid(prepared)
         base = base if name is None else preset(name)
-    if name is not None and any(axis.name == grids.PRESET for axis in axes):
+    if name is not None and any(axis.name == PRESET for axis in axes):
         raise SettingError(f"--preset: got {name!r}, but the grid varies the preset; leave one of them out")
     resolved = resolve(flags, base)
-    return grids.Grid(axes, base, {each: getattr(resolved, each) for each in given(flags)})
+    return Grid(axes, base, {each: getattr(resolved, each) for each in given(flags)})
 
 
 def plot(
@@ -112,7 +114,7 @@ def plot(
             raise LogError(f"{shown(path)}: is given twice; give each log once")
     names = [path.name for path in paths]
     told = names if len(set(names)) == len(names) else list(map(str, paths))
-    plots.save({shown(name): logs.read(path) for name, path in zip(told, paths, strict=True)}, output)
+    plots.save({shown(name): read_log(path) for name, path in zip(told, paths, strict=True)}, output)
     say(f"saved {shown(output)}")
     return 0
 
@@ -129,9 +131,9 @@ def compare(
     json: AsJson = False,
 ) -> int:
     """Print figures that compare SECOND, and MORE, with FIRST, and what differs between their recipes."""
-    from impasto import compare as pictures
-    from impasto import sheet
-    from impasto.image import check_suffix
+    from impasto.images import contact_sheet
+    from impasto.images.picture import check_suffix
+    from impasto.sweeps import compare as pictures
 
     paths = [first, second, *more]
     if len(paths) > MOST:
@@ -145,7 +147,7 @@ def compare(
     else:
         _print(compared)
     if output is not None:
-        sheet.save(pictures.drawn(compared), output)
+        contact_sheet.save(pictures.drawn(compared), output)
         if not json:
             say(f"saved {shown(output)}")
     return 0
@@ -171,7 +173,7 @@ def _facts(each: "Compared") -> dict[str, object]:
 
 def _print(compared: "list[Compared]") -> None:
     """A column a picture, a row a figure; then what there is to note."""
-    from impasto.compare import differing, said
+    from impasto.sweeps.compare import differing, said
 
     likes = [each.likeness for each in compared]
     rows = [

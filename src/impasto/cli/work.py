@@ -16,8 +16,8 @@ from impasto.errors import OutputError, shown
 from impasto.events import Noted
 
 if TYPE_CHECKING:
-    from impasto.checkpoint import Checkpoint
-    from impasto.run import Run
+    from impasto.optimize.checkpoint import Checkpoint
+    from impasto.optimize.run import Run
 
 Prepare = Callable[["Checkpoint | None"], "Run"]
 """Gets the checkpoint that the run is to go on from, if there is one, for its strips."""
@@ -32,16 +32,16 @@ def paint(prepare: Prepare, output: Path, how: RunFlags, inputs: Sequence[Path])
         ImpastoError: before anything is begun, if an output cannot be written.
         DivergedError: at the end, when the best picture is saved.
     """
-    from impasto import job
+    from impasto.jobs import runner
 
-    place = how.checkpoint or job.beside(output)
+    place = how.checkpoint or runner.beside(output)
     found = _unfinished(place, how)
     if found is not None:
         how = dataclasses.replace(how, overwrite=True)  # the files there are this run's own
     _check_outputs(output, place, how, inputs)
     run = prepare(found)  # the network is loaded here
     _check_depth(output, run)
-    outputs = job.Outputs(
+    outputs = runner.Outputs(
         output,
         place,
         checkpoint_seconds=how.checkpoint_seconds,
@@ -53,7 +53,7 @@ def paint(prepare: Prepare, output: Path, how: RunFlags, inputs: Sequence[Path])
     with display(as_json=how.json, quiet=how.quiet) as show, signals() as received:
         if how.resume and found is None:
             show(Noted(f"no checkpoint at {shown(place)}: beginning"))
-        job.carry_out(run, outputs, show, lambda: received, found)
+        runner.carry_out(run, outputs, show, lambda: received, found)
     return 128 + received[0] if received else 0
 
 
@@ -81,14 +81,14 @@ def _unfinished(place: Path, how: RunFlags) -> "Checkpoint | None":
     """
     if not is_unfinished(place, how):
         return None
-    from impasto import checkpoint
+    from impasto.optimize import checkpoint
 
     return checkpoint.read(place)
 
 
 def _check_outputs(output: Path, place: Path, how: RunFlags, inputs: Sequence[Path]) -> None:
-    from impasto import timelapse
-    from impasto.image import check_suffix
+    from impasto.images.picture import check_suffix
+    from impasto.jobs import timelapse
 
     outputs = [each for each in (output, how.preview, how.log, how.timelapse) if each is not None]
     for each in outputs:
@@ -103,7 +103,7 @@ def _check_outputs(output: Path, place: Path, how: RunFlags, inputs: Sequence[Pa
 
 
 def _check_depth(output: Path, run: "Run") -> None:
-    from impasto.image import check_suffix
+    from impasto.images.picture import check_suffix
 
     check_suffix(output, run.settings.depth)
 

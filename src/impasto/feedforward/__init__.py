@@ -1,0 +1,1 @@
+"""The one-pass method: network, inference at any size, weights, style files, training."""

@@ -1,0 +1,1 @@
+"""Images: reading, writing, resizing, masks, color transfer, quantization, metadata, contact sheets."""

@@ -1,0 +1,1 @@
+"""Runs that write files: runner, log, timelapse, rerun."""

@@ -1,0 +1,123 @@
+"""Logs: the losses of every step of a run, one JSON object a line; read back, they are untrusted input."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from impasto.errors import LogError, shown
+from impasto.events import Event, Stepped
+
+TERMS = ("total", "content", "style", "tv")
+_ADVICE = "give a file that --log wrote"
+
+
+class Log:
+    """A file with one JSON object a step: step, scale, total, content, style, tv, seconds, layers.
+
+    Args:
+        path: the file; None: no log.
+        keep: how many lines of a log that is there already are still true.
+    """
+
+    def __init__(self, path: Path | None, keep: int = 0) -> None:
+        self._file = None
+        if path is not None:
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:keep] if keep and path.exists() else []
+            self._file = path.open("w", encoding="utf-8")
+            self._file.writelines(lines)
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+    def __call__(self, event: Event) -> None:
+        """Write a step. A disk that is full ends the log, not the run."""
+        if self._file is None or not isinstance(event, Stepped):
+            return
+        entry = event.as_dict()
+        del entry["event"]
+        try:
+            print(json.dumps(entry), file=self._file, flush=True)
+        except OSError:
+            with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), self._file.fileno())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A step as a log tells it: number, long edge of its scale in pixels, seconds since the run began, losses.
+
+    `layers` are the losses of the single layers by term, "content" and "style"; empty if the log does not tell them.
+    """
+
+    step: int
+    scale: int
+    seconds: float
+    losses: dict[str, float]
+    layers: dict[str, dict[str, float]]
+
+
+def read_log(path: Path) -> tuple[Entry, ...]:
+    """The steps in a log, one at least. A last line that a crash left half written is passed over.
+
+    Raises:
+        LogError: no file, none of this program's, or a line that is damaged.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise LogError(f"{shown(path)}: is no text; {_ADVICE}") from error
+    except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
+        raise LogError(f"{shown(path)}: cannot be read ({getattr(error, 'strerror', error)}); {_ADVICE}") from error
+    found = tuple(_entries(lines, shown(path)))
+    if not found:
+        raise LogError(f"{shown(path)}: holds no step of a run; {_ADVICE}")
+    return found
+
+
+def _entries(lines: list[str], where: str) -> Iterator[Entry]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if number == len(lines):
+                return
+            raise LogError(f"{where}: line {number} is no JSON; {_ADVICE}") from error
+        try:
+            yield _entry(content)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise LogError(f"{where}: line {number} is no step of a run ({_reason(error)}); {_ADVICE}") from error
+
+
+def _entry(content: object) -> Entry:
+    if not isinstance(content, dict):
+        raise TypeError("no object")
+    layers = content.get("layers", {})
+    if not isinstance(layers, dict) or not all(isinstance(each, dict) for each in layers.values()):
+        raise TypeError("its layers are no objects")
+    return Entry(
+        int(_number(content, "step")),
+        int(_number(content, "scale")),
+        _number(content, "seconds"),
+        {term: _number(content, term) for term in TERMS},
+        {term: {name: _number(values, name) for name in values} for term, values in layers.items()},
+    )
+
+
+def _number(content: Mapping[str, Any], name: str) -> float:
+    value = content[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is no number")
+    return float(value)
+
+
+def _reason(error: Exception) -> str:
+    return shown(f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error))[:100]

@@ -1,0 +1,1 @@
+"""The loss: pure functions, style statistics, targets, the objective, weight conventions."""

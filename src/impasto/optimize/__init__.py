@@ -1,0 +1,1 @@
+"""The iterative method: optimizers, the optimization at one scale, memory plan, run, checkpoint."""

@@ -1,0 +1,1 @@
+"""What changes the image: settings, presets, the multi-scale schedule and VGG19's layer table. Loads no torch."""

@@ -1,0 +1,90 @@
+"""Presets: named settings, as TOML files beside this one; a user's file is read the same way.
+
+description = "one line"
+base = "keras"              # a preset to start from, if any
+[settings]
+steps = 1000
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from impasto.errors import SettingError, shown
+from impasto.settings.model import Settings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DEFAULT = "painterly"
+FILES = resources.files("impasto.settings") / "preset_files"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preset file: what it is, where it comes from, the text, and the settings."""
+
+    name: str
+    description: str
+    text: str
+    settings: Settings
+
+
+def names() -> tuple[str, ...]:
+    """The bundled presets, the default first."""
+    files = FILES.iterdir()
+    found = sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return tuple(sorted(found, key=lambda name: name != DEFAULT))
+
+
+def preset(name: str | os.PathLike[str] = DEFAULT) -> Settings:
+    """The settings of a bundled preset, or of a TOML file of that name.
+
+    Raises:
+        SettingError: there is none, it is not TOML, or it sets what does not exist or is out of range.
+    """
+    return read(name).settings
+
+
+def read(name: str | os.PathLike[str]) -> Preset:
+    """A preset with its description; raises as `preset` does."""
+    shown_name = shown(name)
+    try:
+        content = tomllib.loads(text := _text(name))
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
+        raise SettingError(f"preset {shown_name}: not TOML ({error}); see `impasto presets {DEFAULT}`") from error
+    if unknown := content.keys() - {"description", "base", "settings"}:
+        raise SettingError(f"preset {shown_name}: unknown entry {min(unknown)!r}; give description, base, [settings]")
+    try:
+        return Preset(os.fspath(name), str(content.get("description", "")), text, _settings(content))
+    except SettingError as error:
+        raise SettingError(f"preset {shown_name}: {error}") from error
+
+
+def _settings(content: dict[str, Any]) -> Settings:
+    base, own = content.get("base"), content.get("settings", {})
+    if base is not None and base not in names():
+        raise SettingError(f"base {base!r} is no bundled preset; there are {', '.join(names())}")
+    if not isinstance(own, dict):
+        raise SettingError("settings: give a table, [settings]")
+    return (preset(base) if base else Settings()).replace(**own)
+
+
+def _text(name: str | os.PathLike[str]) -> str:
+    if name in names():
+        return (FILES / f"{name}.toml").read_text(encoding="utf-8")
+    if not os.fspath(name).endswith(".toml"):
+        raise SettingError(f"no preset {shown(name)!r}; there are {', '.join(names())}, or give a FILE.toml")
+    try:
+        return Path(name).read_text(encoding="utf-8-sig")  # Windows' Notepad puts a mark before the text
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"preset {shown(name)}: cannot be read ({_reason(error)}); give a TOML file") from error
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8"

@@ -1,0 +1,1 @@
+"""The network: weights, model, hand-written forward and backward passes, device."""

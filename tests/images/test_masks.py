@@ -1,0 +1,143 @@
+import math
+
+import pytest
+import torch
+
+from impasto.errors import PictureError, SettingError
+from impasto.images.masks import Region, Style, alpha_of, check_shape, grey, guides, layer_guides, regions
+from impasto.images.picture import Picture
+from impasto.images.recipe import StyleInput
+from impasto.optimize.run import Run
+from impasto.settings.model import Settings
+from impasto.vgg.model import VGG19
+
+SMALL = Settings(size=64, first_scale=64, steps=3)
+
+
+def flat(value: float = 0.5, height: int = 24, width: int = 32, name: str = "") -> Picture:
+    return Picture(torch.full((3, height, width), float(value)), name=name)
+
+
+def half(height: int = 24, width: int = 32, name: str = "half.png") -> Picture:
+    """White on the left."""
+    tensor = torch.zeros(3, height, width)
+    tensor[..., : width // 2] = 1
+    return Picture(tensor, name=name)
+
+
+def noise(seed: int, height: int = 24, width: int = 32) -> Picture:
+    return Picture(torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed)), name=f"{seed}.png")
+
+
+@pytest.mark.parametrize("weight", [0, -1, math.nan, math.inf])
+def test_a_weight_is_a_number_above_0(weight: float) -> None:
+    with pytest.raises(SettingError, match=r"a\.png: got the weight .*; give one above 0"):
+        Style(flat(name="a.png"), weight)
+
+
+def test_styles_with_the_same_mask_are_mixed_in_its_region_by_their_weights() -> None:
+    mask, picture = half(), flat()
+    found = regions([Style(picture, 1, mask), Style(picture), Style(picture, 3, mask), Style(picture, 2)])
+    assert [(region.mask is mask, region.shares) for region in found] == [
+        (True, {0: 0.25, 2: 0.75}),
+        (False, {1: 1 / 3, 3: 2 / 3}),
+    ]
+
+
+def test_what_masks_leave_is_for_the_style_without_one_and_what_is_kept_for_none() -> None:
+    masked, rest = Region(half(), {0: 1}), Region(None, {1: 1})
+    level = half().tensor[None, :1]
+    one, other = guides([masked, rest], [level, None], None)
+    assert torch.equal(one + other, torch.ones(1, 1, 24, 32))
+    assert torch.equal(one, level)
+    one, other = guides([masked, rest], [level, None], level.flip(3) * 0.25)
+    assert float(other[..., 16:].mean()) == 0.75
+    assert torch.equal(one, level)
+    assert guides([Region(None, {0: 1})], [None], None) == [None]
+
+
+def test_a_region_in_which_there_is_nothing_is_refused() -> None:
+    with pytest.raises(
+        PictureError, match=r"black\.png: there is no place left for it at 32x24 pixels; paint some white"
+    ):
+        guides([Region(flat(0, name="black.png"), {0: 1})], [torch.zeros(1, 1, 24, 32)], None)
+    white = torch.ones(1, 1, 24, 32)
+    with pytest.raises(PictureError, match="the painting without a mask: there is no place left"):
+        guides([Region(flat(1), {0: 1}), Region(None, {1: 1})], [white, None], None)
+    with pytest.raises(PictureError, match="no place left"):
+        guides([Region(None, {0: 1})], [None], white)
+
+
+def test_a_layers_guide_is_the_mean_over_each_positions_pixels() -> None:
+    guide = torch.rand(1, 1, 21, 34)
+    found = layer_guides(guide, ["block1_conv2", "block3_conv1"])
+    assert torch.equal(found["block1_conv2"], guide)
+    assert found["block3_conv1"].shape == (1, 1, 5, 8)
+    assert float(found["block3_conv1"][0, 0, 1, 2]) == pytest.approx(float(guide[0, 0, 4:8, 8:12].mean()))
+
+
+def test_a_mask_is_as_white_as_it_can_be_seen() -> None:
+    mask = Picture(torch.full((3, 4, 4), 0.8), torch.full((1, 4, 4), 0.5))
+    torch.testing.assert_close(grey(mask), torch.full((1, 4, 4), 0.4))
+
+
+def test_a_mask_of_another_shape_is_refused() -> None:
+    check_shape(flat(1, 60, 80), flat(1, 30, 40))
+    with pytest.raises(PictureError, match=r"m\.png: its 32x32 pixels do not have the shape of the photograph's 32x24"):
+        check_shape(flat(1, 32, 32, name="m.png"), flat())
+
+
+def test_without_an_alpha_there_is_no_mask_of_it() -> None:
+    with pytest.raises(PictureError, match=r"p\.png: has no alpha that could be a mask"):
+        alpha_of(flat(name="p.png"))
+
+
+def test_what_is_kept_is_the_photograph_to_the_bit(narrow: VGG19) -> None:
+    photo = noise(1, 48, 64)
+    run = Run(photo, [noise(2)], SMALL, keep=half(48, 64), vgg=narrow)
+    list(run)
+    painted = run.picture.tensor
+    assert torch.equal(painted[..., :32], photo.tensor[..., :32])
+    assert float((painted - photo.tensor)[..., 32:].abs().mean()) > 0.001
+
+
+def test_each_region_is_painted_in_its_own_manner(narrow: VGG19) -> None:
+    settings = SMALL.replace(
+        steps=60, content_layers={"block1_conv1": 0.0}, style_layers={"block1_conv1": 1.0}, init="noise"
+    )
+    photo, dark, bright = noise(1, 48, 64), flat(0.1), flat(0.9)
+    run = Run(photo, [Style(dark, mask=half(48, 64)), bright], settings, vgg=narrow)
+    list(run)
+    painted = run.picture.tensor
+    assert float(painted[..., 2:30].mean()) + 0.1 < float(painted[..., 34:62].mean())
+
+
+def test_masks_over_a_texture_are_refused(narrow: VGG19) -> None:
+    with pytest.raises(SettingError, match="mask: a texture has no photograph"):
+        Run(None, [Style(noise(2), mask=half())], SMALL.from_noise(), vgg=narrow)
+
+
+def test_a_small_region_has_no_part_in_layers_where_it_has_no_position(narrow: VGG19) -> None:
+    corner = torch.zeros(3, 47, 63)
+    settings = SMALL.replace(size=63)
+    corner[:, 46:, 60:] = 1  # beyond the last whole cell of a deep layer
+    run = Run(noise(1, 47, 63), [Style(noise(2), mask=Picture(corner)), noise(3)], settings, vgg=narrow)
+    manners = run.descent.objective.targets.style
+    assert "block5_conv1" not in manners[0].layers
+    assert "block1_conv1" in manners[0].layers
+    assert all(step.terms.total.isfinite() for step in run)
+
+
+def test_a_recipe_refuses_weights_that_make_no_sense() -> None:
+    with pytest.raises(ValueError, match="greater than 0"):
+        StyleInput(name="a", sha256="", weight=0)
+
+
+def test_a_turned_painting_keeps_the_size_of_its_strokes(narrow: VGG19) -> None:
+    photo, painting = noise(1, 48, 64), noise(2, 64, 64)
+    plain, turned = (
+        Run(photo, [painting], SMALL.replace(style_rotation=degrees), vgg=narrow).plan[-1].styles[0]
+        for degrees in (0, 45)
+    )
+    assert plain == (64, 64)
+    assert turned == (45, 45)  # the square within a turned one has an edge of 64 / sqrt 2

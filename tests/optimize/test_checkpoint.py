@@ -1,0 +1,203 @@
+"""A run that is resumed goes on bit for bit as if nothing had been."""
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto import Picture, Run, Settings, load
+from impasto.errors import CheckpointError, SaveError
+from impasto.optimize import checkpoint
+from impasto.vgg.model import VGG19
+
+SETTINGS = Settings(size=48, first_scale=24, steps=4)
+
+
+@pytest.fixture(scope="module")
+def pair(photo: Path, painting: Path) -> tuple[Picture, Picture]:
+    return load(photo), load(painting)
+
+
+@pytest.fixture
+def begin(pair: tuple[Picture, Picture], narrow: VGG19) -> Callable[..., Run]:
+    def begin(*, dtype: torch.dtype = torch.float32, strips: object = None, **changes: object) -> Run:
+        vgg = VGG19(narrow.kernels, dtype=dtype)
+        return Run(pair[0], [pair[1]], SETTINGS.replace(**changes), vgg=vgg, strips=strips)  # type: ignore[arg-type]
+
+    return begin
+
+
+def advance(run: Run, steps: int) -> Run:
+    for _, _ in zip(range(steps), run, strict=False):
+        pass
+    return run
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("optimizer", ["adam", "keras-adam", "lbfgs"])
+@pytest.mark.parametrize("done", [0, 1, 3, 4, 5, 8])
+def test_a_resumed_run_takes_the_steps_of_an_undisturbed_one(
+    done: int, optimizer: str, dtype: torch.dtype, begin, tmp_path: Path
+) -> None:
+    how = {"optimizer": optimizer, "dtype": dtype, "average": 0.5}
+    whole, broken = begin(**how), advance(begin(**how), done)
+    checkpoint.save(broken, tmp_path / "c")
+    resumed = begin(**how)
+    assert checkpoint.resume(resumed, checkpoint.read(tmp_path / "c")) == ()
+    assert resumed.steps_done == done
+    expected = [(step.number, step.scale, step.terms.read()) for step in whole][done:]
+    assert [(step.number, step.scale, step.terms.read()) for step in resumed] == expected
+    assert torch.equal(resumed.picture.tensor, whole.picture.tensor)
+    assert broken.seconds <= resumed.seconds
+
+
+def test_a_run_that_has_fallen_back_to_adam_is_resumed_as_such(pair, narrow: VGG19, tmp_path: Path) -> None:
+    runs = [Run(pair[0], [pair[0]], SETTINGS.replace(steps=6, scale_factor=1), vgg=narrow) for _ in range(3)]
+    whole, broken, resumed = runs
+    checkpoint.save(advance(broken, 3), tmp_path / "c")
+    checkpoint.resume(resumed, checkpoint.read(tmp_path / "c"))
+    assert not any(step.notes for step in resumed)
+    list(whole)
+    assert torch.equal(resumed.picture.tensor, whole.picture.tensor)
+
+
+def test_a_checkpoint_says_the_strips_that_a_run_is_resumed_in(begin, tmp_path: Path) -> None:
+    whole, broken = (begin(strips=(16, 16)) for _ in range(2))
+    checkpoint.save(advance(broken, 5), tmp_path / "c")
+    found = checkpoint.read(tmp_path / "c")
+    resumed = begin(strips=found.strips)
+    assert [stage.strip for stage in resumed.plan] == found.strips == [16, 16]
+    checkpoint.resume(resumed, found)
+    for run in (whole, resumed):
+        list(run)
+    assert torch.equal(resumed.picture.tensor, whole.picture.tensor)
+
+
+def test_the_same_tensor_is_kept_once(begin, tmp_path: Path) -> None:
+    checkpoint.save(advance(begin(optimizer="adam"), 6), tmp_path / "c")
+    picture = 3 * 48 * 36 * 4
+    assert (tmp_path / "c").stat().st_size < 5 * picture  # picture, mean, square, best
+
+
+def test_a_resumed_run_does_not_write_to_the_file_that_it_came_from(begin, tmp_path: Path) -> None:
+    checkpoint.save(advance(begin(optimizer="adam"), 2), tmp_path / "c")
+    before = (tmp_path / "c").read_bytes()
+    resumed = begin(optimizer="adam")
+    checkpoint.resume(resumed, checkpoint.read(tmp_path / "c"))
+    list(resumed)
+    assert (tmp_path / "c").read_bytes() == before
+
+
+# -- refusals --
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"steps": 5}, "was begun with steps 4, got 5; give the same again, or begin anew without --resume"),
+        ({"style_weight": 2}, "was begun with style_weight 1.0, got 2.0; "),
+        ({"dtype": torch.bfloat16}, "was begun with precision float32, got bfloat16; "),
+    ],
+)
+def test_other_settings_are_refused_by_their_names(changes: dict, complaint: str, begin, tmp_path: Path) -> None:
+    checkpoint.save(begin(), tmp_path / "c")
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.resume(begin(**changes), checkpoint.read(tmp_path / "c"))
+    assert str(caught.value).startswith(f"{tmp_path / 'c'}: {complaint}")
+
+
+def test_other_pictures_and_weights_are_refused(pair, begin, narrow: VGG19, tmp_path: Path) -> None:
+    checkpoint.save(begin(), tmp_path / "c")
+    photo, painting = pair
+    other = Picture(torch.rand(3, 30, 40), name="other.png")
+    louder = VGG19(narrow.kernels)
+    louder.sha256 = "1"
+    settings = SETTINGS
+    for run, complaint in (
+        (Run(other, [painting], settings, vgg=narrow), "another content: photo.png, got other.png, which is not the "),
+        (Run(photo, [other], settings, vgg=narrow), "another style 1: painting.png, got other.png, which is not"),
+        (Run(photo, [painting, other], settings, vgg=narrow), "another style 2: none, got other.png"),
+        (Run(photo, [painting], settings, init=other, vgg=narrow), "another init: none, got other.png"),
+        (Run(photo, [], settings, vgg=narrow), "was begun with task stylize, got reconstruct"),
+        (Run(photo, [painting], settings, vgg=louder), "was begun with other weights"),
+    ):
+        with pytest.raises(CheckpointError) as caught:
+            checkpoint.resume(run, checkpoint.read(tmp_path / "c"))
+        assert complaint in str(caught.value)
+
+
+def test_another_version_is_noted(begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.0.0")
+    checkpoint.save(begin(), tmp_path / "c")
+    monkeypatch.undo()
+    notes = checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))
+    assert notes == (f"begun with torch 2.0.0, now {torch.__version__}: the result may differ a little",)
+
+
+def test_another_number_of_threads_is_noted(begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(begin(), tmp_path / "c")
+    now = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now + 1)
+    notes = checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))
+    assert notes == (f"begun with threads {now}, now {now + 1}: the result may differ a little",)
+
+
+def test_a_checkpoint_that_is_discarded_leaves_nothing(begin, tmp_path: Path) -> None:
+    checkpoint.save(begin(), tmp_path / "c")
+    (tmp_path / ".c.part").write_bytes(b"half")
+    checkpoint.discard(tmp_path / "c")
+    checkpoint.discard(tmp_path / "c")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_is_no_checkpoint_is_refused_in_a_line(begin, narrow_weights: Path, tmp_path: Path) -> None:
+    checkpoint.save(advance(begin(), 2), tmp_path / "c")
+    good = (tmp_path / "c").read_bytes()
+    (length,) = struct.unpack("<Q", good[:8])
+    header = json.loads(good[8 : 8 + length])
+    said = json.loads(header["__metadata__"]["impasto"])
+
+    def forged(**changes: object) -> bytes:
+        told = {**header, "__metadata__": {"impasto": json.dumps({**said, **changes})}}
+        text = json.dumps(told).encode()
+        return struct.pack("<Q", len(text)) + text + good[8 + length :]
+
+    for data in (
+        b"",
+        b"hello",
+        good[:100],
+        good[:-1],
+        narrow_weights.read_bytes(),
+        forged(numbers={}),
+        forged(made=None),
+        forged(made={name: each for name, each in said["made"].items() if name != "pictures"}),
+        forged(made={**said["made"], "pictures": ["photo.png"]}),
+        forged(made={**said["made"], "pictures": {"content": {"name": "photo.png"}}}),
+        forged(threads="many"),
+        forged(threads=10**9),
+        forged(numbers={**said["numbers"], "strips": ["x", 1]}),
+        forged(numbers={**said["numbers"], "strips": [0, 1]}),
+    ):
+        (tmp_path / "c").write_bytes(data)
+        with pytest.raises(CheckpointError, match=r"c: is no checkpoint, or damaged \(.*\); begin anew"):
+            checkpoint.read(tmp_path / "c")
+    for numbers in ({"stage": 7}, {"descent": {}}, {"steps_done": 10**9}):
+        (tmp_path / "c").write_bytes(forged(numbers={**said["numbers"], **numbers}))
+        with pytest.raises(CheckpointError, match=r"c: is damaged \(.*\); begin anew without --resume"):
+            checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))
+    with pytest.raises(CheckpointError, match="does not exist; begin without --resume"):
+        checkpoint.read(tmp_path / "none")
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(begin, tmp_path: Path, monkeypatch) -> None:
+    run = begin()
+    checkpoint.save(run, tmp_path / "c")
+    before = (tmp_path / "c").read_bytes()
+    monkeypatch.setattr("impasto.files.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(SaveError, match="c: could not be written"):
+        checkpoint.save(advance(run, 1), tmp_path / "c")
+    assert (tmp_path / "c").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

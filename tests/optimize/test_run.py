@@ -1,0 +1,573 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from impasto import Picture, Run, Settings, load
+from impasto.errors import DivergedError, PictureError, SettingError
+from impasto.images import resize
+from impasto.images.masks import Style
+from impasto.loss.objective import Objective
+from impasto.optimize.optimizers import LBFGS, Adam, Average
+from impasto.vgg.backward import Backprop
+from impasto.vgg.model import VGG19
+
+SMALL = Settings(size=32, steps=4)
+
+
+@pytest.fixture(scope="module")
+def pair(photo, painting) -> tuple[Picture, Picture]:
+    return load(photo), load(painting)
+
+
+@pytest.fixture
+def start(pair: tuple[Picture, Picture], narrow: VGG19):
+    """A run of the pair with some settings changed."""
+
+    def begin(*, styles: int = 1, content: bool = True, given: Picture | None = None, **changes: object) -> Run:
+        photo, painting = pair
+        settings = SMALL.replace(**changes)
+        return Run(photo if content else None, [painting] * styles, settings, init=given, vgg=narrow)
+
+    return begin
+
+
+def colour(value: float, height: int = 30, width: int = 40) -> Picture:
+    return Picture(torch.full((3, height, width), value))
+
+
+# -- the loop --
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "keras-adam"])
+def test_there_are_as_many_steps_as_asked_for_and_the_loss_falls(optimizer: str, start) -> None:
+    run = start(optimizer=optimizer, steps=12)
+    steps = list(run)
+    assert [step.number for step in steps] == list(range(12))
+    assert {step.scale for step in steps} == {32}
+    assert (run.steps_done, list(run)) == (12, [])
+    assert float(run.evaluate(run.picture).total) < 0.9 * float(steps[0].terms.total)
+
+
+def test_the_terms_of_a_step_are_those_before_its_update(start) -> None:
+    run = start(optimizer="adam", average=0)
+    before = run.picture
+    for step in run:
+        assert step.terms.read() == pytest.approx(run.evaluate(before).read(), rel=1e-6)
+        before = step.preview()
+
+
+def test_seconds_only_grow_also_over_a_pause(start) -> None:
+    run = start()
+    seconds = [next(iter(run)).seconds for _ in range(4)]
+    assert 0 < seconds[0] < seconds[1] < seconds[2] < seconds[3] == run.seconds
+
+
+def test_leaving_the_loop_keeps_the_picture_and_iterating_again_goes_on(start) -> None:
+    whole, halves = start(steps=6, optimizer="adam"), start(steps=6, optimizer="adam")
+    list(whole)
+    for step in halves:
+        if step.number == 2:
+            break
+    assert halves.steps_done == 3
+    kept = halves.picture.tensor.clone()
+    assert torch.equal(halves.picture.tensor, kept)
+    assert not torch.equal(kept, halves.initial[0])
+    assert [step.number for step in halves] == [3, 4, 5]
+    assert torch.equal(halves.picture.tensor, whole.picture.tensor)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "keras-adam"])
+@pytest.mark.parametrize("average", [0, 0.9])
+def test_a_preview_stays_as_it_was_when_the_run_goes_on(optimizer: str, average: float, start) -> None:
+    previews: list[tuple[Tensor, Tensor]] = []
+    for step in start(optimizer=optimizer, average=average):
+        tensor = step.preview().tensor
+        previews.append((tensor, tensor.clone()))
+    assert all(torch.equal(given, then) for given, then in previews)
+    assert len({float(then.sum()) for _, then in previews}) == len(previews)
+
+
+def test_what_is_shown_is_the_average_of_adams_pictures_and_of_lbfgs_the_last(start) -> None:
+    adam, lbfgs = start(optimizer="adam", average=0.5), start(optimizer="lbfgs", average=0.5)
+    iterates = [adam.descent.optimizer.picture.clone() for _ in adam]
+    average = Average(0.5)
+    for each in iterates:
+        average.update(each)
+    assert torch.equal(adam.picture.tensor, average.value[0])
+    assert not torch.equal(adam.picture.tensor, iterates[-1][0])
+    list(lbfgs)
+    assert torch.equal(lbfgs.picture.tensor, lbfgs.descent.optimizer.picture[0])
+
+
+def test_the_settings_reach_the_optimiser(start) -> None:
+    numbers = {"learning_rate": 0.3, "adam_beta1": 0.1, "adam_beta2": 0.2, "adam_epsilon": 0.4}
+    for name, hat in (("adam", False), ("keras-adam", True)):
+        adam = start(optimizer=name, **numbers).descent.optimizer
+        assert isinstance(adam, Adam)
+        assert (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon) == (0.3, 0.1, 0.2, 0.4)
+        assert adam.epsilon_hat is hat
+    assert isinstance(start(optimizer="lbfgs").descent.optimizer, LBFGS)
+
+
+def test_a_run_leaves_the_network_and_the_pictures_as_they_were(pair, start, narrow: VGG19) -> None:
+    before = [each.tensor.clone() for each in pair]
+    list(start(pooling="avg", padding="replicate", size=40))
+    assert (narrow.pooling, narrow.padding) == ("max", "zeros")
+    assert all(torch.equal(each.tensor, tensor) for each, tensor in zip(pair, before, strict=True))
+
+
+# -- what it begins with --
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_another_noise(start) -> None:
+    runs = [start(init="noise", seed=seed) for seed in (7, 7, 8)]
+    noises = [run.picture.tensor for run in runs]
+    assert torch.equal(noises[0], noises[1])
+    assert not torch.equal(noises[0], noises[2])
+    assert 0 <= float(noises[0].min()) < 0.01
+    assert 0.99 < float(noises[0].max()) <= 1
+    for run in runs:
+        list(run)
+    assert torch.equal(runs[0].picture.tensor, runs[1].picture.tensor)
+
+
+def test_a_seed_leaves_the_random_numbers_of_others_alone(start) -> None:
+    state = torch.get_rng_state()
+    start(init="noise")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_run_begins_with_the_content_or_with_the_picture_that_it_is_given(pair, start) -> None:
+    photo, painting = pair
+    assert torch.equal(start(size=40).picture.tensor, photo.tensor)
+    given = Picture(photo.tensor.flip(0))
+    assert torch.equal(start(size=40, given=given).picture.tensor, given.tensor)
+    assert start(size=40, given=painting).picture.tensor.shape == photo.tensor.shape
+
+
+def test_a_picture_to_begin_with_that_was_not_handed_over_is_asked_for(pair, narrow: VGG19) -> None:
+    with pytest.raises(SettingError, match=r"init: got 'sketch\.png' but no such picture; hand it to the run as init"):
+        Run(*pair[:1], [pair[1]], SMALL.replace(init="sketch.png"), vgg=narrow)
+
+
+# -- the tasks --
+
+
+def test_a_texture_has_the_size_of_the_painting_and_no_content(pair, narrow: VGG19) -> None:
+    run = Run(None, [pair[1]], SMALL.replace(init="noise", size=36, steps=15), vgg=narrow)
+    steps = [step.terms.read() for step in run]
+    assert (run.task, run.width, run.height) == ("texture", 36, 28)
+    assert {step["content"] for step in steps} == {0}
+    assert steps[-1]["style"] < 0.5 * steps[0]["style"]
+
+
+def test_without_a_style_the_content_is_reconstructed(pair, narrow: VGG19) -> None:
+    run = Run(pair[0], [], SMALL.replace(init="noise", steps=15), vgg=narrow)
+    steps = [step.terms.read() for step in run]
+    assert run.task == "reconstruct"
+    assert {step["style"] for step in steps} == {0}
+    assert steps[-1]["content"] < 0.5 * steps[0]["content"]
+
+
+def grams(run: Run) -> dict[str, Tensor]:
+    """The Gram matrices that a run aims at."""
+    (manner,) = run.descent.objective.targets.style
+    return {name: target.moments.second for name, target in manner.layers.items()}
+
+
+def test_several_paintings_are_mixed(pair, start, narrow: VGG19) -> None:
+    photo, painting = pair
+    other = Picture(painting.tensor.flip(0))
+    mixed = grams(Run(photo, [painting, other], SMALL, vgg=narrow))
+    alone = [grams(Run(photo, [each], SMALL, vgg=narrow)) for each in (painting, other)]
+    for name, gram in mixed.items():
+        torch.testing.assert_close(gram, (alone[0][name] + alone[1][name]) / 2)
+    assert all(torch.equal(gram, alone[0][name]) for name, gram in grams(start(styles=2)).items())
+
+
+def test_the_style_scale_is_the_size_at_which_the_painting_is_looked_at(pair, start, narrow: VGG19) -> None:
+    half = grams(start(style_scale=0.5, size=72))
+    same = grams(Run(pair[0], [pair[1]], SMALL.replace(size=36), vgg=narrow))
+    assert all(torch.equal(half[name], same[name]) for name in same)
+
+
+@pytest.mark.parametrize(
+    ("content", "styles", "changes", "complaint"),
+    [
+        (False, 0, {}, "no picture given; give a content, a style or both"),
+        (True, 1, {"content_weight": 0, "style_weight": 0}, "all weights that matter to a stylize are 0"),
+        (True, 0, {"content_weight": 0}, "all weights that matter to a reconstruct are 0"),
+        (
+            True,
+            1,
+            {"content_layers": {}, "style_layers": {"block1_conv1": 0}},
+            "all weights that matter to a stylize are",
+        ),
+        (False, 1, {"style_weight": 0, "init": "noise"}, "all weights that matter to a texture are 0"),
+        (False, 1, {}, "init: got 'content' but a texture has none; give 'noise' or a picture"),
+    ],
+)
+def test_a_run_without_anything_to_do_is_refused(content, styles, changes, complaint, start) -> None:
+    with pytest.raises(SettingError) as caught:
+        start(content=content, styles=styles, **changes)
+    assert complaint in str(caught.value)
+
+
+def test_a_picture_too_narrow_for_the_layers_is_refused_with_the_smallest_that_does(pair, narrow: VGG19) -> None:
+    thin = Picture(torch.rand(3, 10, 200), name="thin.png")
+    with pytest.raises(PictureError, match=r"thin\.png: 200x10 pixels become 100x5, the layers asked for need 16 or "):
+        Run(thin, [pair[1]], SMALL.replace(size=100), vgg=narrow)
+    with pytest.raises(PictureError, match=r"style 2: 300x10 pixels become 32x1, "):
+        Run(pair[0], [pair[1], Picture(torch.rand(3, 10, 300))], SMALL, vgg=narrow)
+    assert Run(thin, [pair[1]], SMALL.replace(size=320), vgg=narrow).height == 16
+
+
+# -- alpha --
+
+
+def test_alpha_goes_with_the_content_at_the_size_of_the_result(pair, narrow: VGG19) -> None:
+    alpha = torch.zeros(1, 30, 40)
+    alpha[..., 20:] = 1
+    photo = dataclasses.replace(pair[0], alpha=alpha)
+    run = Run(photo, [pair[1]], SMALL.replace(size=24, steps=1), vgg=narrow)
+    list(run)
+    found = run.picture.alpha
+    assert found.shape == (1, 18, 24)
+    assert not found[..., :8].any()
+    assert float(found[..., 16:].min()) > 0.9999
+
+
+def test_what_is_transparent_cannot_be_told_from_the_picture(pair, narrow: VGG19) -> None:
+    alpha = torch.ones(1, 30, 40)
+    alpha[:, 5:15, 5:15] = 0
+    loud = pair[0].tensor.clone()
+    loud[:, 5:15, 5:15] = torch.tensor([1.0, 0, 1]).view(3, 1, 1)
+    quiet = torch.where(alpha > 0, pair[0].tensor, 0)
+    runs = [Run(Picture(each, alpha), [pair[1]], SMALL, vgg=narrow) for each in (loud, quiet)]
+    for run in runs:
+        list(run)
+    assert torch.equal(runs[0].picture.tensor, runs[1].picture.tensor)
+
+
+# -- extremes --
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_constant_pictures_have_finite_losses(optimizer: str, value: float, pair, narrow: VGG19) -> None:
+    settings = SMALL.replace(optimizer=optimizer, tv_weight=1, steps=3)
+    for photo, painting in ((colour(value), pair[1]), (pair[0], colour(value)), (colour(value), colour(value))):
+        run = Run(photo, [painting], settings, vgg=narrow)
+        assert all(math.isfinite(number) for step in run for number in step.terms.read().values())
+        assert run.picture.tensor.isfinite().all()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "keras-adam"])
+def test_a_photograph_in_its_own_manner_has_no_loss_and_stays(optimizer: str, pair, narrow: VGG19) -> None:
+    run = Run(pair[0], [pair[0]], SMALL.replace(optimizer=optimizer), vgg=narrow)
+    assert [float(step.terms.total) for step in run] == [0] * 4
+    assert torch.equal(run.picture.tensor, run.initial[0])
+    assert run.is_untouched(run.picture.rounded())
+
+
+def test_a_step_of_lbfgs_that_finds_no_way_down_goes_on_with_adam_and_says_so(pair, narrow: VGG19) -> None:
+    run = Run(pair[0], [pair[0]], SMALL, vgg=narrow)
+    notes = [step.notes for step in run]
+    assert notes[0] == ("L-BFGS can lower the loss no further at step 0; going on with Adam",)
+    assert not any(notes[1:])
+    assert isinstance(run.descent.optimizer, Adam)
+    assert run.descent.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
+
+
+@pytest.mark.parametrize(("rate", "steps", "improves"), [(0.05, 20, True), (10, 8, False)])
+def test_after_lbfgs_the_lowest_picture_of_all_is_kept(rate: float, steps: int, improves: bool, start) -> None:
+    run = start(steps=steps, learning_rate=rate)
+    taken = iter(run)
+    for _ in range(3):
+        next(taken)
+    run.descent.optimizer._search = lambda *_: False  # no way down
+    stalled = next(taken)
+    assert stalled.notes
+    totals = [float(stalled.terms.total), *(float(step.terms.total) for step in taken)]
+    assert (min(totals[1:]) < 0.99 * totals[0]) is improves
+    assert float(run.evaluate(run.picture).total) == pytest.approx(min(totals), rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "keras-adam"])
+def test_a_loss_beyond_all_numbers_ends_the_run_with_what_to_do(optimizer: str, pair, narrow: VGG19) -> None:
+    kernel, bias = narrow.kernels["block1_conv1"]
+    loud = {
+        **narrow.kernels,
+        "block1_conv1": (kernel * 1e9, bias),
+    }  # Gram matrices of 1e23: their squares are too many
+    settings = SMALL.replace(optimizer=optimizer, init="noise", convention="impasto")
+    run = Run(pair[0], [pair[1]], settings, vgg=VGG19(loud))
+    with pytest.raises(DivergedError, match=r"step 0: the loss is inf; the run ends; lower the weights or --learning"):
+        list(run)
+
+
+def test_a_network_that_gives_no_numbers_ends_the_run(pair, narrow: VGG19) -> None:
+    kernels = {name: (kernel, bias.clone()) for name, (kernel, bias) in narrow.kernels.items()}
+    kernels["block5_conv1"][1][:] = float("nan")
+    with pytest.raises(DivergedError, match="the loss is nan"):
+        list(Run(pair[0], [pair[1]], SMALL.replace(convention="impasto"), vgg=VGG19(kernels)))
+
+
+# -- scales --
+
+
+CLIMBING = {"size": 88, "first_scale": 22, "steps": 3}
+
+
+def test_a_run_climbs_its_scales_and_each_begins_with_the_picture_of_the_one_before(start) -> None:
+    run = start(**CLIMBING)
+    steps = [(step.scale, step.preview()) for step in run]
+    assert [scale for scale, _ in steps] == [22] * 3 + [44] * 3 + [88] * 3
+    assert (run.width, run.height) == (steps[-1][1].width, steps[-1][1].height) == (88, 66)
+    assert run.steps == run.steps_done == 9
+
+
+def test_a_scale_begins_where_the_one_before_ended(start, monkeypatch) -> None:
+    run, begun = start(**CLIMBING, optimizer="adam"), []
+    descent = Run._descent
+
+    def noting(self: Run, stage, picture=None, before=None):
+        begun.append((picture, before))
+        return descent(self, stage, picture, before)
+
+    monkeypatch.setattr(Run, "_descent", noting)
+    shown = [step.preview().tensor for step in run]
+    for (picture, before), end in zip(begun, (shown[2], shown[5]), strict=True):
+        torch.testing.assert_close(picture[0], resize.resize(end[None], *picture.shape[2:])[0])
+        assert isinstance(before, Adam)
+
+
+def test_moments_go_on_at_the_next_scale_as_large_as_gradients_are_there(start) -> None:
+    run = start(**CLIMBING, optimizer="adam")
+    taken = iter(run)
+    for _ in range(3):
+        next(taken)
+    coarse = run.descent.optimizer
+    run._climb()
+    fine = run.descent.optimizer
+    assert (fine.steps, fine.mean.shape) == (3, (1, 3, 33, 44))
+    assert float(fine.mean.sum()) == pytest.approx(float(coarse.mean.sum()), rel=0.05)
+    assert float(fine.square.sum()) == pytest.approx(float(coarse.square.sum()) / 4, rel=0.2)
+
+
+def test_a_small_run_is_bit_for_bit_the_beginning_of_a_large_one(narrow: VGG19) -> None:
+    """Also where the pictures given are larger than either."""
+    generator = torch.Generator().manual_seed(1)
+    content, init, keep, mask, first, second = (
+        Picture(torch.rand(3, height, width, generator=generator), name=f"{height}.png")
+        for height, width in [(150, 200), (120, 160), (180, 240), (75, 100), (130, 90), (300, 200)]
+    )
+    styles = [Style(first, mask=mask), Style(second)]
+    large, small = (
+        Run(
+            content,
+            styles,
+            SMALL.replace(size=size, first_scale=22, steps=2, color="match"),
+            init=init,
+            keep=keep,
+            vgg=narrow,
+        )
+        for size in (88, 44)
+    )
+    ends = {step.scale: step.preview().tensor for step in large}
+    list(small)
+    assert torch.equal(ends[44], small.picture.tensor)
+
+
+def test_a_mask_that_paintings_share_is_made_small_once(pair, narrow: VGG19) -> None:
+    one, other = (Picture(torch.rand(3, 150, 200)) for _ in range(2))
+    shared, apart = (
+        Run(pair[0], [Style(pair[1], mask=mask) for mask in masks], Settings(size=64, first_scale=32), vgg=narrow)
+        for masks in [(one, one), (one, other)]
+    )
+    assert shared.inputs.held < apart.inputs.held
+
+
+def test_a_scale_that_a_picture_is_too_narrow_at_is_left_out(pair, narrow: VGG19) -> None:
+    settings = Settings(size=100, first_scale=25, steps=2)
+    run = Run(Picture(torch.rand(3, 30, 100)), [pair[1]], settings, vgg=narrow)
+    assert [stage.frame for stage in run.plan] == [(30, 100)]
+    run = Run(pair[0], [Picture(torch.rand(3, 80, 200))], settings, vgg=narrow)
+    assert [stage.frame for stage in run.plan] == [(38, 50), (75, 100)]
+
+
+def test_the_content_weight_of_a_scale_is_its_own(start) -> None:
+    run = start(size=512, first_scale=128, steps=1, coarse_content=16, content_weight=2, convention="impasto")
+    weights = [run.descent.objective.weights.content]
+    for _ in range(2):
+        run._climb()
+        weights.append(run.descent.objective.weights.content)
+    assert weights == pytest.approx([32, 8, 2])
+
+
+# -- strips --
+
+
+def test_a_run_in_strips_paints_what_a_whole_one_paints(start, pair, narrow: VGG19) -> None:
+    settings = Settings(size=64, first_scale=32, steps=3, optimizer="adam")
+    whole, strips = (Run(pair[0], [pair[1]], settings, vgg=narrow, strips=each) for each in ((None, None), (16, 16)))
+    assert [stage.strip for stage in strips.plan] == [16, 16]
+    for one, other in zip(whole, strips, strict=True):
+        assert one.terms.read() == pytest.approx(other.terms.read(), rel=1e-4)
+    torch.testing.assert_close(whole.picture.tensor, strips.picture.tensor, rtol=0, atol=1e-3)
+
+
+def test_a_limit_of_memory_is_refused_before_the_first_step_if_nothing_fits(pair, narrow: VGG19) -> None:
+    with pytest.raises(SettingError, match="memory: 32x24 pixels need "):
+        Run(pair[0], [pair[1]], SMALL, vgg=narrow, memory=1000)
+
+
+def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -> None:
+    run, plain = start(optimizer="adam", size=64), start(optimizer="adam", size=64)
+    evaluate = Objective.value_and_rows
+
+    def short_of_memory(self: Objective, image: Tensor):
+        if self.strip is None or self.strip > 16:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return evaluate(self, image)
+
+    list(plain)
+    monkeypatch.setattr(Objective, "value_and_rows", short_of_memory)
+    notes = [step.notes for step in run]
+    assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
+    assert not any(notes[1:])
+    assert [stage.strip for stage in run.plan] == [16]
+    torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("before", [0, 1])
+def test_memory_that_gives_out_amid_the_gradient_takes_no_row_twice(  # noqa: PLR0917
+    before: int, optimizer: str, start, pair, narrow: VGG19, monkeypatch
+) -> None:
+    near = {"content_layers": {"block1_conv2": 1.0}, "style_layers": {"block1_conv1": 1.0}}
+    settings = SMALL.replace(optimizer=optimizer, size=64, steps=3, **near)
+    run, plain = (Run(pair[0], [pair[1]], settings, vgg=narrow, strips=[32]) for _ in range(2))
+    evaluate = Objective.value_and_rows
+
+    def short_of_memory(self: Objective, image: Tensor):
+        terms, rows = evaluate(self, image)
+
+        def failing():
+            for number, each in enumerate(rows):
+                if self.strip == 32 and number == before:
+                    raise MemoryError
+                yield each
+
+        return terms, failing()
+
+    list(plain)
+    monkeypatch.setattr(Objective, "value_and_rows", short_of_memory)
+    notes = [step.notes for step in run]
+    assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
+    torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
+
+
+def test_targets_that_memory_does_not_suffice_for_are_found_in_strips(start, monkeypatch) -> None:
+    forward = Backprop.forward
+
+    def short_of_memory(self: Backprop, image: Tensor, read):
+        if self.strip is None:
+            raise MemoryError
+        forward(self, image, read)
+
+    monkeypatch.setattr(Backprop, "forward", short_of_memory)
+    run = start(optimizer="adam", size=64)
+    assert [stage.strip for stage in run.plan] == [16]
+    assert not any(step.notes for step in run)
+
+
+def test_a_run_that_is_out_of_memory_however_narrow_the_strips_ends(start, monkeypatch) -> None:
+    def never(self: Objective, image: Tensor):
+        raise RuntimeError("can't allocate memory")
+
+    monkeypatch.setattr(Objective, "value_and_rows", never)
+    with pytest.raises(RuntimeError, match="can't allocate"):
+        list(start(size=64))
+
+
+# -- divergence --
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """From the evaluation `first` on, `times` evaluations have a loss that is `value`."""
+
+    def fail(first: int, times: int, value: float = math.nan) -> None:
+        evaluate, count = Objective.value_and_rows, iter(range(10**6))
+
+        def failing(self: Objective, image: Tensor):
+            terms, rows = evaluate(self, image)
+            if first <= next(count) < first + times:
+                terms = terms._replace(total=torch.tensor(value))
+            return terms, rows
+
+        monkeypatch.setattr(Objective, "value_and_rows", failing)
+
+    return fail
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
+@pytest.mark.parametrize("optimizer", ["adam", "keras-adam"])
+def test_a_loss_that_blows_up_goes_back_to_the_best_picture_with_smaller_steps(
+    optimizer: str, value: float, start, failing
+) -> None:
+    run = start(optimizer=optimizer, steps=12)
+    failing(5, 1, value)
+    steps = list(run)
+    (noted,) = [step for step in steps if step.notes]
+    assert (noted.number, noted.notes) == (
+        5,
+        (f"the loss is {value:g} at step 5; back to the best picture, with smaller steps",),
+    )
+    assert run.descent.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
+    totals = [float(step.terms.total) for step in steps if step.number != 5]
+    assert float(run.evaluate(run.picture).total) == pytest.approx(min(totals), rel=1e-5)
+    assert float(steps[6].terms.total) == pytest.approx(min(totals[:5]), rel=1e-6)
+
+
+def test_a_large_picture_goes_back_to_eight_bits_of_the_best(start, failing, monkeypatch) -> None:
+    monkeypatch.setattr("impasto.optimize.scale_run.LARGE", 100)
+    run = start(steps=6)
+    failing(3, 1)
+    steps = list(run)
+    assert isinstance(run.descent.optimizer, Adam)
+    assert run.descent.best.dtype == torch.uint8
+    totals = [float(step.terms.total) for step in steps]
+    assert totals[4] == pytest.approx(min(totals[:3]), rel=1e-2)
+
+
+def test_a_run_that_blows_up_again_and_again_ends_with_its_best_picture(start, failing) -> None:
+    run = start(optimizer="adam", steps=30)
+    failing(3, 100)
+    steps = []
+    with pytest.raises(DivergedError, match=r"step 7: the loss is nan; the run ends; lower the weights or --learning"):
+        steps.extend(run)
+    assert sum(len(step.notes) for step in steps) == 1
+    totals = [float(step.terms.total) for step in steps]
+    assert float(run.descent.objective(run.picture.tensor[None]).total) == pytest.approx(min(totals[:3]), rel=1e-5)
+
+
+def test_lbfgs_whose_loss_is_no_number_along_the_whole_way_goes_on_with_adam(start, monkeypatch) -> None:
+    run, evaluate, count = start(steps=8), Objective.value_and_rows, iter(range(1000))
+
+    def failing(self: Objective, image: Tensor):
+        terms, rows = evaluate(self, image)
+        if next(count) > 3 and isinstance(run.descent.optimizer, LBFGS):
+            terms = terms._replace(total=torch.tensor(math.nan))
+        return terms, rows
+
+    monkeypatch.setattr(Objective, "value_and_rows", failing)
+    notes = [note for step in run for note in step.notes]
+    assert len(notes) == 1
+    assert "going on with Adam" in notes[0]
+    assert isinstance(run.descent.optimizer, Adam)
+    assert run.picture.tensor.isfinite().all()

@@ -1,0 +1,245 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import impasto
+from impasto import Picture, Run, Settings, api, events, load
+from impasto.errors import RecipeError, SettingError
+from impasto.images.picture import read_recipe
+from impasto.images.recipe import Recipe
+from impasto.vgg.model import VGG19
+
+SMALL = Settings(size=32, steps=4)
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def vgg(narrow_weights: Path) -> VGG19:
+    return VGG19.load(narrow_weights, device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="module")
+def style(painting: Path) -> Path:
+    """The file of the painting; `painting` is the module here."""
+    return painting
+
+
+# -- one call --
+
+
+def test_stylize_takes_files_or_pictures_and_one_style_or_several(photo: Path, style: Path, vgg: VGG19) -> None:
+    by_path = impasto.stylize(photo, style, SMALL, vgg=vgg)
+    by_name = impasto.stylize(str(photo), [str(style)], SMALL, vgg=vgg)
+    by_picture = impasto.stylize(load(photo), (load(style),), SMALL, vgg=vgg)
+    assert (by_path.width, by_path.height) == (32, 24)
+    assert torch.equal(by_path.tensor, by_name.tensor)
+    assert torch.equal(by_path.tensor, by_picture.tensor)
+    both = impasto.stylize(photo, [style, photo], SMALL, vgg=vgg)
+    assert not torch.equal(both.tensor, by_path.tensor)
+    assert [each["name"] for each in both.recipe["styles"]] == [style.name, photo.name]
+
+
+def test_a_texture_begins_with_noise_unless_it_is_given_a_picture(photo: Path, style: Path, vgg: VGG19) -> None:
+    noise = impasto.texture(style, SMALL, vgg=vgg)
+    assert (noise.width, noise.height) == (32, 25)
+    assert (noise.recipe["task"], noise.recipe["settings"]["init"], noise.recipe["content"]) == (
+        "texture",
+        "noise",
+        None,
+    )
+    painted_over = impasto.texture(style, SMALL, init=photo, vgg=vgg)
+    assert painted_over.recipe["init"]["name"] == photo.name
+    assert not torch.equal(noise.tensor, painted_over.tensor)
+
+
+def test_a_reconstruction_reads_the_layer_asked_for_and_nothing_else(photo: Path, vgg: VGG19) -> None:
+    told: list[events.Event] = []
+    settings = SMALL.replace(steps=40)
+    found = impasto.reconstruct(photo, "block1_conv2", settings, vgg=vgg, on_event=told.append)
+    assert found.recipe["task"] == "reconstruct"
+    assert found.recipe["settings"]["content_layers"] == {"block1_conv2": 1.0}
+    assert found.recipe["loss"]["total"] == pytest.approx(12 * found.recipe["loss"]["content"])  # at coarse scales
+    assert found.recipe["loss"]["content"] < 0.1 * told[2].content
+    content = Run(load(photo), [], SMALL, vgg=vgg).picture.tensor
+    target, reached = (
+        vgg.reading(pooling="max", padding="replicate")(each[None], ["block1_conv2"])
+        for each in (content, found.tensor)
+    )
+    difference = (target["block1_conv2"] - reached["block1_conv2"]).square().mean()
+    assert float(difference) == pytest.approx(found.recipe["loss"]["content"], rel=0.2)  # less the rounding to 8 bits
+
+
+def test_init_in_the_settings_may_name_a_file(photo: Path, style: Path, vgg: VGG19) -> None:
+    named = impasto.stylize(photo, style, SMALL.replace(init=str(style)), vgg=vgg)
+    handed = impasto.stylize(photo, style, SMALL, init=load(style), vgg=vgg)
+    assert torch.equal(named.tensor, handed.tensor)
+    assert named.recipe["settings"]["init"] == handed.recipe["settings"]["init"] == style.name
+
+
+# -- events --
+
+
+def test_a_run_tells_that_it_began_each_step_and_how_it_ended(photo: Path, style: Path, vgg: VGG19) -> None:
+    told: list[events.Event] = []
+    picture = impasto.stylize(photo, style, SMALL, vgg=vgg, on_event=told.append)
+    assert [type(event).__name__ for event in told] == ["Began", "Planned", *["Stepped"] * 4, "Ended"]
+    began, planned, *steps, ended = told
+    assert (began.task, began.width, began.height, began.steps) == ("stylize", 32, 24, 4)
+    assert (began.device, began.precision, began.weights) == ("cpu", "float32", "file")
+    (scale,) = planned.scales
+    assert scale == {"width": 32, "height": 24, "steps": 4, "seconds": planned.seconds, "strip": None}
+    assert planned.seconds > 0
+    assert [step.step for step in steps] == [0, 1, 2, 3]
+    assert steps[0].content == 0
+    assert (ended.steps, ended.complete) == (4, True)
+    assert {name: getattr(ended, name) for name in picture.recipe["loss"]} == picture.recipe["loss"]
+    assert json.loads(json.dumps([event.as_dict() for event in told], allow_nan=False))
+
+
+def test_a_run_that_stops_at_a_coarse_scale_says_so(photo: Path, style: Path, vgg: VGG19) -> None:
+    run = api.prepare(photo, style, SMALL.replace(size=64), vgg=vgg)
+    assert api.finished(run).notes == ("the picture is as it was before the first step",)
+    run = api.prepare(photo, style, SMALL.replace(size=64, first_scale=32), vgg=vgg)
+    next(iter(run))
+    stopped = api.finished(run)
+    assert stopped.notes == ("of 64x48 pixels the run has come to 32x24",)
+    assert (stopped.width, stopped.height) == (32, 24)
+
+
+def test_listening_changes_nothing(photo: Path, style: Path, vgg: VGG19) -> None:
+    heard = impasto.stylize(photo, style, SMALL, vgg=vgg, on_event=lambda _: None)
+    assert torch.equal(heard.tensor, impasto.stylize(photo, style, SMALL, vgg=vgg).tensor)
+
+
+def test_what_the_pictures_had_to_say_is_told_first(photo: Path, style: Path, vgg: VGG19) -> None:
+    noted = dataclasses.replace(load(photo), notes=("its colour profile is damaged: taken as sRGB",))
+    told: list[events.Event] = []
+    impasto.stylize(noted, style, SMALL, vgg=vgg, on_event=told.append)
+    assert told[0] == events.Noted("photo.png: its colour profile is damaged: taken as sRGB")
+
+
+def test_a_picture_that_was_not_changed_is_told(photo: Path, vgg: VGG19) -> None:
+    told: list[events.Event] = []
+    picture = impasto.stylize(photo, photo, SMALL, vgg=vgg, on_event=told.append)
+    assert picture.notes == ("the picture is as it was before the first step",)
+    assert events.Noted(picture.notes[0]) in told
+    assert impasto.stylize(photo, photo, SMALL.replace(init="noise"), vgg=vgg).notes == ()
+
+
+def test_a_picture_that_was_left_early_says_so(photo: Path, style: Path, vgg: VGG19) -> None:
+    run = api.prepare(photo, style, SMALL, vgg=vgg)
+    next(iter(run))
+    picture = api.finished(run)
+    assert picture.recipe["steps_done"] == 1
+    (ended,) = api.closing(run, picture)
+    assert (ended.steps, ended.complete) == (1, False)
+
+
+# -- the recipe --
+
+
+def test_the_recipe_says_all_that_is_needed_to_paint_it_again(photo: Path, style: Path, vgg: VGG19) -> None:
+    settings = SMALL.replace(seed=5, style_layers=["block1_conv2", "block2_conv1=0.3"], init=str(style))
+    recipe = impasto.stylize(photo, [style, photo], settings, vgg=vgg).recipe
+    assert set(recipe) == set(Recipe.model_fields)
+    parsed = Recipe.parse(recipe, "out.png")
+    assert parsed.settings == settings.replace(init=style.name)
+    assert (parsed.content.name, parsed.content.sha256) == (photo.name, load(photo).sha256)
+    assert [each.sha256 for each in parsed.styles] == [load(style).sha256, load(photo).sha256]
+    assert parsed.init.sha256 == load(style).sha256
+    assert (parsed.weights, parsed.device, parsed.precision) == (vgg.sha256, "cpu", "float32")
+    assert (parsed.impasto, parsed.torch, parsed.threads) == ("0.1.0", torch.__version__, torch.get_num_threads())
+
+
+def test_the_recipe_is_json_without_a_folder_of_the_users(photo: Path, style: Path, vgg: VGG19, tmp_path: Path) -> None:
+    picture = impasto.stylize(photo, style, SMALL.replace(init=str(style)), vgg=vgg)
+    text = json.dumps(picture.recipe, allow_nan=False)
+    for folder in (photo.parent, style.parent, Path.home(), Path.cwd()):
+        assert str(folder) not in text
+    picture.save(tmp_path / "out.png")
+    assert read_recipe(tmp_path / "out.png") == json.loads(text)
+
+
+def test_the_recipes_loss_is_that_of_the_saved_picture(photo: Path, style: Path, vgg: VGG19, tmp_path: Path) -> None:
+    run = api.prepare(photo, style, SMALL, vgg=vgg)
+    picture = api.paint(run)
+    picture.save(tmp_path / "out.png")
+    assert run.evaluate(load(tmp_path / "out.png")).read() == picture.recipe["loss"]
+
+
+def test_a_picture_without_a_file_has_an_empty_name_in_the_recipe(style: Path, vgg: VGG19) -> None:
+    recipe = impasto.stylize(Picture(torch.rand(3, 30, 40)), style, SMALL, vgg=vgg).recipe
+    assert recipe["content"] == {"name": "", "sha256": ""}
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"settings": {"steps": 0}}, "steps: got '0'"),
+        ({"settings": {"self": 1}}, "no setting 'self'"),
+        ({"settings": {"size": 10**5000}}, "size: got 'a number of thousands of digits'"),
+        ({"steps_done": -1}, "steps_done: got '-1'"),
+        ({"task": "delete"}, "task: got 'delete'"),
+        ({"styles": [{"name": "x", "sha256": "../../x"}]}, "styles.0.sha256: got '../../x'"),
+        ({"device": "cuda:7\n"}, "device: got "),
+        ({"loss": {"total": "much"}}, "loss.total: got 'much'"),
+    ],
+)
+def test_a_recipe_that_was_tampered_with_is_refused_in_a_line(
+    change: dict[str, object], complaint: str, photo: Path, style: Path, vgg: VGG19
+) -> None:
+    recipe = impasto.stylize(photo, style, SMALL.replace(steps=1), vgg=vgg).recipe
+    with pytest.raises(RecipeError) as caught:
+        Recipe.parse({**recipe, **change}, "out.png")
+    assert str(caught.value).startswith(f"out.png: its recipe cannot be used ({complaint}")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_layer_to_reconstruct_is_refused_before_any_work(photo: Path, vgg: VGG19) -> None:
+    with pytest.raises(SettingError, match=r"did you mean block4_conv2\?"):
+        impasto.reconstruct(photo, "blok4_conv2", vgg=vgg)
+
+
+# -- with the real weights --
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Picture, Picture]:
+    names = ("procedural_photo_96.png", "procedural_painting_96.png")
+    photo, painting = (load(HERE / "parity" / name) for name in names)
+    return photo, painting
+
+
+@pytest.fixture(scope="module")
+def bundled() -> VGG19:
+    return VGG19.load("bundled", device="cpu", precision="float32")
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "keras-adam"])
+def test_what_is_saved_is_what_was_optimised(
+    optimizer: str, bundled: VGG19, drawn: tuple[Picture, Picture], tmp_path: Path
+) -> None:
+    run = Run(drawn[0], [drawn[1]], Settings(size=96, steps=25, optimizer=optimizer, average=0), vgg=bundled)
+    totals = [float(step.terms.total) for step in run]
+    last = float(run.descent.objective(run.descent.optimizer.picture).total)  # what one more step would log
+    api.finished(run).save(tmp_path / "out.png")
+    saved = float(run.evaluate(load(tmp_path / "out.png")).total)
+    assert saved == pytest.approx(last, rel=0.01)
+    assert saved < totals[-1] < 0.5 * totals[0]
+
+
+@pytest.mark.weights
+def test_the_gradient_in_bfloat16_is_that_in_float32(bundled: VGG19, drawn: tuple[Picture, Picture]) -> None:
+    half = VGG19(bundled.kernels, dtype=torch.bfloat16)
+    gradients, totals = [], []
+    for vgg in (bundled, half):
+        run = Run(drawn[0], [drawn[1]], Settings(size=96, init="noise"), vgg=vgg)
+        terms, gradient = run.descent.objective.value_and_grad(run.initial)
+        gradients.append(gradient.flatten())
+        totals.append(float(terms.total))
+    assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.99
+    assert totals[1] == pytest.approx(totals[0], rel=0.02)
