@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.plan import Plan, Row, Section
 from impasto import api, load, preset
+from impasto.optimize.result import result_of
 
 MOMENTS = (0.1, 0.25, 0.5, 1.0)
 """Shares of all steps after which the picture is looked at."""
@@ -18,7 +19,7 @@ def measure(plan: Plan) -> Section:
     for scales, factor in (("one scale", 1.0), ("several", 2.0)):
         for init in ("content", "fast"):
             settings = preset().replace(size=plan.size, steps=plan.steps, scale_factor=factor, init=init)
-            run = api.prepare(photo, [style], settings)
+            run = api.create_run(photo, [style], settings)
             name = f"{plan.content.stem}-{plan.style.stem}-{scales.replace(' ', '-')}-{init}.png"
             losses = _losses(run, folder / name)
             rows.append({"scales": scales, "begun with": init, **losses})
@@ -34,5 +35,5 @@ def _losses(run: api.Run, path: Path) -> dict[str, float]:
     for step in run:
         if (share := moments.get(step.number + 1)) is not None:
             found[f"after {share:.0%}"] = run.evaluate(run.picture.rounded()).read()["total"]
-    api.finished(run).save(path)
+    result_of(run).save(path)
     return {**found, "seconds": run.seconds}

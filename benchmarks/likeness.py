@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmarks.plan import Plan, Row, Section
 from impasto import preset
 from impasto.api import paint
-from impasto.images import resize
+from impasto.images.resize import resize
 
 WAYS = {"multi-scale": {}, "single-scale": {"scale_factor": 1}}
 """What is painted with, as changes of the default settings; the second is the yardstick."""
@@ -43,7 +43,7 @@ def _painted(plan: Plan, way: str, size: int) -> Tensor:
 
 
 def _row(name: str, small: Tensor, large: Tensor) -> Row:
-    shrunk = resize.resize(large, *small.shape[2:])
+    shrunk = resize(large, *small.shape[2:])
     return {
         "pictures": name,
         "correlation": _correlation(small, shrunk),

@@ -15,8 +15,8 @@ import torch
 from benchmarks.plan import Plan, Row, Section
 from impasto import FastNetwork, Picture, Style, load
 from impasto.feedforward import network
-from impasto.feedforward.inference import OnePass
-from impasto.images import resize
+from impasto.feedforward.inference import StripInference
+from impasto.images.resize import resize, scaled_size
 
 SIZE, ROUNDS = 1024, 7
 LARGE = 8192
@@ -40,13 +40,13 @@ def measure(plan: Plan) -> Section:
 
 
 def _at(picture: Picture, size: int) -> Picture:
-    frame = resize.frame(picture.height, picture.width, size)
-    return Picture(resize.resize(picture.matted()[None], *frame)[0])
+    frame = scaled_size(picture.height, picture.width, size)
+    return Picture(resize(picture.matted()[None], *frame)[0])
 
 
 def _seconds(photo: Picture, painting: Picture) -> list[Row]:
     image, square = photo.tensor[None], _at(painting, 256).tensor[None]
-    square = resize.resize(square, 256, 256)
+    square = resize(square, 256, 256)
     variants: dict[str, Callable[[], object]] = {}
     for precision in ("auto", "float32"):
         network = FastNetwork("cpu", precision)
@@ -79,7 +79,7 @@ def _seconds(photo: Picture, painting: Picture) -> list[Row]:
 
 def _difference(photo: Picture, painting: Picture) -> Row:
     style = FastNetwork("cpu", "float32").style([Style(painting)], photo, 0.5)
-    one_pass = OnePass(network.load().transformer)
+    one_pass = StripInference(network.load().transformer)
     whole = one_pass(photo.tensor, style)
     strips = [one_pass.in_strips(photo.tensor, style, rows) for rows in (4, 16, 50)]
     most = max(float((each - whole).abs().max()) for each in strips)

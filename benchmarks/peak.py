@@ -17,7 +17,7 @@ def _torch(*_: object) -> None:
 
 
 def _impasto(precision: str, optimizer: str | None = None) -> Callable[[Path, Path, int], None]:
-    """impasto at its default settings, unless another optimiser is given."""
+    """impasto at its default settings, unless another optimizer is given."""
 
     def paint(content: Path, style: Path, size: int) -> None:
         from benchmarks.plan import Plan

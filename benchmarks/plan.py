@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from impasto import VGG19, Picture, Run, Settings, load
-from impasto.images import resize
+from impasto.images.resize import resize, scaled_size
 
 Row = Mapping[str, str | float | None]
 """A line of a table: column -> text or figure."""
@@ -60,5 +60,5 @@ class Section:
 
 
 def _resized(picture: Picture, size: int) -> Tensor:
-    height, width = resize.frame(picture.height, picture.width, size)
-    return resize.resize(picture.matted()[None], height, width)
+    height, width = scaled_size(picture.height, picture.width, size)
+    return resize(picture.matted()[None], height, width)

@@ -1,4 +1,4 @@
-"""Seconds until impasto's saved picture is as good as the usual way's: the same loss, each with its own optimiser.
+"""Seconds until impasto's saved picture is as good as the usual way's: the same loss, each with its own optimizer.
 
 The bar is the loss of the picture that plain Adam ends with. Every picture is rounded to eight bits a channel, as a
 file holds it, and judged by the plain float32 network, outside the clock; the clock runs for the steps alone.

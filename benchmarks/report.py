@@ -5,13 +5,13 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import impasto
 from benchmarks.plan import Curve, Plan, Row, Section
 from impasto.vgg.device import cpu_features
 
@@ -29,7 +29,7 @@ def machine() -> dict[str, object]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "impasto": metadata.version("impasto"),
+        "impasto": impasto.__version__,
     }
 
 
@@ -82,8 +82,8 @@ def _chart(sections: Mapping[str, Section], path: Path) -> None:
 
 def _draw_bars(axes: Axes, rows: Sequence[Row]) -> None:
     names, seconds = [str(row["variant"]) for row in rows], [float(row["seconds"] or 0) for row in rows]
-    colours = ["C1" if name.startswith("impasto") else "0.8" if name.startswith("floor") else "C0" for name in names]
-    bars = axes.barh(names, seconds, color=colours)
+    colors = ["C1" if name.startswith("impasto") else "0.8" if name.startswith("floor") else "C0" for name in names]
+    bars = axes.barh(names, seconds, color=colors)
     axes.bar_label(bars, fmt="%.3g", padding=3)
     axes.margins(x=0.1)
     axes.invert_yaxis()

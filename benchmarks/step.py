@@ -32,7 +32,7 @@ def measure(plan: Plan) -> Section:
     notes = [
         f"{width}x{height} pixels; median and minimum of {plan.rounds} rounds. The floor of a precision is its"
         " convolutions there and back and nothing else.",
-        "The last row is a step of the whole program at its defaults, optimiser included: the median of as many.",
+        "The last row is a step of the whole program at its defaults, optimizer included: the median of as many.",
     ]
     return Section("A loss and its gradient", [*_rows(times, height, width), _whole(plan)], notes)
 
@@ -44,7 +44,7 @@ def _variants(plan: Plan) -> dict[str, Callable[[], object]]:
     variants: dict[str, Callable[[], object]] = {}
     for precision, dtype in PRECISIONS.items():
         run = plan.run(settings, precision)
-        variants[f"impasto, {precision}"] = partial(run.descent.objective.value_and_grad, run.initial)
+        variants[f"impasto, {precision}"] = partial(run.scale_run.objective.value_and_grad, run.initial)
         variants[f"plain autograd, {precision}"] = partial(Plain(content, style, dtype).value_and_grad, content)
         variants[f"floor, {precision}"] = _floor(run.vgg, run.height, run.width)
     return variants
@@ -55,7 +55,7 @@ def _floor(vgg: VGG19, height: int, width: int) -> Callable[[], None]:
     work = []
     for name in layers.CONVS[: layers.CONVS.index(STYLE_LAYERS[-1]) + 1]:
         kernel, bias = vgg.kernels[name]
-        shrink = layers.smallest_edge([name])
+        shrink = layers.min_edge([name])
         work.append((kernel, bias, *_noise(kernel, height // shrink, width // shrink)))
 
     @torch.no_grad()
@@ -88,7 +88,7 @@ def _seconds(evaluate: Callable[[], object]) -> float:
 def _rows(times: Mapping[str, Sequence[float]], height: int, width: int) -> list[Row]:
     """The table: ratios of the medians."""
     medians = {name: median(each) for name, each in times.items()}
-    operations = 2 * 2 * layers.multiplications(STYLE_LAYERS, height, width)  # multiply and add, there and back
+    operations = 2 * 2 * layers.multiply_adds(STYLE_LAYERS, height, width)  # multiply and add, there and back
     rows: list[Row] = []
     for name, seconds in medians.items():
         floor = medians["floor, " + name.rpartition(", ")[2]]

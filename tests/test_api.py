@@ -6,10 +6,11 @@ import pytest
 import torch
 
 import impasto
-from impasto import Picture, Run, Settings, api, events, load
+from impasto import Picture, Run, Settings, api, events, load, reporting
 from impasto.errors import RecipeError, SettingError
 from impasto.images.picture import read_recipe
 from impasto.images.recipe import Recipe
+from impasto.optimize.result import result_of
 from impasto.vgg.model import VGG19
 
 SMALL = Settings(size=32, steps=4)
@@ -65,7 +66,7 @@ def test_a_reconstruction_reads_the_layer_asked_for_and_nothing_else(photo: Path
     assert found.recipe["loss"]["content"] < 0.1 * told[2].content
     content = Run(load(photo), [], SMALL, vgg=vgg).picture.tensor
     target, reached = (
-        vgg.reading(pooling="max", padding="replicate")(each[None], ["block1_conv2"])
+        vgg.configured(pooling="max", padding="replicate")(each[None], ["block1_conv2"])
         for each in (content, found.tensor)
     )
     difference = (target["block1_conv2"] - reached["block1_conv2"]).square().mean()
@@ -100,11 +101,11 @@ def test_a_run_tells_that_it_began_each_step_and_how_it_ended(photo: Path, style
 
 
 def test_a_run_that_stops_at_a_coarse_scale_says_so(photo: Path, style: Path, vgg: VGG19) -> None:
-    run = api.prepare(photo, style, SMALL.replace(size=64), vgg=vgg)
-    assert api.finished(run).notes == ("the picture is as it was before the first step",)
-    run = api.prepare(photo, style, SMALL.replace(size=64, first_scale=32), vgg=vgg)
+    run = api.create_run(photo, style, SMALL.replace(size=64), vgg=vgg)
+    assert result_of(run).notes == ("the picture is as it was before the first step",)
+    run = api.create_run(photo, style, SMALL.replace(size=64, first_scale=32), vgg=vgg)
     next(iter(run))
-    stopped = api.finished(run)
+    stopped = result_of(run)
     assert stopped.notes == ("of 64x48 pixels the run has come to 32x24",)
     assert (stopped.width, stopped.height) == (32, 24)
 
@@ -115,10 +116,10 @@ def test_listening_changes_nothing(photo: Path, style: Path, vgg: VGG19) -> None
 
 
 def test_what_the_pictures_had_to_say_is_told_first(photo: Path, style: Path, vgg: VGG19) -> None:
-    noted = dataclasses.replace(load(photo), notes=("its colour profile is damaged: taken as sRGB",))
+    noted = dataclasses.replace(load(photo), notes=("its color profile is damaged: taken as sRGB",))
     told: list[events.Event] = []
     impasto.stylize(noted, style, SMALL, vgg=vgg, on_event=told.append)
-    assert told[0] == events.Noted("photo.png: its colour profile is damaged: taken as sRGB")
+    assert told[0] == events.Noted("photo.png: its color profile is damaged: taken as sRGB")
 
 
 def test_a_picture_that_was_not_changed_is_told(photo: Path, vgg: VGG19) -> None:
@@ -130,11 +131,11 @@ def test_a_picture_that_was_not_changed_is_told(photo: Path, vgg: VGG19) -> None
 
 
 def test_a_picture_that_was_left_early_says_so(photo: Path, style: Path, vgg: VGG19) -> None:
-    run = api.prepare(photo, style, SMALL, vgg=vgg)
+    run = api.create_run(photo, style, SMALL, vgg=vgg)
     next(iter(run))
-    picture = api.finished(run)
+    picture = result_of(run)
     assert picture.recipe["steps_done"] == 1
-    (ended,) = api.closing(run, picture)
+    (ended,) = reporting.end_events(run, picture)
     assert (ended.steps, ended.complete) == (1, False)
 
 
@@ -164,8 +165,8 @@ def test_the_recipe_is_json_without_a_folder_of_the_users(photo: Path, style: Pa
 
 
 def test_the_recipes_loss_is_that_of_the_saved_picture(photo: Path, style: Path, vgg: VGG19, tmp_path: Path) -> None:
-    run = api.prepare(photo, style, SMALL, vgg=vgg)
-    picture = api.paint(run)
+    run = api.create_run(photo, style, SMALL, vgg=vgg)
+    picture = api.complete(run)
     picture.save(tmp_path / "out.png")
     assert run.evaluate(load(tmp_path / "out.png")).read() == picture.recipe["loss"]
 
@@ -220,13 +221,13 @@ def bundled() -> VGG19:
 
 @pytest.mark.weights
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "keras-adam"])
-def test_what_is_saved_is_what_was_optimised(
+def test_what_is_saved_is_what_was_optimized(
     optimizer: str, bundled: VGG19, drawn: tuple[Picture, Picture], tmp_path: Path
 ) -> None:
     run = Run(drawn[0], [drawn[1]], Settings(size=96, steps=25, optimizer=optimizer, average=0), vgg=bundled)
     totals = [float(step.terms.total) for step in run]
-    last = float(run.descent.objective(run.descent.optimizer.picture).total)  # what one more step would log
-    api.finished(run).save(tmp_path / "out.png")
+    last = float(run.scale_run.objective(run.scale_run.optimizer.picture).total)  # what one more step would log
+    result_of(run).save(tmp_path / "out.png")
     saved = float(run.evaluate(load(tmp_path / "out.png")).total)
     assert saved == pytest.approx(last, rel=0.01)
     assert saved < totals[-1] < 0.5 * totals[0]
@@ -238,7 +239,7 @@ def test_the_gradient_in_bfloat16_is_that_in_float32(bundled: VGG19, drawn: tupl
     gradients, totals = [], []
     for vgg in (bundled, half):
         run = Run(drawn[0], [drawn[1]], Settings(size=96, init="noise"), vgg=vgg)
-        terms, gradient = run.descent.objective.value_and_grad(run.initial)
+        terms, gradient = run.scale_run.objective.value_and_grad(run.initial)
         gradients.append(gradient.flatten())
         totals.append(float(terms.total))
     assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.99

@@ -1,4 +1,4 @@
-"""Runs with the colours of one picture or another, and finished pictures brought to other colours."""
+"""Runs with the colors of one picture or another, and finished pictures brought to other colors."""
 
 import dataclasses
 import json
@@ -10,11 +10,12 @@ import torch
 import impasto
 from impasto import Picture, Run, Settings, api, load
 from impasto.errors import PictureError, RecipeError, SettingError
-from impasto.images import oklab, resize
+from impasto.images import oklab
 from impasto.images.color_transfer import luminance, palette
 from impasto.images.picture import read_recipe
 from impasto.images.quantize import Rounding
 from impasto.images.recipe import Recipe
+from impasto.images.resize import resize
 from impasto.jobs import rerun
 from impasto.vgg.model import VGG19
 
@@ -68,9 +69,9 @@ def test_a_photograph_is_brought_to_all_paintings(start, photo: Path) -> None:
 def test_luminance_is_the_plain_picture_with_the_chroma_of_the_photograph_at_every_scale(start) -> None:
     run, plain = start(color="luminance", size=64, first_scale=32), start(size=64, first_scale=32)
     for step, other in zip(run, plain, strict=True):
-        assert step.terms.read() == other.terms.read()  # it is painted as usual
+        assert step.terms.to_floats() == other.terms.to_floats()  # it is painted as usual
         found, painted = step.preview(), other.preview()
-        photo = resize.resize(run.inputs.content.tensor[None], found.height, found.width)[0]
+        photo = resize(run.inputs.content.tensor[None], found.height, found.width)[0]
         assert torch.equal(found.tensor, luminance(painted.tensor, photo))
     lightness = (oklab.from_srgb(each.picture.tensor)[0] for each in (run, plain))
     assert torch.allclose(*lightness, atol=2e-3)
@@ -80,7 +81,7 @@ def test_luminance_is_the_plain_picture_with_the_chroma_of_the_photograph_at_eve
 @pytest.mark.parametrize("changes", [{}, {"dither": True}, {"depth": 16}])
 def test_the_loss_of_the_recipe_is_that_of_the_saved_picture(color: str, changes, start, tmp_path: Path) -> None:
     run = start(color=color, **changes)
-    picture = api.paint(run)
+    picture = api.complete(run)
     picture.save(tmp_path / "out.png")
     saved = load(tmp_path / "out.png")
     assert torch.equal(saved.tensor, picture.rounded().tensor)
@@ -99,7 +100,7 @@ def test_a_run_knows_whether_it_has_begun(color: str, changes, init: str, start)
 
 
 @pytest.mark.parametrize("color", COLORS)
-def test_a_small_run_is_the_beginning_of_a_large_one_in_any_colours(color: str, start) -> None:
+def test_a_small_run_is_the_beginning_of_a_large_one_in_any_colors(color: str, start) -> None:
     large, small = (start(size=size, first_scale=24, scale_factor=2, color=color) for size in (48, 24))
     for _ in zip(range(4), large, strict=False):
         pass
@@ -107,7 +108,7 @@ def test_a_small_run_is_the_beginning_of_a_large_one_in_any_colours(color: str, 
     torch.testing.assert_close(large.picture.tensor, small.picture.tensor, rtol=0, atol=1e-3)
 
 
-def test_alpha_is_kept_in_any_colours_and_what_is_hidden_colours_nothing(photo: Path, painting: Path, narrow) -> None:
+def test_alpha_is_kept_in_any_colors_and_what_is_hidden_colors_nothing(photo: Path, painting: Path, narrow) -> None:
     alpha = torch.ones(1, 30, 40)
     alpha[:, 5:15, 5:15] = 0
     loud = load(photo).tensor.clone()
@@ -130,7 +131,7 @@ def painting_of(run: Run) -> Picture:
 
 
 @pytest.mark.parametrize("color", ["content", "luminance", "match"])
-def test_a_run_without_a_photograph_or_painting_has_no_colours_to_choose(color, photo, painting, narrow) -> None:
+def test_a_run_without_a_photograph_or_painting_has_no_colors_to_choose(color, photo, painting, narrow) -> None:
     settings = SMALL.replace(color=color, init="noise")
     with pytest.raises(SettingError, match=f"color: got '{color}' but a texture has no photograph"):
         Run(None, [load(painting)], settings, vgg=narrow)
@@ -153,8 +154,8 @@ def result(photo: Path, painting: Path, narrow_weights: Path, tmp_path: Path) ->
 
 
 def test_recolor_does_afterwards_what_the_setting_does_in_the_run(start, photo: Path) -> None:
-    plain, coloured = (painting_of(start(color=color)) for color in ("style", "luminance"))
-    torch.testing.assert_close(impasto.recolor(plain, photo).tensor, coloured.tensor, rtol=0, atol=1e-5)
+    plain, colored = (painting_of(start(color=color)) for color in ("style", "luminance"))
+    torch.testing.assert_close(impasto.recolor(plain, photo).tensor, colored.tensor, rtol=0, atol=1e-5)
 
 
 def test_recolor_moves_the_palette_to_the_photographs(result: Path, photo: Path) -> None:
@@ -175,7 +176,7 @@ def test_recolor_keeps_size_alpha_and_rounding(photo: Path) -> None:
 def test_a_photograph_of_another_shape_is_stretched_and_that_is_told(photo: Path) -> None:
     wide = Picture(torch.rand(3, 15, 40))
     (note,) = impasto.recolor(wide, photo).notes
-    assert note == "photo.png: 40x30 pixels stretched to 40x15, its colours may lie beside the forms"
+    assert note == "photo.png: 40x30 pixels stretched to 40x15, its colors may lie beside the forms"
     assert impasto.recolor(wide, photo, "content").notes == ()
     nearly = Picture(torch.rand(3, 31, 42))  # 42x32 rounded otherwise
     assert impasto.recolor(nearly, photo).notes == ()
@@ -186,7 +187,7 @@ def test_notes_on_the_files_are_handed_on(photo: Path) -> None:
     assert impasto.recolor(noted, noted).notes == ("photo.png: CMYK",) * 2
 
 
-def test_a_recoloured_result_tells_so_and_is_not_repeated(result: Path, photo: Path, painting: Path) -> None:
+def test_a_recolored_result_tells_so_and_is_not_repeated(result: Path, photo: Path, painting: Path) -> None:
     before = read_recipe(result)
     once = impasto.recolor(result, photo)
     once.save(result.with_name("once.png"))
@@ -198,14 +199,12 @@ def test_a_recoloured_result_tells_so_and_is_not_repeated(result: Path, photo: P
     assert done["photo"]["sha256"] == load(photo).sha256
     assert [each["color"] for each in twice.recipe["recolored"]] == ["luminance", "content"]
     assert json.dumps(twice.recipe)
-    with pytest.raises(
-        RecipeError, match=r"recoloured after it was painted.*rerun 'result.png' \(SHA-256 [0-9a-f]{12}"
-    ):
+    with pytest.raises(RecipeError, match=r"recolored after it was painted.*rerun 'result.png' \(SHA-256 [0-9a-f]{12}"):
         rerun.originals(result.with_name("once.png"), [photo, painting])
 
 
 def test_a_picture_in_memory_keeps_its_recipe_too(start, photo: Path) -> None:
-    picture = api.paint(start())
+    picture = api.complete(start())
     found = impasto.recolor(picture, photo)
     assert Recipe.parse(found.recipe, "a").recolored[0].picture.sha256 == ""
     foreign = dataclasses.replace(picture, recipe={"made": "by hand"})

@@ -28,7 +28,7 @@ DEMO = Path(__file__).resolve().parent.parent / "src" / "impasto" / "demo"
 
 
 def palette(text: str) -> Floats:
-    """The colours (n, 3) that `text` names in hexadecimal."""
+    """The colors (n, 3) that `text` names in hexadecimal."""
     return np.array([list(bytes.fromhex(word)) for word in text.split()], dtype=float)
 
 
@@ -86,8 +86,8 @@ def trace(start: Points, step: Floats | float, count: int) -> Points:
     return np.stack([*behind[:0:-1], *ahead], axis=-1)
 
 
-def stroke_colours(rng: Rng, at: Points, grain: Floats) -> Floats:
-    """One colour a stroke (n, 3). Noise averaged along the flow makes bands of colour that follow the swirls."""
+def stroke_colors(rng: Rng, at: Points, grain: Floats) -> Floats:
+    """One color a stroke (n, 3). Noise averaged along the flow makes bands of color that follow the swirls."""
     path = trace(at, 9.0, 41)
     spots = np.clip(path.imag, 0, H - 1).astype(int), np.clip(path.real, 0, W - 1).astype(int)
     tone = grain[spots].mean(axis=1)
@@ -102,20 +102,20 @@ def stroke_colours(rng: Rng, at: Points, grain: Floats) -> Floats:
 
 
 def paint(rng: Rng, draws: list[Any], grain: Floats, count: int, width: float) -> None:
-    """Paint a layer of `count` strokes about `width` wide: their colours and the thickness of their paint."""
+    """Paint a layer of `count` strokes about `width` wide: their colors and the thickness of their paint."""
     points, length, bristles = 21, 50 + 3.6 * width, max(5, round(width / 2.8))
     at = rng.uniform(-40, W + 40, count) + 1j * rng.uniform(-40, H + 40, count)
     eyes = np.repeat([eye[0] * H for eye in EYES], 3)  # the flow runs round an eye, so some strokes must start in it
     at[: len(eyes)] = eyes + width / 3 * (rng.standard_normal((len(eyes), 2)) @ (1, 1j))
     paths = trace(at, length / points * rng.uniform(0.6, 1.4, count), points)
     belly = 0.45 + 0.55 * np.sin(np.linspace(0.15, np.pi - 0.15, points)) ** 0.6  # a brush is pressed in mid-stroke
-    for path, normal, colour in zip(paths, normals(paths), stroke_colours(rng, at, grain), strict=True):
+    for path, normal, color in zip(paths, normals(paths), stroke_colors(rng, at, grain), strict=True):
         wide, streaks = width * rng.uniform(0.7, 1.25), rng.standard_normal(bristles)
         for bristle in rng.permutation(bristles):
             side, streak = 2 * (bristle + 0.5) / bristles - 1, streaks[bristle]
             first, last = rng.integers(0, 3, 2) + round(0.3 * wide / length * points * side**2)  # round, ragged tips
             line = flat((path + normal * side * wide / 2 * belly)[first : points - last])
-            ink = np.clip(colour * (1 + 0.15 * streak) + 7 * streak, 0, 255).astype(int).tolist()
+            ink = np.clip(color * (1 + 0.15 * streak) + 7 * streak, 0, 255).astype(int).tolist()
             thick = np.clip(120 + 34 * streak + 50 * abs(side) ** 3 + 20 * rng.standard_normal(), 0, 255)
             draws[0].line(line, fill=tuple(ink), width=max(2, round(wide / bristles + 1.4)))
             draws[1].line(line, fill=int(thick), width=max(2, round(wide / bristles + 1.0)))
@@ -276,7 +276,7 @@ def shards(rng: Rng, shape: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArr
 
 
 def fill_panes(rng: Rng, shape: NDArray[np.int64], seeds: NDArray[np.int64], pane: NDArray[np.int64]) -> Floats:
-    """Coloured glass: every pane has its own two colours, a gradient between them, and streaks along its grain."""
+    """Colored glass: every pane has its own two colors, a gradient between them, and streaks along its grain."""
     kinds = [GLASSES[shape[y, x]] for y, x in seeds]
     pairs = np.array([rng.permutation(kind)[:2] * rng.uniform(0.76, 1.22) for kind in kinds])
     out = (X - seeds[pane, 1] + 1j * (Y - seeds[pane, 0])) * np.exp(1j * rng.uniform(0, np.pi, len(seeds)))[pane]
@@ -285,10 +285,10 @@ def fill_panes(rng: Rng, shape: NDArray[np.int64], seeds: NDArray[np.int64], pan
     rows, columns = out.imag + 8 * np.sin(out.real / 40 + shift) + shift, out.real + 2 * shift
     streak = tile[rows.astype(int) % (2 * H), columns.astype(int) % (2 * W)][..., None]
     blend = np.clip(0.35 + out.imag[..., None] / 130 + 0.16 * streak, 0, 1)
-    colour = pairs[pane, 0] * (1 - blend) + pairs[pane, 1] * blend
+    color = pairs[pane, 0] * (1 - blend) + pairs[pane, 1] * blend
     ripple = np.clip(relief(noise(rng, 26, 26, 2)) * 5, -1.5, 1.5)[..., None]
     milk = np.clip(streak - 0.9, 0, 1.2)  # pale threads drawn through the molten glass
-    return colour * (1 + 0.16 * streak + 0.14 * ripple) * (1 - 0.3 * milk) + 105 * milk
+    return color * (1 + 0.16 * streak + 0.14 * ripple) * (1 - 0.3 * milk) + 105 * milk
 
 
 def glass(rng: Rng) -> Floats:

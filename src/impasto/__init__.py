@@ -10,6 +10,8 @@ Names are imported on first use: `import impasto` does not import torch.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from impasto.version import __version__
+
 if TYPE_CHECKING:
     from impasto import errors as errors
     from impasto import events as events
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from impasto.vgg import weights as weights
     from impasto.vgg.model import VGG19 as VGG19
 
+
 _NAMES = {
     "FastNetwork": "feedforward.stylizer",
     "ImpastoError": "errors",
@@ -56,7 +59,7 @@ _NAMES = {
 }
 _MODULES = {"errors": "errors", "events": "events", "losses": "loss.functional", "weights": "vgg.weights"}
 
-__all__ = [*_NAMES, *_MODULES]  # noqa: PLE0604
+__all__ = ["__version__", *_NAMES, *_MODULES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

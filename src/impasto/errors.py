@@ -82,7 +82,7 @@ class DivergedError(ImpastoError):
     """A run whose numbers stopped being finite."""
 
 
-def shown(path: str | os.PathLike[str]) -> str:
+def printable(path: str | os.PathLike[str]) -> str:
     """`path` as it may stand in a one-line message: control characters and bytes that are not UTF-8 escaped."""
     text = os.fspath(path)
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

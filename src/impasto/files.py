@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from impasto.errors import OutputError, SaveError, shown
+from impasto.errors import OutputError, SaveError, printable
 
 
 def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
@@ -19,25 +19,27 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
             without `overwrite`, or one of the `inputs`.
     """
     if "\0" in os.fspath(path):
-        raise OutputError(f"{shown(path)}: a file name cannot hold a NUL character; choose another name")
+        raise OutputError(f"{printable(path)}: a file name cannot hold a NUL character; choose another name")
     if len(os.fsencode(path.name)) > 255:
-        raise OutputError(f"{shown(path.name[:40])}...: a file name has at most 255 bytes; choose a shorter one")
+        raise OutputError(f"{printable(path.name[:40])}...: a file name has at most 255 bytes; choose a shorter one")
     folder = Path(os.path.realpath(path)).parent  # a link is written where it points to
     if not os.path.isdir(path.parent) or not os.path.isdir(folder):
         missing = path.parent if not os.path.isdir(path.parent) else folder
         state = "is a file" if os.path.isfile(missing) else "does not exist"
-        raise OutputError(f"{shown(path)}: the folder {shown(missing)} {state}; create it, or choose another")
+        raise OutputError(f"{printable(path)}: the folder {printable(missing)} {state}; create it, or choose another")
     if os.path.isdir(path):
-        raise OutputError(f"{shown(path)}: is a folder; give the name of a file in it")
+        raise OutputError(f"{printable(path)}: is a folder; give the name of a file in it")
     if any(_same(path, other) for other in inputs):
-        raise OutputError(f"{shown(path)}: is also an input; choose another name so that nothing is lost")
+        raise OutputError(f"{printable(path)}: is also an input; choose another name so that nothing is lost")
     if os.path.lexists(path):
         if path.exists() and not path.is_file():
-            raise OutputError(f"{shown(path)}: is not a regular file; choose another name")
+            raise OutputError(f"{printable(path)}: is not a regular file; choose another name")
         if not overwrite:
-            raise OutputError(f"{shown(path)}: exists already; choose another name or allow overwriting (--overwrite)")
+            raise OutputError(
+                f"{printable(path)}: exists already; choose another name or allow overwriting (--overwrite)"
+            )
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{shown(path)}: the folder {shown(path.parent)} is read-only; choose another place")
+        raise OutputError(f"{printable(path)}: the folder {printable(path.parent)} is read-only; choose another place")
 
 
 @contextlib.contextmanager
@@ -66,7 +68,7 @@ def replacing(path: Path, *, temporary: Path | None = None) -> Iterator[BinaryIO
         os.replace(begun, path)
     except OSError as error:
         raise SaveError(
-            f"{shown(path)}: could not be written ({error.strerror or error}); nothing was saved"
+            f"{printable(path)}: could not be written ({error.strerror or error}); nothing was saved"
         ) from error
     finally:
         if begun is not None:

@@ -87,14 +87,14 @@ def test_what_was_stopped_is_gone_on_with_to_the_same_bytes(distill, style, tmp_
     assert distill(steps=3).status == 0
     whole = style.read_bytes()
     style.unlink()
-    take = train.Distiller._take
+    take = train.Training._take
 
     def stopping(self, crop):
         if self.steps_done == 1:
             os.kill(os.getpid(), signal.SIGINT)
         return take(self, crop)
 
-    monkeypatch.setattr(train.Distiller, "_take", stopping)
+    monkeypatch.setattr(train.Training, "_take", stopping)
     assert distill(steps=3).status == 130
     assert sorted(path.name for path in tmp_path.iterdir()) == ["style.safetensors.checkpoint"]
     monkeypatch.undo()

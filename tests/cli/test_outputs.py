@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from impasto import api as paintings
+from impasto import api
+from impasto.jobs import runner
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def full_disk(monkeypatch):
     ],
 )
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(name, said, stylize, tmp_path, monkeypatch):
-    monkeypatch.setattr(paintings, "prepare", None)  # the work
+    monkeypatch.setattr(api, "create_run", None)  # the work
     (tmp_path / "file.png").write_text("precious")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "dangling.png").symlink_to("nowhere.png")
@@ -133,8 +134,8 @@ def test_a_folder_that_is_gone_at_the_end_does_not_lose_the_picture(stylize, tmp
     folder = tmp_path / "folder"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    finished = paintings.finished
-    monkeypatch.setattr(paintings, "finished", lambda run: (folder.rmdir(), finished(run))[1])
+    finished = runner.result_of
+    monkeypatch.setattr(runner, "result_of", lambda run: (folder.rmdir(), finished(run))[1])
     complaint = stylize("-o", folder / "out.png", "--quiet").complaint(1)
     assert complaint.startswith(f"{folder / 'out.png'}: the folder {folder} does not exist; ")
     (rescued,) = tmp_path.glob("impasto-*.png")
@@ -182,7 +183,7 @@ def test_too_little_memory_is_told_in_a_line(error, stylize, out, monkeypatch):
     def prepare(*_, **__):
         raise error
 
-    monkeypatch.setattr(paintings, "prepare", prepare)
+    monkeypatch.setattr(api, "create_run", prepare)
     assert "not enough memory for this size; give a smaller --size" in stylize().complaint(1)
     assert not out.exists()
 
@@ -191,7 +192,7 @@ def test_an_error_that_nobody_foresaw_keeps_its_traceback(stylize, monkeypatch):
     def prepare(*_, **__):
         raise RuntimeError("a defect of ours")
 
-    monkeypatch.setattr(paintings, "prepare", prepare)
+    monkeypatch.setattr(api, "create_run", prepare)
     with pytest.raises(RuntimeError, match="a defect of ours"):
         stylize()
 

@@ -81,7 +81,7 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, told):
         "style_scale": 0.9,
         "style_rotation": 30.0,
         "strength": 0.25,
-        "style_loss": "moments",
+        "style_loss": "wasserstein",
         "steps": 3,
         "optimizer": "keras-adam",
         "learning_rate": 0.05,
@@ -196,10 +196,10 @@ def test_the_demo_does_not_replace_a_file_of_the_users(paint, out):
     assert out.read_text() == "precious"
 
 
-@pytest.mark.parametrize(("colour", "edge"), [(0, 32), (255, 16), (77, 1)])
-def test_a_picture_of_one_colour_is_content_and_style_of_a_finite_loss(colour, edge, paint, out, pixels):
+@pytest.mark.parametrize(("color", "edge"), [(0, 32), (255, 16), (77, 1)])
+def test_a_picture_of_one_color_is_content_and_style_of_a_finite_loss(color, edge, paint, out, pixels):
     plain = out.with_name("plain.png")
-    Image.new("RGB", (edge, edge), (colour,) * 3).save(plain)
+    Image.new("RGB", (edge, edge), (color,) * 3).save(plain)
     outcome = paint("stylize", plain, plain, "--json")
     assert outcome.status == 0
     assert all(event.get("total", 0) >= 0 for event in map(json.loads, outcome.out.splitlines()))

@@ -1,4 +1,4 @@
-"""Colours, depth and dither on the command line, and `impasto recolor`."""
+"""Colors, depth and dither on the command line, and `impasto recolor`."""
 
 import json
 
@@ -27,14 +27,14 @@ def test_recolor_saves_and_says_so(impasto, stylize, photo, out, tmp_path):
     assert impasto("recolor", out, photo, "-o", tmp_path / "new.png", "--overwrite", "-q").err == ""
 
 
-def test_a_recoloured_result_can_be_inspected_but_not_rerun(impasto, stylize, photo, out, tmp_path):
+def test_a_recolored_result_can_be_inspected_but_not_rerun(impasto, stylize, photo, out, tmp_path):
     assert stylize().status == 0
     new = tmp_path / "new.jpg"
     assert impasto("recolor", out, photo, "-o", new).status == 0
     assert json.loads(impasto("inspect", new).out)["recolored"][0]["photo"]["name"] == "photo.png"
     complaint = impasto("rerun", new, photo, "-o", tmp_path / "again.png").complaint()
     assert complaint.startswith(
-        f"{new}: was recoloured after it was painted, which rerun does not repeat; rerun 'out.png'"
+        f"{new}: was recolored after it was painted, which rerun does not repeat; rerun 'out.png'"
     )
     assert not (tmp_path / "again.png").exists()
 
@@ -64,7 +64,7 @@ def test_recolor_refuses_in_a_line(arguments, said, impasto, photo, tmp_path):
 
 @pytest.mark.parametrize("color", ["content", "luminance", "match"])
 @pytest.mark.parametrize("flags", [(), ("--dither",), ("--depth", 16)])
-def test_a_rerun_repeats_colours_depth_and_dither(color, flags, stylize, rerun, out):
+def test_a_rerun_repeats_colors_depth_and_dither(color, flags, stylize, rerun, out):
     assert stylize("--color", color, *flags).status == 0
     again = out.with_name("again.png")
     assert rerun(out, "-o", again).status == 0
@@ -83,7 +83,7 @@ def test_a_depth_that_the_output_does_not_hold_is_refused_and_no_preview_is_lost
     assert load(preview).width == 32
 
 
-def test_colours_that_a_task_has_not_are_refused(paint, photo, painting):
+def test_colors_that_a_task_has_not_are_refused(paint, photo, painting):
     assert "a texture has no photograph" in paint("texture", painting, "--color", "content").complaint()
     assert "a reconstruction has no painting" in paint("reconstruct", photo, "--color", "match").complaint()
     assert paint("reconstruct", photo, "--color", "luminance").status == 0

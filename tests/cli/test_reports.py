@@ -65,9 +65,9 @@ def test_weights_lists_what_is_there_and_what_a_run_would_use(impasto, places):
     assert [bundled["kind"], bundled["present"], bundled["used"]] == ["bundled", True, True]
     assert bundled["sha256"] == hashlib.sha256(b"bundled").hexdigest()
     assert bundled["path"] == str(places[1])
-    assert all(row["licence"].startswith("CC BY 4.0") for row in (downloaded, bundled))
-    assert [(row["kind"], row["used"], row["licence"]) for row in fast] == [
-        ("fast", True, feedforward_weights.LICENCE)
+    assert all(row["license"].startswith("CC BY 4.0") for row in (downloaded, bundled))
+    assert [(row["kind"], row["used"], row["license"]) for row in fast] == [
+        ("fast", True, feedforward_weights.LICENSE)
     ] * 2
 
 

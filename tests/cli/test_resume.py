@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from impasto import api as paintings
+from impasto import reporting
 from impasto.errors import DivergedError
 from impasto.optimize.run import Run
 
@@ -18,14 +18,14 @@ def stopping(monkeypatch):
     """A run gets a signal after so many steps."""
 
     def stop(number, after):
-        reports = paintings.reports
+        reports = reporting.step_events
 
         def stopped(step):
             if step.number + 1 == after:
                 os.kill(os.getpid(), number)
             return reports(step)
 
-        monkeypatch.setattr(paintings, "reports", stopped)
+        monkeypatch.setattr(reporting, "step_events", stopped)
 
     return stop
 

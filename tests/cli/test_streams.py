@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from impasto import api as paintings
+from impasto import api, reporting
 from impasto.cli.app import app
 
 LIMIT = 120
@@ -46,14 +46,14 @@ def interrupt(*_, **__):
 
 
 def test_a_second_interrupt_ends_the_run_at_once(stylize, out, monkeypatch):
-    opening = paintings.opening
+    opening = reporting.start_events
 
     def interrupted(run):
         interrupt()
         yield from opening(run)
         interrupt()
 
-    monkeypatch.setattr(paintings, "opening", interrupted)
+    monkeypatch.setattr(reporting, "start_events", interrupted)
     assert stylize("--quiet").complaint(130) == "interrupted; nothing was saved"
     assert [*out.parent.iterdir()] == []
 
@@ -65,7 +65,7 @@ def test_a_second_interrupt_in_the_midst_of_saving_leaves_no_half_file(stylize, 
 
 
 def test_an_interrupt_before_the_run_is_told_in_a_line(stylize, out, monkeypatch):
-    monkeypatch.setattr(paintings, "prepare", interrupt)
+    monkeypatch.setattr(api, "create_run", interrupt)
     assert stylize().complaint(130) == "interrupted; nothing was saved"
     assert not out.exists()
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import impasto as library
-from impasto import api as paintings
+from impasto import reporting
 from impasto.errors import DivergedError, OutputError
 from impasto.jobs import runner
 
@@ -47,19 +47,19 @@ def stopping(monkeypatch):
     """SIGTERM comes at a step of a combination, both counted from 1."""
 
     def stop(combination, step):
-        carry_out, reports, begun = runner.carry_out, paintings.reports, []
+        execute, reports, begun = runner.execute, reporting.step_events, []
 
         def counted(*arguments):
             begun.append(None)
-            return carry_out(*arguments)
+            return execute(*arguments)
 
         def stopped(taken):
             if (len(begun), taken.number + 1) == (combination, step):
                 os.kill(os.getpid(), signal.SIGTERM)
             return reports(taken)
 
-        monkeypatch.setattr(runner, "carry_out", counted)
-        monkeypatch.setattr(paintings, "reports", stopped)
+        monkeypatch.setattr(runner, "execute", counted)
+        monkeypatch.setattr(reporting, "step_events", stopped)
 
     return stop
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto import api as paintings
+from impasto import api, reporting
 from impasto.jobs.timelapse import EDGE, FRAMES, LAST_MS
 
 
@@ -32,7 +32,7 @@ def test_the_last_frame_is_the_finished_picture_and_is_held(suffix, stylize, out
     *before, (last, held) = frames(film)
     assert len(before) == 2  # of three steps
     assert (held, {each for _, each in before}) == (LAST_MS, {100})
-    assert np.abs(last - pixels(out)).mean() < 12  # a palette, or colours at half the size
+    assert np.abs(last - pixels(out)).mean() < 12  # a palette, or colors at half the size
 
 
 def test_frames_are_of_one_size_and_few_however_many_steps_and_scales(stylize, out):
@@ -60,7 +60,7 @@ def test_a_frame_has_a_bounded_size(paint, photo, painting, out):
 )
 def test_a_timelapse_that_cannot_be_is_refused_before_the_first_step(name, said, stylize, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(paintings, "prepare", None)  # the work
+    monkeypatch.setattr(api, "create_run", None)  # the work
     (tmp_path / "old.gif").write_text("precious")
     assert said in stylize("--timelapse", name).complaint()
     assert [path.name for path in tmp_path.iterdir()] == ["old.gif"]
@@ -88,14 +88,14 @@ def test_that_a_timelapse_cannot_be_written_does_not_lose_the_picture(stylize, o
 
 
 def test_a_run_that_is_stopped_has_a_timelapse_and_resumed_one_of_the_steps_since(stylize, out, monkeypatch):
-    film, reports = out.with_name("film.gif"), paintings.reports
+    film, reports = out.with_name("film.gif"), reporting.step_events
 
     def stopped(step):
         if step.number == 3:
             os.kill(os.getpid(), signal.SIGTERM)
         return reports(step)
 
-    monkeypatch.setattr(paintings, "reports", stopped)
+    monkeypatch.setattr(reporting, "step_events", stopped)
     how = ["--timelapse", film, "--steps", 6, "--optimizer", "adam"]
     assert stylize(*how).status == 143
     assert len(frames(film)) >= 4

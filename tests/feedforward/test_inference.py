@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.feedforward.inference import SMALLEST, OnePass
-from impasto.feedforward.network import NORMALISED, Affines, Transformer
+from impasto.feedforward.inference import SMALLEST, StripInference
+from impasto.feedforward.network import NORMALIZED, Affines, Transformer
 from impasto.feedforward.space_to_depth import doubling, halving, mirrored, on_cells, uncelled
 
 CLOSE = {"rtol": 0, "atol": 1e-4}
@@ -29,7 +29,7 @@ def style(seed: int = 1) -> Affines:
     def drawn(width: int) -> Tensor:
         return torch.randn(width, generator=generator)
 
-    return [(1 + 0.3 * drawn(width), 0.5 * drawn(width)) for width in NORMALISED]
+    return [(1 + 0.3 * drawn(width), 0.5 * drawn(width)) for width in NORMALIZED]
 
 
 def photo(height: int, width: int, seed: int = 2) -> Tensor:
@@ -37,7 +37,7 @@ def photo(height: int, width: int, seed: int = 2) -> Tensor:
 
 
 TRANSFORMER, STYLE = network(), style()
-ONE_PASS = OnePass(TRANSFORMER)
+ONE_PASS = StripInference(TRANSFORMER)
 
 
 def plainly(values: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def test_a_photograph_that_is_a_view_is_painted_like_a_copy() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_a_picture_of_one_colour_is_finite(value: float) -> None:
+def test_a_picture_of_one_color_is_finite(value: float) -> None:
     for strip in (None, 4):
         found = ONE_PASS.in_strips(torch.full((3, 40, 40), value), STYLE, strip)
         assert bool(torch.isfinite(found).all())
@@ -145,7 +145,7 @@ def test_a_picture_of_one_colour_is_finite(value: float) -> None:
 
 @pytest.mark.parametrize("strip", [None, 4, 7])
 def test_bfloat16_is_as_close_as_the_plain_network_in_bfloat16(strip: int | None) -> None:
-    coarse, values = OnePass(TRANSFORMER, dtype=torch.bfloat16), photo(72, 92)
+    coarse, values = StripInference(TRANSFORMER, dtype=torch.bfloat16), photo(72, 92)
     found, exact = coarse.in_strips(values, STYLE, strip), ONE_PASS(values, STYLE)
     with torch.no_grad():
         plain = network().bfloat16()(values[None].bfloat16(), [(a.bfloat16(), b.bfloat16()) for a, b in STYLE])[0]

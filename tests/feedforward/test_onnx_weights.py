@@ -114,7 +114,7 @@ def test_unknown_fields_are_skipped_whatever_their_kind() -> None:
     assert np.array_equal(dequantized(data)["kernel"], 2 * np.float32(Q))
 
 
-def test_only_constants_that_are_dequantised_are_found() -> None:
+def test_only_constants_that_are_dequantized_are_found() -> None:
     constants = [
         tensor("q", INT8, Q),
         tensor("s", FLOAT, 1.0),

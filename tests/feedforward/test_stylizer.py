@@ -17,9 +17,10 @@ from impasto.events import Event, Noted, Painted
 from impasto.feedforward import network as networks
 from impasto.feedforward import weights
 from impasto.feedforward.stylizer import FastNetwork, fast
-from impasto.images import oklab, resize
+from impasto.images import oklab
 from impasto.images.picture import read_recipe
 from impasto.images.recipe import Recipe
+from impasto.images.resize import resize, scaled_size
 from impasto.jobs import rerun
 from impasto.vgg.model import VGG19
 
@@ -80,7 +81,7 @@ def test_a_photograph_keeps_its_size_and_is_painted(network: FastNetwork) -> Non
 )
 def test_the_size_asked_for_is_that_of_the_long_edge(height: int, width: int, size: int, network: FastNetwork) -> None:
     found = fast(Picture(scene(height, width)), WAVES, SMALL.replace(size=size), network=network)
-    assert (found.height, found.width) == resize.frame(height, width, size)
+    assert (found.height, found.width) == scaled_size(height, width, size)
     assert max(found.height, found.width) == size
 
 
@@ -135,7 +136,7 @@ def test_a_code_is_that_of_the_square_in_the_midst(network: FastNetwork) -> None
     middle = network.code(Picture(scene(64, 64)))
     torch.testing.assert_close(network.code(Picture(wide)), middle, rtol=0, atol=1e-5)
     assert middle.shape == (100,)
-    ready = resize.resize(scene(64, 64)[None], 256, 256)
+    ready = resize(scene(64, 64)[None], 256, 256)
     assert torch.equal(networks.load().predictor(ready)[0], middle)
 
 
@@ -188,21 +189,21 @@ def test_paintings_in_equal_shares_may_come_in_any_order(network: FastNetwork) -
     torch.testing.assert_close(twice.tensor, fast(PHOTO, WAVES, network=network).tensor, rtol=0, atol=1e-4)
 
 
-# -- colours, depth, dither --
+# -- colors, depth, dither --
 
 
 def test_luminance_keeps_the_photographs_chroma_and_the_paintings_lightness(network: FastNetwork) -> None:
     plain = fast(PHOTO, WAVES, network=network).tensor
     found = fast(PHOTO, WAVES, Settings(size=96, color="luminance"), network=network).tensor
     chroma, kept = (oklab.from_srgb(each)[1:] for each in (found, scene()))
-    inside = ((found > 1e-3) & (found < 1 - 1e-3)).all(0)  # where such a colour there is
+    inside = ((found > 1e-3) & (found < 1 - 1e-3)).all(0)  # where such a color there is
     assert float(inside.float().mean()) > 0.4
     torch.testing.assert_close(chroma[:, inside], kept[:, inside], rtol=0, atol=5e-3)
     assert mean(oklab.from_srgb(found)[:1], oklab.from_srgb(plain)[:1]) < 0.03
 
 
 @pytest.mark.parametrize("color", ["content", "match"])
-def test_other_colours_are_moved_before(color: str, network: FastNetwork) -> None:
+def test_other_colors_are_moved_before(color: str, network: FastNetwork) -> None:
     plain, found = (fast(PHOTO, WAVES, Settings(size=96, color=each), network=network) for each in ("style", color))
     assert mean(plain, found) > 0.01
     assert found.recipe is not None
@@ -268,13 +269,13 @@ def test_one_picture_may_be_photograph_and_painting_and_its_memory_be_used(netwo
 
 
 @pytest.mark.parametrize("source", ["file", "view"])
-def test_a_grey_photograph_is_painted_like_one_of_three_equal_channels(
+def test_a_gray_photograph_is_painted_like_one_of_three_equal_channels(
     source: str, tmp_path: Path, network: FastNetwork
 ) -> None:
-    grey = (scene()[:1] * 255).round() / 255
-    Image.fromarray((grey[0] * 255).round().byte().numpy()).save(tmp_path / "grey.png")
-    expected = fast(Picture(grey.repeat(3, 1, 1)), WAVES, network=network).tensor
-    photo = tmp_path / "grey.png" if source == "file" else Picture(grey.expand(3, -1, -1))
+    gray = (scene()[:1] * 255).round() / 255
+    Image.fromarray((gray[0] * 255).round().byte().numpy()).save(tmp_path / "gray.png")
+    expected = fast(Picture(gray.repeat(3, 1, 1)), WAVES, network=network).tensor
+    photo = tmp_path / "gray.png" if source == "file" else Picture(gray.expand(3, -1, -1))
     found = fast(photo, WAVES, network=network, reuse=True)
     torch.testing.assert_close(found.tensor, expected, rtol=0, atol=1e-4)
 
@@ -373,8 +374,8 @@ def test_repaint_gives_the_same_pixels(
     assert again.recipe == first.recipe
     assert torch.get_num_threads() == threads
     with pytest.raises(RecipeError, match="was painted in one pass, which takes no steps; repaint it"):
-        rerun.prepare(tmp_path / "a.png", [files("photo").parent])
-    with pytest.raises(RecipeError, match=r"was painted from 'photo\.png' .* which is not at hand"):
+        rerun.recreate_run(tmp_path / "a.png", [files("photo").parent])
+    with pytest.raises(RecipeError, match=r"its input 'photo\.png' .* was not found"):
         rerun.repaint(tmp_path / "a.png", [tmp_path])
 
 
@@ -404,7 +405,7 @@ def test_textures_and_reconstructions_are_not_painted_in_one_pass(narrow: VGG19)
     with pytest.raises(SettingError, match=r"^method: "):
         impasto.reconstruct(PHOTO, settings=settings, vgg=narrow)
     with pytest.raises(SettingError, match=r"^method: "):
-        api.prepare(PHOTO, [WAVES], settings, vgg=narrow)
+        api.create_run(PHOTO, [WAVES], settings, vgg=narrow)
 
 
 # -- a head start --
@@ -413,17 +414,17 @@ STEPS = Settings(size=64, steps=3, init="fast", optimizer="lbfgs")
 
 
 def test_a_run_can_begin_with_what_one_pass_paints(narrow: VGG19, network: FastNetwork) -> None:
-    run = api.prepare(PHOTO, [WAVES], STEPS.replace(scale_factor=1), vgg=narrow)
+    run = api.create_run(PHOTO, [WAVES], STEPS.replace(scale_factor=1), vgg=narrow)
     start = fast(PHOTO, WAVES, SMALL, network=network)
     assert (run.picture.width, run.picture.height) == (64, 43)
     assert mean(run.picture, start) < 0.01
-    assert mean(run.picture, resize.resize(scene()[None], 43, 64)[0]) > 0.05
+    assert mean(run.picture, resize(scene()[None], 43, 64)[0]) > 0.05
 
 
-def test_the_head_start_has_the_strength_and_the_colours_of_the_painting(narrow: VGG19, network: FastNetwork) -> None:
+def test_the_head_start_has_the_strength_and_the_colors_of_the_painting(narrow: VGG19, network: FastNetwork) -> None:
     start = fast(PHOTO, WAVES, SMALL, network=network)
     for changes in ({"strength": 0.9}, {"color": "luminance"}):
-        run = api.prepare(PHOTO, [WAVES], STEPS.replace(scale_factor=1, **changes), vgg=narrow)
+        run = api.create_run(PHOTO, [WAVES], STEPS.replace(scale_factor=1, **changes), vgg=narrow)
         assert mean(run.initial[0], start) < 0.01
 
 
@@ -435,8 +436,8 @@ def test_a_run_with_a_head_start_is_painted_again_from_its_recipe(
     first.save(tmp_path / "a.png")
     told = read_recipe(tmp_path / "a.png")
     assert (told["settings"]["init"], told["init"], told["steps_done"] > 0) == ("fast", None, True)
-    run = rerun.prepare(tmp_path / "a.png", [files("photo").parent], str(narrow_weights))
-    again = api.paint(run)
+    run = rerun.recreate_run(tmp_path / "a.png", [files("photo").parent], str(narrow_weights))
+    again = api.complete(run)
     assert torch.equal(again.tensor, first.tensor)
     assert again.recipe == first.recipe
 
@@ -445,7 +446,7 @@ def test_a_head_start_with_masks_is_the_mixture_everywhere(narrow: VGG19, networ
     left = torch.zeros(3, 64, 96)
     left[:, :, :48] = 1
     styles = [Style(WAVES, mask=Picture(left, name="left.png")), Style(TILES)]
-    run = api.prepare(PHOTO, styles, STEPS.replace(scale_factor=1), vgg=narrow)
+    run = api.create_run(PHOTO, styles, STEPS.replace(scale_factor=1), vgg=narrow)
     assert mean(run.picture, fast(PHOTO, [WAVES, TILES], SMALL, network=network)) < 0.01
     assert run.inputs.styles[0].mask is not None
 
@@ -453,4 +454,4 @@ def test_a_head_start_with_masks_is_the_mixture_everywhere(narrow: VGG19, networ
 @pytest.mark.parametrize("task", ["texture", "reconstruct"])
 def test_a_head_start_needs_a_photograph_and_a_painting(task: str, narrow: VGG19) -> None:
     with pytest.raises(SettingError, match=r"^init: got 'fast', which paints a photograph like a painting; "):
-        api.prepare(None if task == "texture" else PHOTO, [WAVES] if task == "texture" else [], STEPS, vgg=narrow)
+        api.create_run(None if task == "texture" else PHOTO, [WAVES] if task == "texture" else [], STEPS, vgg=narrow)

@@ -11,10 +11,10 @@ from impasto import load
 from impasto.errors import CheckpointError, DivergedError, PictureError, WeightsError
 from impasto.feedforward import train
 from impasto.feedforward.scenes import scene
-from impasto.feedforward.style_file import Distilled, OneStyle, load_style
-from impasto.feedforward.train import CROP, Distiller
+from impasto.feedforward.style_file import DistilledStyle, OneStyle, load_style
+from impasto.feedforward.train import CROP, Training
 from impasto.images.picture import Picture
-from impasto.loss.conventions import weighting
+from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective
 from impasto.loss.targets import Targets, content_targets
 from impasto.settings.presets import preset
@@ -28,7 +28,7 @@ def start(narrow, painting):
 
     def begin(steps=4, pictures=(0, 1), **changes):
         shown = [Picture(scene(number), name=f"scene {number}") for number in pictures]
-        return Distiller(load(painting), shown, preset().replace(steps=steps, **changes), narrow)
+        return Training(load(painting), shown, preset().replace(steps=steps, **changes), narrow)
 
     return begin
 
@@ -81,7 +81,7 @@ def test_the_gradient_is_that_of_the_loss(start):
     network, crop = distiller.network, distiller.crop(0)
     content = content_targets(distiller.vgg, crop, distiller.settings.content_layers)
     targets = Targets(content, [distiller._manner])
-    objective = Objective(distiller.vgg, targets, weighting(distiller.settings, targets))
+    objective = Objective(distiller.vgg, targets, loss_weights(distiller.settings, targets))
     painted = network(crop)
     _, gradient = objective.value_and_grad(painted.detach())
     painted.backward(gradient)
@@ -117,7 +117,7 @@ def test_a_loss_that_is_no_number_ends_it(start, monkeypatch):
 @pytest.mark.parametrize("pictures", [[], [Picture(torch.rand(3, 100, 300))]])
 def test_no_pictures_or_small_ones_are_refused(pictures, narrow, painting):
     with pytest.raises(PictureError, match=r"pictures: got none|300x100 pixels are too few"):
-        Distiller(load(painting), pictures, preset(), narrow)
+        Training(load(painting), pictures, preset(), narrow)
 
 
 def test_a_file_holds_the_network_and_what_it_was_made_of(start, tmp_path):
@@ -169,7 +169,7 @@ def test_values_that_are_not_finite_are_refused(style_file):
 def test_what_a_file_says_of_itself_is_json(start, tmp_path):
     network = start().network
     assert isinstance(network, OneStyle)
-    Distilled(network, {"a": [1, "ü"]}).save(tmp_path / "a.safetensors")
+    DistilledStyle(network, {"a": [1, "ü"]}).save(tmp_path / "a.safetensors")
     assert json.dumps(load_style(tmp_path / "a.safetensors").about) == '{"a": [1, "\\u00fc"]}'
 
 
@@ -183,6 +183,6 @@ def test_scenes_are_pictures_each_another_one():
 
 
 def test_there_are_pictures_to_learn_on():
-    names = [each.name for each in train.own_pictures()]
+    names = [each.name for each in train.default_training_images()]
     assert "portrait.jpg" in names
     assert len(names) == len(set(names)) == 4 + train.SCENES

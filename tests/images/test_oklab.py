@@ -1,4 +1,4 @@
-"""sRGB, linear light and Oklab: published values, round trips, and colours that sRGB has not."""
+"""sRGB, linear light and Oklab: published values, round trips, and colors that sRGB has not."""
 
 import pytest
 import torch
@@ -69,14 +69,14 @@ def test_there_and_back_every_level_of_srgb_is_what_it_was():
     assert torch.allclose(oklab.to_linear(oklab.from_linear(outside)), outside, atol=1e-12)
 
 
-def test_any_shape_of_colours_is_taken_pixel_by_pixel():
+def test_any_shape_of_colors_is_taken_pixel_by_pixel():
     picture = torch.rand(3, 4, 5)
     assert torch.allclose(oklab.from_srgb(picture)[:, 2, 3], oklab.from_srgb(picture[:, 2, 3]), atol=1e-6)
 
 
 @given(st.floats(0.05, 0.98), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
 @settings(max_examples=200)
-def test_a_colour_that_srgb_has_not_keeps_lightness_and_hue(lightness, a, b):
+def test_a_color_that_srgb_has_not_keeps_lightness_and_hue(lightness, a, b):
     wanted = torch.tensor([lightness, a, b], dtype=torch.float64)
     srgb = oklab.to_srgb(wanted[:, None])[:, 0]
     assert 0 <= float(srgb.min()) <= float(srgb.max()) <= 1
@@ -97,11 +97,11 @@ def test_lightness_beyond_white_and_black_is_white_and_black():
 
 
 def test_only_what_lies_beyond_srgb_is_brought_in():
-    colours = torch.tensor([[0.2, 1.2, 1.0], [0.3, 0.5, 0.0], [0.9, -0.1, 1.0]])
-    found = oklab.brought_in(colours)
-    assert torch.equal(found[:, [0, 2]], colours[:, [0, 2]])
-    wide, narrow = (oklab.from_srgb(each[:, 1].double()) for each in (colours, found))
+    colors = torch.tensor([[0.2, 1.2, 1.0], [0.3, 0.5, 0.0], [0.9, -0.1, 1.0]])
+    found = oklab.brought_in(colors)
+    assert torch.equal(found[:, [0, 2]], colors[:, [0, 2]])
+    wide, narrow = (oklab.from_srgb(each[:, 1].double()) for each in (colors, found))
     assert float(narrow[0]) == pytest.approx(float(wide[0]), abs=1e-4)
     assert float(hue(narrow)) == pytest.approx(float(hue(wide)), abs=1e-3)
-    clipped = oklab.from_srgb(colours[:, 1].clamp(0, 1).double())
+    clipped = oklab.from_srgb(colors[:, 1].clamp(0, 1).double())
     assert abs(float(clipped[0] - wide[0])) > 0.03  # what clipping the channels would have done

@@ -46,20 +46,20 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(width, height, depth, colour_type, rows, *chunks):
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0))
+def png(width, height, depth, color_type, rows, *chunks):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + data + chunk(b"IEND", b"")
 
 
 def deep_png(samples, *chunks):
-    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[samples.shape[2]]
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[samples.shape[2]]
     rows = [row.astype(">u2").tobytes() for row in samples]
-    return png(samples.shape[1], samples.shape[0], 16, colour_type, rows, *chunks)
+    return png(samples.shape[1], samples.shape[0], 16, color_type, rows, *chunks)
 
 
 def tiff(samples, *, end="<", compression=1, photometric=2, extra=(), kind=1, bits=None, planar=1, orientation=1):
-    """A TIFF written by hand, because Pillow writes no deep colour."""
+    """A TIFF written by hand, because Pillow writes no deep color."""
     height, width, channels = samples.shape
     planes = [samples] if planar == 1 else [samples[..., index] for index in range(channels)]
     strips = [plane.astype(plane.dtype.newbyteorder(end)).tobytes() for plane in planes]
@@ -224,7 +224,7 @@ def test_the_matte_is_the_mean_of_what_is_seen():
     assert torch.equal(matted[:, 0, 0], red_and_blue[:, 0, 0])
 
 
-def test_a_matte_brings_in_no_other_colour():
+def test_a_matte_brings_in_no_other_color():
     plain = torch.full((3, 8, 8), 0.3)
     plain[:, 4:] = torch.rand(3, 4, 8)
     alpha = torch.rand(1, 8, 8)
@@ -305,7 +305,7 @@ def test_alpha_that_is_one_everywhere_is_none(read):
 
 
 @pytest.mark.parametrize("transparency", [3, bytes([0, 128, 255, 40])])
-def test_transparent_colours_of_a_palette(read, transparency):
+def test_transparent_colors_of_a_palette(read, transparency):
     image = Image.frombytes("P", (2, 2), bytes(range(4)))
     image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120])
     found = read(saved(image, "PNG", transparency=transparency))
@@ -314,7 +314,7 @@ def test_transparent_colours_of_a_palette(read, transparency):
     assert levels(found.tensor)[1, 1].tolist() == [100, 110, 120]
 
 
-def test_a_transparent_colour_of_rgb(read):
+def test_a_transparent_color_of_rgb(read):
     samples = RGB.copy()
     samples[2, 2] = samples[5, 1] = (1, 2, 3)
     found = read(saved(Image.fromarray(samples), "PNG", transparency=(1, 2, 3)))
@@ -323,7 +323,7 @@ def test_a_transparent_colour_of_rgb(read):
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
-def test_a_transparent_grey_at_every_depth(read, depth):
+def test_a_transparent_gray_at_every_depth(read, depth):
     top = 2**depth - 1
     values = np.array([0, top, 0, 0])
     row = values.astype(">u2").tobytes() if depth == 16 else bytes(values.tolist())
@@ -335,7 +335,7 @@ def test_a_transparent_grey_at_every_depth(read, depth):
     assert levels(found.alpha).ravel().tolist() == [255, 0, 255, 255]
 
 
-def test_a_transparent_colour_of_a_gif(read):
+def test_a_transparent_color_of_a_gif(read):
     image = Image.frombytes("P", (2, 2), bytes(range(4)))
     image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120])
     found = read(saved(image, "GIF", transparency=2))
@@ -352,8 +352,8 @@ def test_cmyk_without_a_profile_is_told(read):
 
 def test_ycck_is_cmyk_in_another_form(read):
     """Neutral chroma: Y is stored as 155, ink in the complement; the Adobe marker's last byte says how it is coded."""
-    grey_ink = Image.new("CMYK", (16, 16), (100, 127, 127, 0))
-    data = bytearray(saved(grey_ink, "JPEG", quality=100))
+    gray_ink = Image.new("CMYK", (16, 16), (100, 127, 127, 0))
+    data = bytearray(saved(gray_ink, "JPEG", quality=100))
     assert data[data.index(b"Adobe") + 11] == 0
     data[data.index(b"Adobe") + 11] = 2
     found = read(bytes(data))
@@ -367,8 +367,8 @@ def test_ycck_is_cmyk_in_another_form(read):
 def test_a_png_of_16_bits_is_read_at_full_depth(read, channels):
     samples = DEEP[..., :channels]
     found = read(deep_png(samples))
-    colour = samples[..., :1] if channels < 3 else samples[..., :3]
-    assert np.array_equal(levels(found.tensor, 65535), np.broadcast_to(colour, (5, 7, 3)))
+    color = samples[..., :1] if channels < 3 else samples[..., :3]
+    assert np.array_equal(levels(found.tensor, 65535), np.broadcast_to(color, (5, 7, 3)))
     if channels in (2, 4):
         assert np.array_equal(levels(found.alpha, 65535), samples[..., -1:])
     assert found.notes == ()
@@ -407,14 +407,14 @@ def test_16_bits_that_pillow_misreads_are_refused(read):
     assert "separate planes" in refusal(read, tiff(DEEP[..., :3], planar=2))
 
 
-def test_a_transparent_colour_of_16_bits_is_compared_at_full_depth(read):
+def test_a_transparent_color_of_16_bits_is_compared_at_full_depth(read):
     samples = DEEP[..., :3].copy()
     samples[0, 0], samples[0, 1] = (258, 259, 260), (258, 259, 261)
     found = read(deep_png(samples, chunk(b"tRNS", struct.pack(">3H", 258, 259, 260))))
     assert np.argwhere(found.alpha[0].numpy() == 0).tolist() == [[0, 0]]
 
 
-def test_grey_of_12_bits_and_white_as_zero(read):
+def test_gray_of_12_bits_and_white_as_zero(read):
     packed = np.array([[[0xFF], [0xF0], [0x00]]], np.uint8)  # three bytes hold two samples: 4095 and 0
     data = tiff(packed, photometric=1, bits=12)
     data = data.replace(struct.pack("<HHII", 256, 4, 1, 3), struct.pack("<HHII", 256, 4, 1, 2))
@@ -453,8 +453,8 @@ def test_a_deep_avif_is_told(read):
 
 
 def test_a_rare_kind_of_tiff_is_named(read):
-    colour = RNG.random((4, 4, 3), dtype=np.float32)
-    assert "rare kind of TIFF" in refusal(read, tiff(colour, kind=3))
+    color = RNG.random((4, 4, 3), dtype=np.float32)
+    assert "rare kind of TIFF" in refusal(read, tiff(color, kind=3))
 
 
 # ---- orientation ---------------------------------------------------------------------------------
@@ -504,7 +504,7 @@ def test_damaged_exif_is_ignored_and_told(read, damage):
     assert "EXIF" in found.notes[0]
 
 
-# ---- colour profiles -----------------------------------------------------------------------------
+# ---- color profiles -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
@@ -531,11 +531,11 @@ def test_a_wide_profile_is_converted(read):
     assert min(white) >= 254
     assert rose[0] > 185
     assert levels(found.alpha).ravel().tolist() == [9, 8, 7]
-    lost = "33.3% of its pixels lie beyond and were given the nearest colours"
-    assert found.notes == (f"colours converted from Test space to sRGB; {lost}",)
+    lost = "33.3% of its pixels lie beyond and were given the nearest colors"
+    assert found.notes == (f"colors converted from Test space to sRGB; {lost}",)
 
 
-def test_colours_beyond_srgb_are_brought_in_gracefully(read):
+def test_colors_beyond_srgb_are_brought_in_gracefully(read):
     """Display P3 -> linear sRGB by CSS Color Module Level 4; what is lost is chroma, not hue and lightness."""
     corners = np.array(np.meshgrid([0, 77, 153, 255], [0, 77, 153, 255], [0, 77, 153, 255]), np.uint8).reshape(3, 1, -1)
     corners = corners[:, :, corners.max(0)[0] > 0]
@@ -553,9 +553,9 @@ def test_colours_beyond_srgb_are_brought_in_gracefully(read):
     assert re.search(r"; [1-9]\d\.\d% of its pixels lie beyond", found.notes[0])
 
 
-def test_a_wide_profile_with_colours_that_srgb_has_loses_none(read):
+def test_a_wide_profile_with_colors_that_srgb_has_loses_none(read):
     pale = Image.fromarray(RNG.integers(100, 160, (20, 20, 3), dtype=np.uint8))
-    assert read(saved(pale, "PNG", icc_profile=display_p3())).notes == ("colours converted from Test space to sRGB",)
+    assert read(saved(pale, "PNG", icc_profile=display_p3())).notes == ("colors converted from Test space to sRGB",)
 
 
 def test_conversion_goes_through_light(read):
@@ -589,12 +589,12 @@ def test_cmyk_follows_its_profile(read):
 def test_a_broken_profile_is_ignored_and_told(read, broken):
     found = read(saved(Image.fromarray(RGB), "PNG", icc_profile=broken))
     assert np.array_equal(levels(found.tensor), RGB)
-    assert found.notes == ("its colour profile is damaged: taken as sRGB",)
+    assert found.notes == ("its color profile is damaged: taken as sRGB",)
 
 
 def test_a_profile_that_cannot_be_unpacked_is_told(read):
     data = png(1, 1, 8, 2, [b"\1\2\3"], chunk(b"iCCP", b"x\0\0no deflate"))
-    assert read(data).notes == ("its colour profile is damaged: taken as sRGB",)
+    assert read(data).notes == ("its color profile is damaged: taken as sRGB",)
 
 
 def test_a_profile_for_other_channels_is_ignored_and_told(read):
@@ -833,7 +833,7 @@ def test_levels_are_rounded_not_cut(tmp_path):
     assert levels(load(tmp_path / "a.png").tensor).ravel().tolist() == [100, 99, 255]
 
 
-def test_jpeg_lies_on_white_and_keeps_all_its_colour(tmp_path):
+def test_jpeg_lies_on_white_and_keeps_all_its_color(tmp_path):
     red = torch.zeros(3, 16, 16)
     red[0] = 1
     alpha = torch.zeros(1, 16, 16)
@@ -843,7 +843,7 @@ def test_jpeg_lies_on_white_and_keeps_all_its_colour(tmp_path):
     assert found.alpha is None
     assert levels(found.tensor)[12:].min() > 250
     with Image.open(tmp_path / "a.jpg") as image:
-        assert {component[1:3] for component in image.layer} == {(1, 1)}  # no colour is stored at half the size
+        assert {component[1:3] for component in image.layer} == {(1, 1)}  # no color is stored at half the size
 
 
 def test_quality_matters_and_has_a_range(tmp_path):
@@ -1071,7 +1071,7 @@ def test_what_is_read_is_the_plain_formula(read):
         saved(Image.frombytes("CMYK", (7, 11), RGBA.tobytes()), "TIFF", icc_profile=cmyk_profile()),
         saved(Image.frombytes("CMYK", (7, 11), RGBA.tobytes()), "TIFF"),
     ],
-    ids=["deep", "deep with profile", "profile", "grey with a profile for colour", "inks with profile", "inks"],
+    ids=["deep", "deep with profile", "profile", "gray with a profile for color", "inks with profile", "inks"],
 )
 def test_bands_change_nothing_in_what_is_read(read, monkeypatch, data):
     whole = read(data)
@@ -1116,7 +1116,7 @@ for name in ("a.tif", "a.png", "a.jpg"):
     picture.save(name)
     print(used("VmHWM") - start)
 """
-COLOURING = """
+COLORING = """
 from impasto.images.color_transfer import luminance, match, palette
 
 rough = torch.rand(3, 300, 400)
@@ -1151,9 +1151,9 @@ def test_no_copy_of_full_size_in_floats_is_made(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no count of memory here")
-def test_deep_files_and_other_colours_are_made_in_bands(tmp_path):
-    """In parts of the tensor, which counts as one, and the picture in other colours as another."""
-    tif, png, own, matched, lit = peaks(COLOURING, tmp_path)
+def test_deep_files_and_other_colors_are_made_in_bands(tmp_path):
+    """In parts of the tensor, which counts as one, and the picture in other colors as another."""
+    tif, png, own, matched, lit = peaks(COLORING, tmp_path)
     assert 1 <= tif <= png <= own < 1.3
     assert matched <= lit < 2.6
 

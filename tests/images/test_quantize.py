@@ -40,13 +40,13 @@ def test_a_dithered_value_is_the_level_below_or_above_and_a_level_is_what_it_was
 
 
 def test_the_same_value_is_the_same_in_all_channels_and_at_every_time():
-    grey = np.broadcast_to(np.random.default_rng(0).random((1, 40, 50), np.float32), (3, 40, 50))
-    once, again = DITHERED.levels(grey), DITHERED.levels(grey)
+    gray = np.broadcast_to(np.random.default_rng(0).random((1, 40, 50), np.float32), (3, 40, 50))
+    once, again = DITHERED.levels(gray), DITHERED.levels(gray)
     assert np.array_equal(once, again)
     assert (once == once[:1]).all()
 
 
-def test_neighbours_of_a_dithered_plain_differ_more_than_those_far_from_each_other():
+def test_neighbors_of_a_dithered_plain_differ_more_than_those_far_from_each_other():
     """Noise of high frequency is what the eye does not see: of its power little lies at low ones."""
     levels = DITHERED.levels(plain(100.5, 128))[0].astype(float)
     power = np.abs(np.fft.fft2(levels - levels.mean())) ** 2
@@ -61,7 +61,7 @@ def test_rounded_is_levels_whatever_the_bands(rounding, band, monkeypatch):
     whole = torch.from_numpy(rounding.levels(tensor.numpy()).astype(np.float32)) / rounding.peak
     monkeypatch.setattr(samples, "_BAND", band)
     assert torch.equal(rounding.rounded(tensor), whole)
-    assert torch.equal(rounding.rounded(tensor[1:2]), whole[1:2])  # one colour alone
+    assert torch.equal(rounding.rounded(tensor[1:2]), whole[1:2])  # one color alone
     assert torch.equal(rounding.rounded(rounding.rounded(tensor)), whole)
 
 

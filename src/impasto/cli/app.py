@@ -1,7 +1,7 @@
 """The commands. Each is a function of the library with the same words; torch is loaded where it is needed."""
 
 import dataclasses
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,14 +10,14 @@ from cyclopts import App, Parameter
 from impasto.cli import distilling, onepass, recoloring, report, study
 from impasto.cli.flags import (
     AsJson,
-    Input,
+    ImageArgument,
     MachineFlags,
     MaskFlags,
     PaintFlags,
-    Painting,
     PresetName,
     RunFlags,
     SettingsFlags,
+    StyleArgument,
     resolve,
     share_of,
 )
@@ -26,6 +26,7 @@ from impasto.cli.work import paint
 from impasto.errors import SettingError
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset, read
+from impasto.version import __version__
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 app = App(
     name="impasto",
     help="Paints one picture in the manner of another: neural style transfer with VGG19.",
-    version=lambda: metadata.version("impasto"),
+    version=__version__,
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `main` tells of it
 )
@@ -52,10 +53,10 @@ DEMO_OUTPUT = Path("impasto-demo.png")
 
 @app.command
 def stylize(
-    photo: Input,
-    painting: Painting,
+    photo: ImageArgument,
+    painting: StyleArgument,
     /,
-    *more: Painting,
+    *more: StyleArgument,
     output: Output,
     where: MaskFlags = MaskFlags(),  # noqa: B008
     settings: SettingsFlags = SettingsFlags(),  # noqa: B008
@@ -71,9 +72,9 @@ def stylize(
 
 @app.command
 def texture(
-    painting: Painting,
+    painting: StyleArgument,
     /,
-    *more: Painting,
+    *more: StyleArgument,
     output: Output,
     seamless: Annotated[bool, Parameter(help="Edges that meet, for tiles: --padding circular.", negative=())] = False,
     settings: SettingsFlags = SettingsFlags(),  # noqa: B008
@@ -88,7 +89,7 @@ def texture(
 
 @app.command
 def reconstruct(
-    photo: Input,
+    photo: ImageArgument,
     /,
     *,
     layer: Annotated[str, Parameter(help="Layer of VGG19, such as block4_conv2.")] = "block4_conv2",
@@ -121,7 +122,7 @@ def demo(
 
 @app.command
 def rerun(
-    result: Input,
+    result: ImageArgument,
     /,
     *inputs: Annotated[Path, Parameter(help="Pictures that went in, or folders to look for them.", negative=())],
     output: Output,
@@ -137,7 +138,7 @@ def rerun(
             return onepass.repaint(result, places, output, how, [*inputs, *originals.values()])
 
         def prepare(found: "Checkpoint | None") -> "Run":
-            return rerun.prepare(
+            return rerun.recreate_run(
                 result,
                 places,
                 how.weights,
@@ -157,20 +158,20 @@ for command in (onepass.fast, distilling.distill, study.sweep, study.plot, study
 
 @app.command
 def recolor(
-    picture: Input,
-    photo: Input,
+    picture: ImageArgument,
+    photo: ImageArgument,
     /,
     *,
     color: RecolorFlag = "luminance",
     output: Output,
     how: SaveFlags = SaveFlags(),  # noqa: B008
 ) -> int:
-    """Bring PICTURE, a painted one or any other, to the colours of PHOTO: a second, nothing is painted again."""
+    """Bring PICTURE, a painted one or any other, to the colors of PHOTO: a second, nothing is painted again."""
     return recoloring.recolor(picture, photo, color, output, how)
 
 
 @app.command
-def inspect(result: Input, /) -> int:
+def inspect(result: ImageArgument, /) -> int:
     """Print the recipe that RESULT carries, as JSON."""
     return report.inspect(result)
 
@@ -232,7 +233,7 @@ def _paint(  # noqa: PLR0917
         styles = [
             Style(load(path), weight, _mask(mask, content)) for (path, weight), mask in zip(shares, masks, strict=True)
         ]
-        return api.prepare(
+        return api.create_run(
             content, styles, chosen, keep=where.keep, vgg=_network(how), memory=how.memory, strips=strips
         )
 

@@ -13,13 +13,13 @@ from impasto.cli.display import Display, display
 from impasto.cli.flags import RUNNING, KeepFlags, SettingsFlags, resolve, settings_flags
 from impasto.cli.photographs import pictures_in
 from impasto.cli.work import is_unfinished, signals
-from impasto.errors import ImpastoError, PictureError, shown
+from impasto.errors import ImpastoError, PictureError, printable
 from impasto.events import Began, Noted, Planned, Saved
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
 
 if TYPE_CHECKING:
-    from impasto.feedforward.train import Distiller
+    from impasto.feedforward.train import Training
     from impasto.images.picture import Picture
 
 _NAMES = ("steps", "content_weight", "style_weight", "style_scale", "style_rotation", "style_loss", "seed")
@@ -55,19 +55,19 @@ def distill(
     from impasto.jobs import runner
 
     chosen = resolve(settings, preset("distill"))
-    place = runner.beside(output)
+    place = runner.checkpoint_path(output)
     unfinished = is_unfinished(place, how)
     style_file.check_style_suffix(output)
     files.check_output(output, overwrite=how.overwrite or unfinished, inputs=[painting])
     files.check_output(place, overwrite=True, inputs=[painting])
     if how.pictures is not None and not os.path.isdir(how.pictures):
-        raise PictureError(f"{shown(how.pictures)}: is not a folder; give one with photographs")
+        raise PictureError(f"{printable(how.pictures)}: is not a folder; give one with photographs")
     from impasto.feedforward import train
 
     distiller = _distiller(painting, chosen, how)
     with display(as_json=how.json, quiet=how.quiet) as show, signals("stopping after this step") as received:
         if how.resume and not unfinished:
-            show(Noted(f"no checkpoint at {shown(place)}: beginning"))
+            show(Noted(f"no checkpoint at {printable(place)}: beginning"))
         if unfinished:
             train.resume(distiller, place)
             show(Noted(f"going on from step {distiller.steps_done} of {distiller.steps}"))
@@ -75,12 +75,12 @@ def distill(
         if received:
             return 128 + received[0]
         distiller.finished().save(output)
-        show(Saved(shown(output)))
+        show(Saved(printable(output)))
     place.unlink(missing_ok=True)
     return 0
 
 
-def _distiller(painting: Path, settings: Settings, how: DistillFlags) -> "Distiller":
+def _distiller(painting: Path, settings: Settings, how: DistillFlags) -> "Training":
     """With the network loaded, and all pictures read."""
     import torch
 
@@ -89,9 +89,9 @@ def _distiller(painting: Path, settings: Settings, how: DistillFlags) -> "Distil
 
     if how.threads is not None:
         torch.set_num_threads(how.threads)
-    photographs = train.own_pictures() if how.pictures is None else _read(how.pictures)
+    photographs = train.default_training_images() if how.pictures is None else _read(how.pictures)
     vgg = VGG19.load(how.weights, device=how.device, precision=how.precision)
-    return train.Distiller(load(painting), photographs, settings, vgg)
+    return train.Training(load(painting), photographs, settings, vgg)
 
 
 def _read(folder: Path) -> list["Picture"]:
@@ -99,11 +99,11 @@ def _read(folder: Path) -> list["Picture"]:
 
     paths = pictures_in(folder)
     if not paths:
-        raise PictureError(f"{shown(folder)}: holds no pictures; give another folder")
+        raise PictureError(f"{printable(folder)}: holds no pictures; give another folder")
     return [load(path) for path in paths]
 
 
-def _fit(distiller: "Distiller", place: Path, how: DistillFlags, show: Display, received: list[int]) -> None:
+def _fit(distiller: "Training", place: Path, how: DistillFlags, show: Display, received: list[int]) -> None:
     """Take all steps, with checkpoints; a signal leaves one behind."""
     import torch
 
@@ -137,7 +137,7 @@ def _fit(distiller: "Distiller", place: Path, how: DistillFlags, show: Display, 
             return
 
 
-def _planned(distiller: "Distiller") -> Planned:
+def _planned(distiller: "Training") -> Planned:
     from impasto.feedforward.train import CROP
     from impasto.vgg.device import resident
 

@@ -12,7 +12,7 @@ from cyclopts import CoercionError, CycloptsError, Group, MissingArgumentError, 
 from pydantic.fields import FieldInfo
 
 from impasto.errors import SettingError
-from impasto.settings.model import MOST_THREADS, Device, Precision, Settings
+from impasto.settings.model import MAX_THREADS, Device, Precision, Settings
 from impasto.settings.presets import preset
 
 RUNNING = Group("How it is carried out", sort_key=1)
@@ -121,8 +121,8 @@ class ComputeFlags:
 
     def __post_init__(self) -> None:
         """The check at the door."""
-        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
-            raise SettingError(f"--threads: got {self.threads}; give 1 to {MOST_THREADS}")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise SettingError(f"--threads: got {self.threads}; give 1 to {MAX_THREADS}")
         if self.memory is not None and self.memory < 1:
             raise SettingError(f"--memory-limit: got {self.memory_limit!r}; give more than nothing")
 
@@ -224,8 +224,8 @@ def share_of(painting: Path) -> tuple[Path, float]:
         return painting, 1.0  # that there is no such file is told when it is read
 
 
-Input = Annotated[Path, Parameter(help="PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF.", negative=())]
-Painting = Annotated[Path, Parameter(help="The same; FILE=0.7 for its weight in a mixture.", negative=())]
+ImageArgument = Annotated[Path, Parameter(help="PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF.", negative=())]
+StyleArgument = Annotated[Path, Parameter(help="The same; FILE=0.7 for its weight in a mixture.", negative=())]
 AsJson = Annotated[bool, Parameter(help="As JSON.", negative=())]
 PresetName = Annotated[str, Parameter(help="NAME (see `impasto presets`) or FILE.toml.", group=RUNNING)]
 

@@ -24,7 +24,7 @@ from impasto.cli.flags import (
 )
 from impasto.cli.photographs import PIPE, Paint, Photographs, check, pictures_in, piped
 from impasto.cli.work import signals
-from impasto.errors import OutputError, PictureError, SettingError, shown
+from impasto.errors import OutputError, PictureError, SettingError, printable
 from impasto.events import Saved
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
@@ -32,7 +32,7 @@ from impasto.settings.presets import preset
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
 
-FastPainting = Annotated[
+FastStyleArgument = Annotated[
     Path,
     Parameter(help="A picture; FILE=0.7 for its weight in a mixture. Or what `impasto distill` wrote.", negative=()),
 ]
@@ -71,9 +71,9 @@ def fast(
     photo: Annotated[
         Path, Parameter(help="A picture, a FOLDER of them, or - for standard input.", allow_leading_hyphen=True)
     ],
-    painting: FastPainting,
+    painting: FastStyleArgument,
     /,
-    *more: FastPainting,
+    *more: FastStyleArgument,
     output: Annotated[
         Path,
         Parameter(
@@ -138,7 +138,7 @@ def repaint(result: Path, places: Sequence[Path], output: Path, how: RunFlags, i
             on_event=show,
         )
         picture.save(output)
-        show(Saved(shown(output)))
+        show(Saved(printable(output)))
     return 0
 
 
@@ -153,7 +153,7 @@ def _paint(photo: Path, styles: Sequence[Path], change: Change, output: Path, ho
     many = how.watch or len(photos) > 1 or os.path.isdir(photo)
     if many and not os.path.isdir(output):
         if output == PIPE or os.path.lexists(output):
-            raise OutputError(f"{shown(output)}: is not a folder; give one for what is painted of several")
+            raise OutputError(f"{printable(output)}: is not a folder; give one for what is painted of several")
         files.check_output(output, overwrite=False)  # a folder is made where a file could be
     if PIPE in {photo, output} and (many or (output == PIPE and how.json)):
         raise SettingError("-: got a pipe, which holds one picture and nothing else; leave --json and other photos out")
@@ -178,11 +178,11 @@ def _paint(photo: Path, styles: Sequence[Path], change: Change, output: Path, ho
 def _photos(photo: Path, how: FastFlags) -> list[Path]:
     if how.watch:
         if not os.path.isdir(photo) or how.also:
-            raise SettingError(f"--watch: got {shown(photo)!r}; give one FOLDER that pictures appear in")
+            raise SettingError(f"--watch: got {printable(photo)!r}; give one FOLDER that pictures appear in")
         return []
     found = pictures_in(photo) if os.path.isdir(photo) else [photo]
     if not found:
-        raise PictureError(f"{shown(photo)}: holds no pictures; give another folder, or --watch to wait for some")
+        raise PictureError(f"{printable(photo)}: holds no pictures; give another folder, or --watch to wait for some")
     return [*found, *(how.also or ())]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from impasto import files
 from impasto.cli.display import Display
-from impasto.errors import BatchError, ImpastoError, OutputError, PictureError, UsageError, shown
+from impasto.errors import BatchError, ImpastoError, OutputError, PictureError, UsageError, printable
 from impasto.events import Noted, Saved
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Photographs:
             _write(picture)
         else:
             picture.save(output)
-            self.show(Saved(shown(output)))
+            self.show(Saved(printable(output)))
 
     def paint_all(self, photos: Sequence[Path]) -> None:
         """Paint all of them into the folder.
@@ -106,7 +106,7 @@ class Photographs:
         targets = [_target(photo, self.output) for photo in photos]
         for place, target in enumerate(targets):
             if target in targets[:place]:
-                raise OutputError(f"{shown(target)}: two photographs would be painted there; rename one of them")
+                raise OutputError(f"{printable(target)}: two photographs would be painted there; rename one of them")
             check(target, self.overwrite, self.inputs, self.depth)
         failures = []
         for photo, target in zip(photos, targets, strict=True):
@@ -123,8 +123,8 @@ class Photographs:
     def watch(self, folder: Path) -> None:
         """Paint every picture in `folder`, now and whenever one appears or changes."""
         if os.path.samefile(folder, self.output):
-            raise OutputError(f"{shown(self.output)}: is the folder that is watched; give another one")
-        self.show(Noted(f"watching {shown(folder)}; Ctrl-C ends it"))
+            raise OutputError(f"{printable(self.output)}: is the folder that is watched; give another one")
+        self.show(Noted(f"watching {printable(folder)}; Ctrl-C ends it"))
         before: dict[Path, Stamp] = {}
         seen: dict[Path, Stamp] = {}
         ours: set[Path] = set()
@@ -158,7 +158,7 @@ def _stamps(folder: Path) -> Iterator[tuple[Path, Stamp]]:
     try:
         paths = pictures_in(folder)
     except OSError as error:
-        raise PictureError(f"{shown(folder)}: can no longer be read ({error.strerror}); watch another") from error
+        raise PictureError(f"{printable(folder)}: can no longer be read ({error.strerror}); watch another") from error
     for path in paths:
         with contextlib.suppress(FileNotFoundError):  # gone in between
             status = path.stat()

@@ -1,4 +1,4 @@
-"""The command that changes the colours of a picture without painting it again."""
+"""The command that changes the colors of a picture without painting it again."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from impasto import files
 from impasto.cli.display import display
-from impasto.errors import shown
+from impasto.errors import printable
 from impasto.events import Noted, Saved
 from impasto.images.recipe import Recolor
 from impasto.settings.model import Depth, Settings
@@ -32,7 +32,7 @@ class SaveFlags:
 
 
 def recolor(picture: Path, photo: Path, color: Recolor, output: Path, how: SaveFlags) -> int:
-    """Save `picture` in the colours of `photo` to `output`; the exit status."""
+    """Save `picture` in the colors of `photo` to `output`; the exit status."""
     from impasto import api
     from impasto.images.picture import check_suffix
 
@@ -43,5 +43,5 @@ def recolor(picture: Path, photo: Path, color: Recolor, output: Path, how: SaveF
         for note in found.notes:
             show(Noted(note))
         found.save(output, overwrite=how.overwrite, depth=how.depth, dither=how.dither)
-        show(Saved(shown(output)))
+        show(Saved(printable(output)))
     return 0

@@ -14,9 +14,10 @@ from rich.table import Table
 
 from impasto.cli.display import duration
 from impasto.cli.flags import MachineFlags
-from impasto.errors import SettingError, shown
+from impasto.errors import SettingError, printable
 from impasto.settings.model import Settings
 from impasto.settings.presets import names, read
+from impasto.version import __version__
 
 if TYPE_CHECKING:
     from impasto.vgg.model import VGG19
@@ -57,9 +58,9 @@ def weights(*, as_json: bool) -> int:
             "kind": source.kind,
             "used": source.present and (source == used or source.kind == "fast"),
             "present": source.present,
-            "path": shown(source.path),
+            "path": printable(source.path),
             "sha256": hashlib.sha256(source.path.read_bytes()).hexdigest() if source.present else None,
-            "licence": source.licence,
+            "license": source.license,
             "description": source.description,
         }
         for source in (*store.sources(), *feedforward_weights.sources())
@@ -71,7 +72,7 @@ def weights(*, as_json: bool) -> int:
         state = "used" if row["used"] else "there" if row["present"] else "not there"
         say(f"{row['kind']} ({state}): {row['description']}")
         say(f"  {row['path']}")
-        say(f"  licence: {row['licence']}")
+        say(f"  license: {row['license']}")
         if row["sha256"]:
             say(f"  SHA-256: {row['sha256']}")
     say("`impasto weights download` fetches the full-precision file; --weights FILE takes any other.")
@@ -87,7 +88,7 @@ def download() -> int:
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("Keras' VGG19", total=store.KERAS_SIZE)
         source = store.download(on_progress=lambda done, total: progress.update(task, completed=done, total=total))
-    say(shown(source.path))
+    say(printable(source.path))
     return 0
 
 
@@ -104,7 +105,7 @@ def info(settings: Settings, how: MachineFlags, *, as_json: bool) -> int:
         torch.set_num_threads(how.threads)
     vgg = VGG19.load(how.weights, device=how.device, precision=how.precision)
     facts: dict[str, object] = {
-        "impasto": metadata.version("impasto"),
+        "impasto": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "pillow": metadata.version("pillow"),

@@ -10,10 +10,10 @@ from cyclopts import Parameter
 
 from impasto import files
 from impasto.cli.display import display
-from impasto.cli.flags import AsJson, Input, Painting, SettingsFlags, SweepFlags, given, resolve, share_of
+from impasto.cli.flags import AsJson, ImageArgument, SettingsFlags, StyleArgument, SweepFlags, given, resolve, share_of
 from impasto.cli.report import print_table, say
 from impasto.cli.work import signals
-from impasto.errors import LogError, SettingError, SweepError, shown
+from impasto.errors import LogError, SettingError, SweepError, printable
 from impasto.jobs.log import read_log
 from impasto.settings.model import INITS
 from impasto.settings.presets import DEFAULT, preset
@@ -29,10 +29,10 @@ Overwrite = Annotated[bool, Parameter(help="Replace a file that exists.", negati
 
 
 def sweep(
-    photo: Input,
-    painting: Painting,
+    photo: ImageArgument,
+    painting: StyleArgument,
     /,
-    *more: Painting,
+    *more: StyleArgument,
     grid: Annotated[
         list[str] | None,
         Parameter(help="NAME=VALUE,VALUE: a setting, or preset, and its values; once for each.", negative=()),
@@ -62,7 +62,7 @@ def sweep(
     if received:
         return 128 + received[0]
     if failed := sum(each.failed for each in found):
-        raise SweepError(f"{failed} of {len(found)} combinations failed; {shown(output / 'results.csv')} says why")
+        raise SweepError(f"{failed} of {len(found)} combinations failed; {printable(output / 'results.csv')} says why")
     return 0
 
 
@@ -111,19 +111,19 @@ def plot(
     real = [os.path.realpath(path) for path in paths]
     for place, path in enumerate(paths):
         if real[place] in real[:place]:
-            raise LogError(f"{shown(path)}: is given twice; give each log once")
+            raise LogError(f"{printable(path)}: is given twice; give each log once")
     names = [path.name for path in paths]
     told = names if len(set(names)) == len(names) else list(map(str, paths))
-    plots.save({shown(name): read_log(path) for name, path in zip(told, paths, strict=True)}, output)
-    say(f"saved {shown(output)}")
+    plots.save({printable(name): read_log(path) for name, path in zip(told, paths, strict=True)}, output)
+    say(f"saved {printable(output)}")
     return 0
 
 
 def compare(
-    first: Input,
-    second: Input,
+    first: ImageArgument,
+    second: ImageArgument,
     /,
-    *more: Input,
+    *more: ImageArgument,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="A sheet of the pictures: .png, .jpg, .webp or .tiff.")
     ] = None,
@@ -149,7 +149,7 @@ def compare(
     if output is not None:
         contact_sheet.save(pictures.drawn(compared), output)
         if not json:
-            say(f"saved {shown(output)}")
+            say(f"saved {printable(output)}")
     return 0
 
 

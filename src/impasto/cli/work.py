@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from impasto import files
 from impasto.cli.display import display
 from impasto.cli.flags import KeepFlags, RunFlags
-from impasto.errors import OutputError, shown
+from impasto.errors import OutputError, printable
 from impasto.events import Noted
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def paint(prepare: Prepare, output: Path, how: RunFlags, inputs: Sequence[Path])
     """
     from impasto.jobs import runner
 
-    place = how.checkpoint or runner.beside(output)
+    place = how.checkpoint or runner.checkpoint_path(output)
     found = _unfinished(place, how)
     if found is not None:
         how = dataclasses.replace(how, overwrite=True)  # the files there are this run's own
@@ -52,8 +52,8 @@ def paint(prepare: Prepare, output: Path, how: RunFlags, inputs: Sequence[Path])
     )
     with display(as_json=how.json, quiet=how.quiet) as show, signals() as received:
         if how.resume and found is None:
-            show(Noted(f"no checkpoint at {shown(place)}: beginning"))
-        runner.carry_out(run, outputs, show, lambda: received, found)
+            show(Noted(f"no checkpoint at {printable(place)}: beginning"))
+        runner.execute(run, outputs, show, lambda: received, found)
     return 128 + received[0] if received else 0
 
 
@@ -67,7 +67,7 @@ def is_unfinished(place: Path, how: KeepFlags) -> bool:
         return False
     if not (how.resume or how.overwrite):
         raise OutputError(
-            f"{shown(place)}: holds an unfinished run; go on with it (--resume), or begin anew (--overwrite)"
+            f"{printable(place)}: holds an unfinished run; go on with it (--resume), or begin anew (--overwrite)"
         )
     return how.resume
 
@@ -95,7 +95,7 @@ def _check_outputs(output: Path, place: Path, how: RunFlags, inputs: Sequence[Pa
         files.check_output(each, overwrite=how.overwrite, inputs=inputs)
     files.check_output(place, overwrite=True, inputs=inputs)
     if len({os.path.realpath(each) for each in (*outputs, place)}) < len(outputs) + 1:
-        raise OutputError(f"{shown(output)}: is given for two outputs; choose another name for one")
+        raise OutputError(f"{printable(output)}: is given for two outputs; choose another name for one")
     for picture in filter(None, (output, how.preview)):
         check_suffix(picture)
     if how.timelapse is not None:

@@ -3,7 +3,7 @@
 What the network does at full size with few filters is done at half of it with four times as many: the pixels of every
 cell of 2x2 become channels, and the kernels are rearranged to match. The numbers are the same, up to rounding.
 
-A normalisation needs the mean and variance over all of the picture. In strips a layer is therefore evaluated once for
+A normalization needs the mean and variance over all of the picture. In strips a layer is therefore evaluated once for
 these and again for what follows it, so that the picture does not depend on the strips either.
 """
 
@@ -26,12 +26,12 @@ _STRIP = 2**24
 """Bytes of the largest layer's rows that are evaluated at a time."""
 
 _Layer = tuple[Tensor, tuple[Tensor, Tensor]]
-"""The kernel of a layer that is normalised, and the scale and shift that it gets."""
+"""The kernel of a layer that is normalized, and the scale and shift that it gets."""
 _Rows = Callable[[int, int], Tensor]
 """Some rows of a layer, from the first to before the last: (1, C, h, W)."""
 
 
-class OnePass:
+class StripInference:
     """A transformer ready to paint photographs of any size, its kernels rearranged."""
 
     def __init__(
@@ -80,7 +80,7 @@ class OnePass:
 class _Evaluation:
     """One photograph in one pass; rows are counted at the size that their layer has: half or a quarter."""
 
-    def __init__(self, network: OnePass, photo: Tensor, style: Affines, strip: int | None) -> None:
+    def __init__(self, network: StripInference, photo: Tensor, style: Affines, strip: int | None) -> None:
         self.network, self.photo = network, photo
         self.style = [(scale.to(network.device), shift.to(network.device)) for scale, shift in style]
         height, width = photo.shape[1:]
@@ -96,14 +96,14 @@ class _Evaluation:
         def grown(begin: int, end: int) -> Tensor:
             return F.conv2d(_around(values, begin, end, "replicate"), coarse)
 
-        inner = _Normalised(grown, self.height, self.strip, self.style[-3])
+        inner = _Normalized(grown, self.height, self.strip, self.style[-3])
 
         def grown_again(begin: int, end: int) -> Tensor:
             low, high = max(begin - 1, 0), min(end + 1, 2 * self.height)
             rows = uncelled(inner(low // 2, -(-high // 2)).relu_())[:, :, low % 2 :][:, :, : high - low]
             return F.conv2d(_padded(rows, begin == 0, end == 2 * self.height, "replicate"), fine)
 
-        outer = _Normalised(grown_again, 2 * self.height, 2 * self.strip, self.style[-2])
+        outer = _Normalized(grown_again, 2 * self.height, 2 * self.strip, self.style[-2])
 
         def drawn(begin: int, end: int) -> Tensor:
             low, high = max(begin - 2, 0), min(end + 2, 2 * self.height)
@@ -137,19 +137,19 @@ class _Evaluation:
             del found  # and what it keeps, before the next one is made
         return values
 
-    def _block(self, values: Tensor, first: _Layer, second: _Layer) -> "_Normalised":
+    def _block(self, values: Tensor, first: _Layer, second: _Layer) -> "_Normalized":
         """What a residual block adds."""
 
         def before(begin: int, end: int) -> Tensor:
             return F.conv2d(_around(values, begin, end, "reflect"), first[0])
 
-        inner = _Normalised(before, self.height, self.strip, first[1], keep=True)
+        inner = _Normalized(before, self.height, self.strip, first[1], keep=True)
 
         def after(begin: int, end: int) -> Tensor:
             rows = inner(max(begin - 1, 0), min(end + 1, self.height)).relu_()
             return F.conv2d(_padded(rows, begin == 0, end == self.height, "reflect"), second[0])
 
-        return _Normalised(after, self.height, self.strip, second[1])
+        return _Normalized(after, self.height, self.strip, second[1])
 
     def _contracted(self) -> Tensor:
         if self.strip == self.height:
@@ -180,8 +180,8 @@ class _Evaluation:
         return cells.reshape(1, end - begin, -1, 12).permute(0, 3, 1, 2)
 
 
-class _Normalised:
-    """A layer and the normalisation over all of it; some rows on demand.
+class _Normalized:
+    """A layer and the normalization over all of it; some rows on demand.
 
     Kept are the rows of a layer that is evaluated in one piece, or that is to be kept.
     """
@@ -219,7 +219,7 @@ class _Moments:
 
     def add(self, values: Tensor) -> None:
         """(1, k C, h, W): k pixels of each channel in a cell."""
-        # the one reduction that torch has for this layout: a batch of one picture is normalised like an instance
+        # the one reduction that torch has for this layout: a batch of one picture is normalized like an instance
         same = torch.ones(values.shape[1], device=values.device)  # in float32, so that what is found is too
         _, mean, inverse = torch.native_batch_norm(values, same, 0 * same, None, None, True, 0.0, EPSILON)
         mean, inverse = mean.cpu().double(), inverse.cpu().double()  # not every device has these

@@ -19,17 +19,17 @@ CODE = 100
 STYLE_EDGE = 256
 """Pixels of each edge of the picture that a code is predicted from."""
 EPSILON = 1e-5
-"""What instance normalisation adds to a variance."""
+"""What instance normalization adds to a variance."""
 
 WIDTHS = (8, 16, 32)
 BLOCKS = 5
-NORMALISED = (*[WIDTHS[2]] * 2 * BLOCKS, WIDTHS[1], WIDTHS[0], 3)
-"""Filters of the layers that are normalised, in order."""
+NORMALIZED = (*[WIDTHS[2]] * 2 * BLOCKS, WIDTHS[1], WIDTHS[0], 3)
+"""Filters of the layers that are normalized, in order."""
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
 Affines = Sequence[tuple[Tensor, Tensor]]
-"""A style: scale and shift, each (C,), of every layer that is normalised."""
+"""A style: scale and shift, each (C,), of every layer that is normalized."""
 
 
 class Transformer(nn.Module):
@@ -58,12 +58,12 @@ class Transformer(nn.Module):
         affines = iter(style)
         residual, expand = convolutions(self.residual), convolutions(self.expand)
         for first, second in zip(residual[::2], residual[1::2], strict=True):
-            inner = normalised(_reflected(first, values), *next(affines)).relu()
-            values = values + normalised(_reflected(second, inner), *next(affines))
+            inner = normalized(_reflected(first, values), *next(affines)).relu()
+            values = values + normalized(_reflected(second, inner), *next(affines))
         for conv in expand[:2]:
             grown = F.interpolate(values, scale_factor=2, mode="nearest")
-            values = normalised(_reflected(conv, grown), *next(affines)).relu()
-        return normalised(_reflected(expand[2], values), *next(affines)).sigmoid()
+            values = normalized(_reflected(conv, grown), *next(affines)).relu()
+        return normalized(_reflected(expand[2], values), *next(affines)).sigmoid()
 
 
 class StylePredictor(nn.Module):
@@ -96,8 +96,8 @@ class Conditioner(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scale = nn.ModuleList([nn.Linear(CODE, width) for width in NORMALISED])
-        self.shift = nn.ModuleList([nn.Linear(CODE, width) for width in NORMALISED])
+        self.scale = nn.ModuleList([nn.Linear(CODE, width) for width in NORMALIZED])
+        self.shift = nn.ModuleList([nn.Linear(CODE, width) for width in NORMALIZED])
 
     def forward(self, code: Tensor) -> Affines:
         """(100,) -> the style."""
@@ -138,18 +138,18 @@ def convolutions(layers: nn.Module) -> list[nn.Conv2d]:
     return [each for each in layers.children() if isinstance(each, nn.Conv2d)]
 
 
-def normalised(values: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def normalized(values: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """(N, C, H, W) with each channel brought to the mean `shift` and the standard deviation `scale`, each (C,).
 
-    Conditional instance normalisation (Dumoulin, Shlens, Kudlur, arXiv 1610.07629, equation 5).
+    Conditional instance normalization (Dumoulin, Shlens, Kudlur, arXiv 1610.07629, equation 5).
     """
     return F.instance_norm(values, weight=scale, bias=shift, eps=EPSILON)
 
 
-_NORMALISED = [f"residual/residual{block}/conv{place}" for block in range(1, BLOCKS + 1) for place in (1, 2)]
-_NORMALISED += [f"expand/conv{place}/conv" for place in (1, 2, 3)]
+_NORMALIZED = [f"residual/residual{block}/conv{place}" for block in range(1, BLOCKS + 1) for place in (1, 2)]
+_NORMALIZED += [f"expand/conv{place}/conv" for place in (1, 2, 3)]
 _STYLE = "style_params/transformer"
-"""Magenta's names of the layers that are normalised, and of what normalises them."""
+"""Magenta's names of the layers that are normalized, and of what normalizes them."""
 
 
 class Networks(NamedTuple):
@@ -173,11 +173,11 @@ def load() -> Networks:
     predictor = _filled(StylePredictor, names, weights.load(weights.PREDICTOR))
     found = weights.load(weights.TRANSFORMER)
     names = {f"contract.{place}": f"transformer/contract/conv{place + 1}" for place in range(3)}
-    names |= {f"residual.{place}": f"transformer/{layer}" for place, layer in enumerate(_NORMALISED[:-3])}
-    names |= {f"expand.{place}": f"transformer/{layer}" for place, layer in enumerate(_NORMALISED[-3:])}
+    names |= {f"residual.{place}": f"transformer/{layer}" for place, layer in enumerate(_NORMALIZED[:-3])}
+    names |= {f"expand.{place}": f"transformer/{layer}" for place, layer in enumerate(_NORMALIZED[-3:])}
     transformer = _filled(Transformer, names, found)
-    names = {f"shift.{place}": f"{_STYLE}/{layer}/StyleNorm/Conv" for place, layer in enumerate(_NORMALISED)}
-    names |= {f"scale.{place}": f"{_STYLE}/{layer}/StyleNorm/Conv_1" for place, layer in enumerate(_NORMALISED)}
+    names = {f"shift.{place}": f"{_STYLE}/{layer}/StyleNorm/Conv" for place, layer in enumerate(_NORMALIZED)}
+    names |= {f"scale.{place}": f"{_STYLE}/{layer}/StyleNorm/Conv_1" for place, layer in enumerate(_NORMALIZED)}
     return Networks(predictor, _filled(Conditioner, names, found), transformer)
 
 

@@ -19,7 +19,7 @@ _TYPES: Mapping[int, str] = {1: "<f4", 3: "|i1", 6: "<i4"}
 
 
 def dequantized(data: bytes) -> dict[str, Array]:
-    """All constants that are dequantised in an ONNX file: name of the result, without `_dequant` -> float32 array.
+    """All constants that are dequantized in an ONNX file: name of the result, without `_dequant` -> float32 array.
 
     Of a constant q with a scale s and a zero point z for each of its first axis, or for all, this is (q - z) s.
 

@@ -14,26 +14,26 @@ def scene(number: int, edge: int = 384) -> Tensor:
     def uniform(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=random))
 
-    def colour() -> Tensor:
+    def color() -> Tensor:
         return torch.rand(3, 1, 1, generator=random)
 
     down, across = torch.meshgrid(torch.linspace(0, 1, edge), torch.linspace(0, 1, edge), indexing="ij")
-    picture = torch.lerp(colour(), colour(), down[None].expand(3, -1, -1))
+    picture = torch.lerp(color(), color(), down[None].expand(3, -1, -1))
     picture = picture + uniform(0, 0.3) * (_clouds(edge, random) - 0.5)
     for place in range(3):  # hills, one before the other
         ridge = 0.35 + 0.2 * place + uniform(0.02, 0.1) * torch.sin(uniform(4, 14) * across + uniform(0, 6))
-        shade = colour() * (0.6 + 0.4 * _clouds(edge, random))
+        shade = color() * (0.6 + 0.4 * _clouds(edge, random))
         picture = torch.where(down > ridge, shade, picture)
     for _ in range(4):  # houses
         left, top, wide, high = uniform(0, 0.8), uniform(0.3, 0.7), uniform(0.08, 0.25), uniform(0.1, 0.3)
         inside = (across > left) & (across < left + wide) & (down > top) & (down < top + high)
         panes = (torch.sin(across * uniform(60, 160)) * torch.sin(down * uniform(60, 160))) > 0.4
-        picture = torch.where(inside, torch.where(panes, colour() * 0.4, colour()), picture)
+        picture = torch.where(inside, torch.where(panes, color() * 0.4, color()), picture)
     for _ in range(3):  # round things, lit from one side
         x, y, radius = uniform(0.1, 0.9), uniform(0.1, 0.9), uniform(0.04, 0.18)
         far = ((across - x) ** 2 + (down - y) ** 2).sqrt() / radius
         light = (1 - far.clamp(max=1) ** 2).sqrt() * (0.7 + 0.3 * torch.cos(math.pi * (across - x) / radius))
-        picture = torch.where(far < 1, colour() * light, picture)
+        picture = torch.where(far < 1, color() * light, picture)
     return picture.clamp(0, 1)
 
 

@@ -13,8 +13,8 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from impasto import files
-from impasto.errors import OutputError, WeightsError, shown
-from impasto.feedforward.network import NORMALISED, Affines, Transformer
+from impasto.errors import OutputError, WeightsError, printable
+from impasto.feedforward.network import NORMALIZED, Affines, Transformer
 
 SUFFIX = ".safetensors"
 _LARGEST = 2**22  # bytes; such a file has 0.7 MB
@@ -23,7 +23,7 @@ _REMEDY = "give a file that `impasto distill` wrote"
 
 
 class OneStyle(nn.Module):
-    """A transformer with a style of its own: scale and shift of every normalised layer are weights like the others."""
+    """A transformer with a style of its own: scale and shift of every normalized layer are weights like the others."""
 
     def __init__(self, transformer: Transformer, style: Affines) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class OneStyle(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Distilled:
+class DistilledStyle:
     """Such a network, what it was made of, and its file: `about` is JSON, `name` without the folder, `sha256` hex."""
 
     network: OneStyle
@@ -79,30 +79,30 @@ def check_style_suffix(path: str | os.PathLike[str]) -> None:
         OutputError: naming the suffix.
     """
     if not is_distilled(path):
-        raise OutputError(f"{shown(path)}: a style is saved as {SUFFIX}; end it so")
+        raise OutputError(f"{printable(path)}: a style is saved as {SUFFIX}; end it so")
 
 
-def load_style(path: str | os.PathLike[str]) -> Distilled:
+def load_style(path: str | os.PathLike[str]) -> DistilledStyle:
     """The network in a file.
 
     Raises:
         WeightsError: no such file, or none that `distill` wrote.
     """
-    where, path = shown(path), Path(path)
+    where, path = printable(path), Path(path)
     try:
         if path.stat().st_size > _LARGEST:
             raise WeightsError(f"{where}: has more bytes than a style has; {_REMEDY}")
         data = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{where}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
-    network = OneStyle(Transformer(), [(Tensor(width), Tensor(width)) for width in NORMALISED])
+    network = OneStyle(Transformer(), [(Tensor(width), Tensor(width)) for width in NORMALIZED])
     try:
         network.load_state_dict(safetensors.torch.load(data))
         length = int.from_bytes(data[:8], "little")
         about = json.loads(json.loads(data[8 : 8 + length]).get("__metadata__", {}).get(_ABOUT, "{}"))
     except Exception as error:  # safetensors and torch raise anything at all over a damaged file
-        reason = shown(" ".join(str(error).split())[:100])
+        reason = printable(" ".join(str(error).split())[:100])
         raise WeightsError(f"{where}: is no style of this program ({reason}); {_REMEDY}") from error
     if not all(bool(each.isfinite().all()) for each in network.state_dict().values()):
         raise WeightsError(f"{where}: has values that are not finite; distill it anew")
-    return Distilled(network.requires_grad_(False), about, shown(path.name), hashlib.sha256(data).hexdigest())
+    return DistilledStyle(network.requires_grad_(False), about, printable(path.name), hashlib.sha256(data).hexdigest())

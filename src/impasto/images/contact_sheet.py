@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from impasto import files
-from impasto.errors import SaveError, shown
+from impasto.errors import SaveError, printable
 from impasto.images.writer import FORMATS
 
 EDGE = 320
@@ -20,7 +20,7 @@ LONGEST = 4096
 TEXT, GAP = 15, 12
 """Pixels: height of the letters, and between two cells."""
 LINE = TEXT + 5
-NARROWEST = 120
+MIN_STRIP = 120
 """Pixels of a column at least, so that its label can be read."""
 MOST_LINES = 8
 """Lines that a label or a paragraph of a caption is broken into; the rest is left out."""
@@ -38,7 +38,7 @@ class Cell:
 
 def edge(columns: int, rows: int) -> int:
     """Long edge in pixels for the pictures of a sheet of so many columns and rows."""
-    return max(NARROWEST, min(EDGE, LONGEST // max(columns, rows) - GAP))
+    return max(MIN_STRIP, min(EDGE, LONGEST // max(columns, rows) - GAP))
 
 
 def draw(cells: Sequence[Sequence[Cell]], *, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> Image.Image:
@@ -51,8 +51,8 @@ def draw(cells: Sequence[Sequence[Cell]], *, columns: Sequence[str] = (), rows: 
     """
     font = ImageFont.load_default(size=TEXT)
     pictures = [cell.picture for row in cells for cell in row if cell.picture is not None]
-    wide = max([NARROWEST, *(each.width for each in pictures)])
-    highest = max((each.height for each in pictures), default=NARROWEST)
+    wide = max([MIN_STRIP, *(each.width for each in pictures)])
+    highest = max((each.height for each in pictures), default=MIN_STRIP)
     highs = [max((cell.picture.height for cell in row if cell.picture is not None), default=highest) for row in cells]
     heads = [broken(text, wide, font) for text in columns]
     sides = [broken(text, EDGE // 2, font) for text in rows] or [[] for _ in cells]
@@ -88,13 +88,13 @@ def save(sheet: Image.Image, path: Path) -> None:
         with files.replacing(path) as file:
             sheet.save(file, kind, **known.get(kind, {}))
     except ValueError as error:  # Pillow's word for an encoder that failed
-        raise SaveError(f"{shown(path)}: could not be made ({error}); nothing was saved") from error
+        raise SaveError(f"{printable(path)}: could not be made ({error}); nothing was saved") from error
 
 
 def broken(text: str, width: int, font: Font) -> list[str]:
     """Text in lines of at most `width` pixels, broken behind blanks and signs, and where there are none anywhere."""
     lines = [""]
-    for piece in re.findall(r"[^\s+=,;]*[\s+=,;]?", shown(text)):
+    for piece in re.findall(r"[^\s+=,;]*[\s+=,;]?", printable(text)):
         if lines[-1] and font.getlength((lines[-1] + piece).rstrip()) > width:
             lines.append("")
         for letter in piece:
@@ -117,7 +117,7 @@ def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], lines: Sequence[str
 def _put(
     sheet: Image.Image, pen: ImageDraw.ImageDraw, picture: Image.Image | None, box: tuple[int, int, int, int]
 ) -> None:
-    """A picture in the lower left of its box, or a grey field where there is none."""
+    """A picture in the lower left of its box, or a gray field where there is none."""
     x, y, wide, high = box
     if picture is None:
         pen.rectangle((x, y, x + wide - 1, y + high - 1), fill="gainsboro")

@@ -26,7 +26,7 @@ class Style:
 
     Attributes:
         weight: relative to the others in the same place.
-        mask: white where the picture is painted so, grey where it is in part, over the whole photograph; without one
+        mask: white where the picture is painted so, gray where it is in part, over the whole photograph; without one
             it is what the masks of others leave.
 
     Raises:
@@ -117,7 +117,7 @@ def layer_guides(guide: Tensor | None, wanted: Iterable[str]) -> dict[str, Tenso
     """For every layer the region's share in each position, (1, 1, h, w): the mean over the position's pixels."""
     if guide is None:
         return {}
-    return {name: F.avg_pool2d(guide, layers.smallest_edge([name])) for name in wanted}
+    return {name: F.avg_pool2d(guide, layers.min_edge([name])) for name in wanted}
 
 
 def mask_levels(mask: Picture) -> Tensor:

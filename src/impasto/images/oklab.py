@@ -1,4 +1,4 @@
-"""sRGB, linear light and Oklab: colours of any picture, (3, ...) float tensors, pixel by pixel."""
+"""sRGB, linear light and Oklab: colors of any picture, (3, ...) float tensors, pixel by pixel."""
 
 import torch
 from torch import Tensor
@@ -41,14 +41,14 @@ def from_linear(light: Tensor) -> Tensor:
     """(3, ...) linear light in the order RGB -> (3, ...) Oklab: lightness in [0, 1], a and b within about 0.4 of 0.
 
     B. Ottosson, A perceptual color space for image processing, 2020, with the matrices of 2021. Light may lie outside
-    of [0, 1]: a colour beyond sRGB.
+    of [0, 1]: a color beyond sRGB.
     """
     lms = weighed(_LMS, light)
     return weighed(_LAB, lms.sign() * lms.abs().pow(1 / 3))
 
 
 def to_linear(lab: Tensor) -> Tensor:
-    """(3, ...) Oklab -> (3, ...) linear light, outside of [0, 1] where sRGB has no such colour."""
+    """(3, ...) Oklab -> (3, ...) linear light, outside of [0, 1] where sRGB has no such color."""
     return weighed(torch.linalg.inv(_LMS), weighed(torch.linalg.inv(_LAB), lab).pow(3))
 
 
@@ -60,7 +60,7 @@ def from_srgb(srgb: Tensor) -> Tensor:
 def to_srgb(lab: Tensor) -> Tensor:
     """(3, ...) Oklab -> (3, ...) sRGB in [0, 1].
 
-    A colour that sRGB has not keeps its lightness and hue and gets as much chroma as there is. To clip the channels
+    A color that sRGB has not keeps its lightness and hue and gets as much chroma as there is. To clip the channels
     would turn a bright blue into cyan, and darken it.
     """
     lab = torch.cat([lab[:1].clamp(0, 1), lab[1:]])
@@ -72,16 +72,16 @@ def to_srgb(lab: Tensor) -> Tensor:
 
 
 def brought_in(srgb: Tensor) -> Tensor:
-    """(3, ...) sRGB, beyond [0, 1] where sRGB has no such colour -> in [0, 1], as `to_srgb` does; others stay."""
+    """(3, ...) sRGB, beyond [0, 1] where sRGB has no such color -> in [0, 1], as `to_srgb` does; others stay."""
     beyond = (srgb.amin(0) < 0) | (srgb.amax(0) > 1)
     found = srgb.clamp(0, 1)
     found[:, beyond] = to_srgb(from_srgb(srgb[:, beyond]))
     return found
 
 
-def weighed(matrix: Tensor, colours: Tensor) -> Tensor:
-    """(3, 3) times each of (3, ...) colours, in their precision."""
-    sums: Tensor = torch.tensordot(matrix.to(colours), colours, dims=1)
+def weighed(matrix: Tensor, colors: Tensor) -> Tensor:
+    """(3, 3) times each of (3, ...) colors, in their precision."""
+    sums: Tensor = torch.tensordot(matrix.to(colors), colors, dims=1)
     return sums
 
 

@@ -1,6 +1,7 @@
 """Picture: what a file shows, as a tensor; read by `load`, written by `Picture.save`."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ import torch
 from torch import Tensor
 
 from impasto import files
-from impasto.errors import OutputError, PictureError, RecipeError, SettingError, shown
+from impasto.errors import OutputError, PictureError, RecipeError, SettingError, printable
 from impasto.images import writer
 from impasto.images.quantize import NEAREST, Rounding
 from impasto.images.reader import decode, embedded
+from impasto.images.recipe import Recipe
 from impasto.images.samples import Array
 from impasto.images.writer import CHARSET, DEEP, FORMATS, KEYWORD
 from impasto.settings.model import Depth
@@ -63,10 +65,15 @@ class Picture:
         """Pixels from top to bottom."""
         return self.tensor.shape[1]
 
-    def matted(self) -> Tensor:
-        """(3, H, W) float32 in [0, 1], sRGB: without alpha, laid on the mean colour of what can be seen.
+    @property
+    def content_hash(self) -> str:
+        """The SHA-256 of the file or, for a picture that came from none, of the tensor's bytes; hexadecimal."""
+        return self.sha256 or hashlib.sha256(self.tensor.numpy().tobytes()).hexdigest()
 
-        On any other colour the outline would be a hard edge, and its colour foreign to the picture.
+    def matted(self) -> Tensor:
+        """(3, H, W) float32 in [0, 1], sRGB: without alpha, laid on the mean color of what can be seen.
+
+        On any other color the outline would be a hard edge, and its color foreign to the picture.
         """
         if self.alpha is None:
             return self.tensor
@@ -91,7 +98,7 @@ class Picture:
     ) -> None:
         """Write the picture to `path`, in the format of its suffix, whole or not at all.
 
-        `depth` is the bits a channel, 8 or 16, and `dither` spreads what 8 bits cannot say over neighbouring pixels;
+        `depth` is the bits a channel, 8 or 16, and `dither` spreads what 8 bits cannot say over neighboring pixels;
         not given, they are those of `rounding`. Only PNG and TIFF hold 16 bits.
 
         PNG and TIFF are exact. JPEG (on white where there is alpha) and WebP lose a little, as `quality` from 1 to 100
@@ -129,7 +136,7 @@ def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Pictu
     path = Path(path)
     found = decode(path, max_pixels=max_pixels)
     alpha = None if found.alpha is None else _tensor(found.alpha[..., None])
-    return Picture(_tensor(found.colour), alpha, shown(path.name), found.sha256, found.notes)
+    return Picture(_tensor(found.color), alpha, printable(path.name), found.sha256, found.notes)
 
 
 def check_suffix(path: str | os.PathLike[str], depth: int = 8) -> None:
@@ -140,10 +147,10 @@ def check_suffix(path: str | os.PathLike[str], depth: int = 8) -> None:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise OutputError(f"{shown(path)}: its suffix names no known format; end it in {', '.join(FORMATS)}")
+        raise OutputError(f"{printable(path)}: its suffix names no known format; end it in {', '.join(FORMATS)}")
     if depth > 8 and FORMATS[suffix] not in DEEP:
         able = ", ".join(each for each, kind in FORMATS.items() if kind in DEEP)
-        raise OutputError(f"{shown(path)}: {FORMATS[suffix]} holds 8 bits a channel, not {depth}; end it in {able}")
+        raise OutputError(f"{printable(path)}: {FORMATS[suffix]} holds 8 bits a channel, not {depth}; end it in {able}")
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -158,18 +165,34 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
     if isinstance(text, bytes):
         text = text[len(CHARSET) :].decode("ascii", "replace") if text.startswith(CHARSET) else None
     if text is None:
-        raise RecipeError(f"{shown(path)}: holds no recipe; give a picture that impasto saved")
+        raise RecipeError(f"{printable(path)}: holds no recipe; give a picture that impasto saved")
     if len(text) > _MAX_RECIPE:
-        raise RecipeError(f"{shown(path)}: its recipe has {len(text)} characters; more than {_MAX_RECIPE} are not read")
+        raise RecipeError(
+            f"{printable(path)}: its recipe has {len(text)} characters; more than {_MAX_RECIPE} are not read"
+        )
     try:
         recipe = json.loads(text, parse_constant=_refuse_constant)
         json.dumps(recipe, ensure_ascii=False).encode()  # no half of a surrogate pair, which no terminal can print
     except (ValueError, RecursionError) as error:
-        reason = shown(str(error)[:100])
-        raise RecipeError(f"{shown(path)}: its recipe is damaged ({reason}); get another copy of the file") from error
+        reason = printable(str(error)[:100])
+        raise RecipeError(
+            f"{printable(path)}: its recipe is damaged ({reason}); get another copy of the file"
+        ) from error
     if not isinstance(recipe, dict):
-        raise RecipeError(f"{shown(path)}: its recipe is a {type(recipe).__name__}, not an object; get another copy")
+        raise RecipeError(
+            f"{printable(path)}: its recipe is a {type(recipe).__name__}, not an object; get another copy"
+        )
     return recipe
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in a file that `Picture.save` wrote, validated.
+
+    Raises:
+        RecipeError: none there, or one that is damaged or of another version.
+        PictureError: no file, or not a picture.
+    """
+    return Recipe.parse(read_recipe(path), printable(path))
 
 
 def _check(what: str, tensor: object, channels: int) -> None:

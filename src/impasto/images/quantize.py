@@ -42,7 +42,7 @@ class Rounding:
         """(..., rows, W) float32 in [0, 1], the picture's rows from `top` on -> uint8 or uint16 of the same shape.
 
         The nearest level, or with dither the one below or above, so often that the mean over some pixels is the value.
-        Which pixels these are depends on their place alone, and is the same in all channels: grey stays grey, and a
+        Which pixels these are depends on their place alone, and is the same in all channels: gray stays gray, and a
         value that is a level stays what it is. By numpy: for so little at a time, torch would wait for its threads.
         """
         scaled = values * np.float32(self.peak)
@@ -65,7 +65,7 @@ NEAREST = Rounding()
 
 
 def _pattern(top: int, height: int, width: int) -> Array:
-    """(height, width) float32, evenly spread over less than -0.5 to 0.5, neighbours far from each other."""
+    """(height, width) float32, evenly spread over less than -0.5 to 0.5, neighbors far from each other."""
     rows, columns = np.ogrid[top : top + height, :width]
     places = (columns * _ACROSS + rows * _DOWN) & (1023 << 6)
     pattern: Array = (places.astype(np.float32) + 32) / 65536 - np.float32(0.5)

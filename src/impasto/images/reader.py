@@ -26,7 +26,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from impasto.errors import PictureError, shown
+from impasto.errors import PictureError, printable
 from impasto.images.samples import Array, in_srgb, samples
 
 Opener = Callable[[io.BytesIO], ImageFile.ImageFile]
@@ -55,12 +55,12 @@ _QUIET = threading.Lock()
 
 @dataclass(frozen=True)
 class Decoded:
-    """The samples of a file: `colour` (H, W, 3), sRGB, RGB order, and `alpha` (H, W), None where all is opaque.
+    """The samples of a file: `color` (H, W, 3), sRGB, RGB order, and `alpha` (H, W), None where all is opaque.
 
     Either is uint8 from 0 to 255, uint16 from 0 to 65535 or float32 from 0 to 1.
     """
 
-    colour: Array
+    color: Array
     alpha: Array | None
     sha256: str
     notes: tuple[str, ...]
@@ -70,7 +70,7 @@ def decode(path: Path, *, max_pixels: int) -> Decoded:
     """The picture at `path`, upright and in sRGB.
 
     Raises:
-        PictureError: no file, not a picture, more than `max_pixels`, damaged, or samples without a meaning as colour.
+        PictureError: no file, not a picture, more than `max_pixels`, damaged, or samples without a meaning as color.
     """
     notes: list[str] = []
     with _blaming(path):
@@ -78,8 +78,8 @@ def decode(path: Path, *, max_pixels: int) -> Decoded:
         reader = _reader(data)
         with _quiet(mute=reader is TiffImageFile):
             image = _opened(reader, data, max_pixels)
-            colour, alpha = samples(image, lambda: reader(io.BytesIO(data)), notes)
-            colour = in_srgb(colour, image, notes)
+            color, alpha = samples(image, lambda: reader(io.BytesIO(data)), notes)
+            color = in_srgb(color, image, notes)
             turn = _orientation(image, notes)
             if _is_animated(image):
                 notes.append("holds several pictures: the first was used")
@@ -87,7 +87,7 @@ def decode(path: Path, *, max_pixels: int) -> Decoded:
             notes.append("more than 8 bits a channel read as 8")
     if alpha is not None:
         alpha = None if _is_opaque(alpha) else _upright(alpha, turn)
-    return Decoded(_upright(colour, turn), alpha, hashlib.sha256(data).hexdigest(), tuple(notes))
+    return Decoded(_upright(color, turn), alpha, hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
 def embedded(path: Path, keyword: str) -> str | bytes | None:
@@ -111,14 +111,14 @@ def _blaming(path: Path) -> Iterator[None]:
     try:
         yield
     except PictureError as error:
-        raise PictureError(f"{shown(path)}: {error}") from error.__cause__
+        raise PictureError(f"{printable(path)}: {error}") from error.__cause__
     except MemoryError as error:
-        raise PictureError(f"{shown(path)}: needs more memory than there is; make the picture smaller") from error
+        raise PictureError(f"{printable(path)}: needs more memory than there is; make the picture smaller") from error
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{shown(path)}: is too large ({error}); make the picture smaller") from error
+        raise PictureError(f"{printable(path)}: is too large ({error}); make the picture smaller") from error
     except Exception as error:  # on a damaged file a reader of Pillow raises whatever its parser stumbles over
-        reason = shown(str(error).strip()[:100]) or type(error).__name__
-        raise PictureError(f"{shown(path)}: is truncated or damaged ({reason}); get another copy of it") from error
+        reason = printable(str(error).strip()[:100]) or type(error).__name__
+        raise PictureError(f"{printable(path)}: is truncated or damaged ({reason}); get another copy of it") from error
 
 
 @contextlib.contextmanager
@@ -191,7 +191,7 @@ def _opened(reader: Opener, data: bytes, max_pixels: int) -> ImageFile.ImageFile
         image = reader(io.BytesIO(data))
     except SyntaxError as error:
         if "unknown pixel mode" in str(error):
-            raise PictureError("is a rare kind of TIFF; save it with 8 or 16 bits a channel, RGB or grey") from error
+            raise PictureError("is a rare kind of TIFF; save it with 8 or 16 bits a channel, RGB or gray") from error
         raise
     width, height = image.size
     if width * height > max_pixels:

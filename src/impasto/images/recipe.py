@@ -7,12 +7,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from impasto.errors import RecipeError, SettingError
 from impasto.settings.model import Settings, one_line
 from impasto.settings.schedule import scales
+from impasto.version import __version__
 
 Task = Literal["stylize", "texture", "reconstruct"]
 Recolor = Literal["luminance", "content"]
 
 
-class Input(BaseModel):
+def environment() -> dict[str, Any]:
+    """The fields of a recipe that name the versions and thread count: the last bits of a result depend on them."""
+    import torch  # here, since the command line needs only the types of this module
+
+    return {"impasto": __version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+
+
+class InputRecord(BaseModel):
     """A picture that went in: its file name without a folder, and the SHA-256 of its bytes."""
 
     model_config = ConfigDict(frozen=True)
@@ -21,21 +29,21 @@ class Input(BaseModel):
     sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
 
 
-class StyleInput(Input):
+class StyleRecord(InputRecord):
     """A painting, its weight in the mixture, and its mask: a picture, or the photograph's alpha."""
 
     weight: float = Field(1.0, gt=0, le=1e12, allow_inf_nan=False)
-    mask: Input | Literal["alpha"] | None = None
+    mask: InputRecord | Literal["alpha"] | None = None
 
 
-class Recoloring(BaseModel):
-    """What was done to a painted picture: it was brought to the colours of `photo`."""
+class RecolorRecord(BaseModel):
+    """What was done to a painted picture: it was brought to the colors of `photo`."""
 
     model_config = ConfigDict(frozen=True)
 
     color: Recolor
-    picture: Input
-    photo: Input
+    picture: InputRecord
+    photo: InputRecord
 
 
 class Recipe(BaseModel):
@@ -53,10 +61,10 @@ class Recipe(BaseModel):
     task: Task
     settings: Settings
     steps_done: int = Field(ge=0)
-    content: Input | None
-    styles: tuple[StyleInput, ...] = Field(max_length=1000)
-    init: Input | None
-    keep: Input | None = None
+    content: InputRecord | None
+    styles: tuple[StyleRecord, ...] = Field(max_length=1000)
+    init: InputRecord | None
+    keep: InputRecord | None = None
     weights: str = Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the weights' file.")
     device: str = Field(pattern="^(cpu|cuda|mps)$")
     precision: str = Field(pattern="^(float32|bfloat16)$")
@@ -65,7 +73,7 @@ class Recipe(BaseModel):
         (), max_length=1000, description="Rows evaluated at a time at each scale."
     )
     loss: dict[str, float]
-    recolored: tuple[Recoloring, ...] = Field(
+    recolored: tuple[RecolorRecord, ...] = Field(
         default=(), max_length=1000, description="What was done to it since, in order."
     )
 
@@ -85,12 +93,12 @@ class Recipe(BaseModel):
         return self.steps_done == sum(scale.steps for scale in climbed)
 
     @property
-    def pictures(self) -> dict[str, Input]:
+    def pictures(self) -> dict[str, InputRecord]:
         """All pictures that went in, by what they are."""
         found: dict[str, object] = {"content": self.content, "init": self.init, "keep": self.keep}
         for number, style in enumerate(self.styles, 1):
             found |= {f"style {number}": style, f"mask {number}": style.mask}
-        return {role: each for role, each in found.items() if isinstance(each, Input)}
+        return {role: each for role, each in found.items() if isinstance(each, InputRecord)}
 
     @classmethod
     def parse(cls, content: dict[str, Any], where: str) -> "Recipe":

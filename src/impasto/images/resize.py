@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 
-def frame(height: int, width: int, size: int, resampling: str = "antialiased") -> tuple[int, int]:
+def scaled_size(height: int, width: int, size: int, resampling: str = "antialiased") -> tuple[int, int]:
     """Height and width in pixels of a picture scaled to a long edge of `size`; "tensorflow" truncates, in float32."""
     if resampling == "tensorflow":
         scale = torch.tensor(size, dtype=torch.float32) / max(height, width)
@@ -21,7 +21,7 @@ def resize(images: Tensor, height: int, width: int, resampling: str = "antialias
     """(N, C, H, W) float32 in [0, 1], on the CPU -> (N, C, height, width) in [0, 1].
 
     "antialiased": Lanczos, in full depth. A softer filter would hand on a softer painting: its Gram matrices differ by
-    a tenth. "tensorflow": `tf.image.resize`'s default, bilinear with half-pixel centres, which skips pixels when it
+    a tenth. "tensorflow": `tf.image.resize`'s default, bilinear with half-pixel centers, which skips pixels when it
     shrinks.
     """
     if images.shape[2:] == (height, width):
@@ -39,7 +39,7 @@ def enlarge(values: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(values, (height, width), mode="bilinear", align_corners=False)
 
 
-def rotated(images: Tensor, degrees: float) -> Tensor:
+def rotate(images: Tensor, degrees: float) -> Tensor:
     """(N, C, H, W) float32 in [0, 1], on the CPU -> turned anticlockwise, (N, C, h, w): the largest upright part of it.
 
     Pixels keep their size. Quarter turns lose nothing.

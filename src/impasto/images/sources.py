@@ -1,45 +1,45 @@
-"""What a caller hands in: a picture or the file that it is in, by itself or as a painting among others."""
+"""What a caller may pass as an image: a `Picture`, or the path of its file; for style images also a `Style`."""
 
 import os
 from collections.abc import Sequence
 
 from impasto.images.masks import ALPHA, Style
 from impasto.images.picture import Picture, load
-from impasto.images.recipe import Input, StyleInput
+from impasto.images.recipe import InputRecord, StyleRecord
 
-Source = str | os.PathLike[str] | Picture
-"""A picture, or the file that it is in."""
+ImageSource = str | os.PathLike[str] | Picture
+"""An image: a `Picture`, or the path of its file."""
 
-Painting = Source | Style
-"""A painting, with its weight in a mixture and its mask if need be."""
+StyleSource = ImageSource | Style
+"""A style image; as a `Style` with its weight in a mixture and its mask."""
 
 
-def picture(source: Source) -> Picture:
-    """The picture, read if need be."""
+def as_picture(source: ImageSource) -> Picture:
+    """The picture, loaded if a path was given."""
     return source if isinstance(source, Picture) else load(source)
 
 
-def several(styles: Painting | Sequence[Painting]) -> Sequence[Painting]:
-    """The paintings, of which one may be given by itself."""
+def as_list(styles: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource]:
+    """The style images as a sequence; a single one may be passed without a list."""
     return [styles] if isinstance(styles, str | os.PathLike | Picture | Style) else styles
 
 
-def paintings(styles: Painting | Sequence[Painting]) -> list[Style]:
-    """The paintings, read, each with its weight and mask."""
-    return [each if isinstance(each, Style) else Style(picture(each)) for each in several(styles)]
+def as_styles(styles: StyleSource | Sequence[StyleSource]) -> list[Style]:
+    """The style images, loaded, each with its weight and mask."""
+    return [each if isinstance(each, Style) else Style(as_picture(each)) for each in as_list(styles)]
 
 
-def named(source: Picture) -> Input:
-    """How a recipe calls a picture."""
-    return Input(name=source.name, sha256=source.sha256)
+def input_record(picture: Picture) -> InputRecord:
+    """The entry of a picture in a recipe."""
+    return InputRecord(name=picture.name, sha256=picture.sha256)
 
 
-def style_named(style: Style) -> StyleInput:
-    """How a recipe calls a painting."""
+def style_record(style: Style) -> StyleRecord:
+    """The entry of a style image in a recipe."""
     mask = style.mask
-    return StyleInput(
+    return StyleRecord(
         name=style.picture.name,
         sha256=style.picture.sha256,
         weight=style.weight,
-        mask=None if mask is None else ALPHA if mask.name == ALPHA else named(mask),
+        mask=None if mask is None else ALPHA if mask.name == ALPHA else input_record(mask),
     )

@@ -10,7 +10,7 @@ from impasto.images.samples import Array
 from impasto.images.writer import laid_on
 
 
-def fitting(width: int, height: int, edge: int) -> tuple[int, int]:
+def fit_within(width: int, height: int, edge: int) -> tuple[int, int]:
     """Width and height in pixels, of the same shape, with a long edge of `edge` or less; never larger, never 0."""
     shrink = min(1, edge / max(width, height))
     return max(1, round(width * shrink)), max(1, round(height * shrink))

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from impasto import files
-from impasto.errors import OutputError, SaveError, shown
+from impasto.errors import OutputError, SaveError, printable
 from impasto.images.quantize import Rounding
 from impasto.images.reader import EXIF_IFD, USER_COMMENT
 from impasto.images.samples import Array, band_height, bands
@@ -54,11 +54,13 @@ def write(
     if max(width, height) > _LONGEST.get(kind, 2**31 - 1):
         size = f"{width} x {height} pixels"
         raise OutputError(
-            f"{shown(path)}: {size} are too many, {kind} ends at {_LONGEST[kind]} a side; save it as .png"
+            f"{printable(path)}: {size} are too many, {kind} ends at {_LONGEST[kind]} a side; save it as .png"
         )
     options = _options(kind, quality, recipe)
     if len(options.get("exif", b"")) > 65_533 and kind == "JPEG":
-        raise OutputError(f"{shown(path)}: the recipe is longer than the 65533 bytes that JPEG allows; save it as .png")
+        raise OutputError(
+            f"{printable(path)}: the recipe is longer than the 65533 bytes that JPEG allows; save it as .png"
+        )
     levels = _levels(tensor, alpha, rounding, on_white=kind == "JPEG")
     shape = (height, width, 3 if alpha is None or kind == "JPEG" else 4)
     try:
@@ -70,7 +72,7 @@ def write(
             else:
                 _image(levels, shape).save(file, kind, **options)
     except ValueError as error:  # Pillow's word for an encoder that failed
-        raise SaveError(f"{shown(path)}: could not be made ({error}); nothing was saved") from error
+        raise SaveError(f"{printable(path)}: could not be made ({error}); nothing was saved") from error
 
 
 def laid_on(matte: Tensor, tensor: Tensor, alpha: Tensor) -> Tensor:
@@ -81,10 +83,10 @@ def laid_on(matte: Tensor, tensor: Tensor, alpha: Tensor) -> Tensor:
 def _levels(tensor: Tensor, alpha: Tensor | None, rounding: Rounding, *, on_white: bool) -> Iterator[Array]:
     """(rows, W, 3 or 4) uint8 or uint16, band by band from the top down; alpha is never dithered."""
     for rows in bands(*tensor.shape[1:]):
-        colours = tensor[:, rows]
+        colors = tensor[:, rows]
         if alpha is not None and on_white:
-            colours = laid_on(torch.ones_like(colours), colours, alpha[:, rows])
-        planes = [*rounding.levels(colours.cpu().numpy(), rows.start)]
+            colors = laid_on(torch.ones_like(colors), colors, alpha[:, rows])
+        planes = [*rounding.levels(colors.cpu().numpy(), rows.start)]
         if alpha is not None and not on_white:
             planes += [*Rounding(rounding.depth).levels(alpha[:, rows].cpu().numpy())]
         yield np.stack(planes, axis=2)
@@ -119,7 +121,7 @@ def _write_deep_png(file: BinaryIO, levels: Iterator[Array], shape: tuple[int, i
     """A PNG of 16 bits a channel (ISO/IEC 15948), which Pillow does not write."""
     height, width, channels = shape
     file.write(b"\x89PNG\r\n\x1a\n")
-    kind = {3: 2, 4: 6}[channels]  # colour, or colour and alpha
+    kind = {3: 2, 4: 6}[channels]  # color, or color and alpha
     _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
     if recipe is not None:
         _write_chunk(file, b"iTXt", KEYWORD.encode("ascii") + bytes(5) + recipe.encode("ascii"))
@@ -173,7 +175,7 @@ def _write_tiff(
         317: ("H", [2]),  # each sample as its step from the last
     }
     if channels == 4:
-        tags[338] = ("H", [2])  # the fourth is alpha, and the colours are not multiplied by it
+        tags[338] = ("H", [2])  # the fourth is alpha, and the colors are not multiplied by it
     if recipe is not None:
         comment = CHARSET + recipe.encode("ascii")
         tags[EXIF_IFD] = (place, [_append_directory(file, {USER_COMMENT: ("B", comment)}, place)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.errors import LogError, shown
+from impasto.errors import LogError, printable
 from impasto.events import Event, Stepped
 
 TERMS = ("total", "content", "style", "tv")
@@ -74,12 +74,12 @@ def read_log(path: Path) -> tuple[Entry, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise LogError(f"{shown(path)}: is no text; {_ADVICE}") from error
+        raise LogError(f"{printable(path)}: is no text; {_ADVICE}") from error
     except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
-        raise LogError(f"{shown(path)}: cannot be read ({getattr(error, 'strerror', error)}); {_ADVICE}") from error
-    found = tuple(_entries(lines, shown(path)))
+        raise LogError(f"{printable(path)}: cannot be read ({getattr(error, 'strerror', error)}); {_ADVICE}") from error
+    found = tuple(_entries(lines, printable(path)))
     if not found:
-        raise LogError(f"{shown(path)}: holds no step of a run; {_ADVICE}")
+        raise LogError(f"{printable(path)}: holds no step of a run; {_ADVICE}")
     return found
 
 
@@ -120,4 +120,4 @@ def _number(content: Mapping[str, Any], name: str) -> float:
 
 
 def _reason(error: Exception) -> str:
-    return shown(f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error))[:100]
+    return printable(f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error))[:100]

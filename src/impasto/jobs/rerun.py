@@ -9,21 +9,21 @@ from pathlib import Path
 import torch
 
 from impasto import api
-from impasto.errors import RecipeError, shown
+from impasto.errors import RecipeError, printable
 from impasto.events import OnEvent
 from impasto.feedforward.style_file import is_distilled
 from impasto.feedforward.stylizer import fast, network_for
 from impasto.images.masks import Style, alpha_mask
-from impasto.images.picture import Picture, load, read_recipe
-from impasto.images.recipe import Input, Recipe, StyleInput
-from impasto.images.sources import Painting
+from impasto.images.picture import Picture, load, load_recipe
+from impasto.images.recipe import InputRecord, Recipe, StyleRecord
+from impasto.images.sources import StyleSource
 from impasto.optimize.run import Run
-from impasto.settings.model import INITS, MOST_THREADS
+from impasto.settings.model import INITS, MAX_THREADS
 from impasto.vgg import weights
 from impasto.vgg.model import VGG19
 
 
-def prepare(
+def recreate_run(
     result: Path,
     places: Sequence[Path],
     choice: str = "auto",
@@ -45,14 +45,14 @@ def prepare(
         RecipeError: no recipe, a picture that went in is not there, or other weights.
     """
     recipe = recipe_of(result)
-    where = shown(result)
+    where = printable(result)
     if recipe.settings.method == "fast":
         raise RecipeError(f"{where}: was painted in one pass, which takes no steps; repaint it")
     if recipe.init is None and recipe.settings.init not in INITS:
         raise RecipeError(f"{where}: its recipe does not say what picture it was begun with; paint it anew")
     pictures = {wanted: load(path) for wanted, path in originals(result, places).items()}
     _use_threads(recipe, threads)
-    run = api.prepare(
+    run = api.create_run(
         pictures[recipe.content] if recipe.content else None,
         [Style(pictures[style], style.weight, _mask(style, recipe, pictures)) for style in recipe.styles],
         recipe.settings,
@@ -85,13 +85,13 @@ def repaint(
     """The picture that the recipe in `result` describes, if it was painted in one pass; otherwise as `prepare`."""
     recipe, found = recipe_of(result), originals(result, places)
     if recipe.content is None or not recipe.styles:
-        raise RecipeError(f"{shown(result)}: its recipe names no photograph or no painting; paint it anew")
+        raise RecipeError(f"{printable(result)}: its recipe names no photograph or no painting; paint it anew")
     _use_threads(recipe, threads)
     files = [found[style] for style in recipe.styles]
     network = network_for(
         files, recipe.device if device == "auto" else device, recipe.precision if precision == "auto" else precision
     )
-    styles: list[Painting] = [
+    styles: list[StyleSource] = [
         path if is_distilled(path) else Style(load(path), style.weight)
         for path, style in zip(files, recipe.styles, strict=True)
     ]
@@ -100,30 +100,30 @@ def repaint(
 
 def _use_threads(recipe: Recipe, threads: int | None) -> None:
     """As many as then, unless others are asked for: sums are split by threads, and so rounded."""
-    torch.set_num_threads(max(1, min(recipe.threads, MOST_THREADS)) if threads is None else threads)
+    torch.set_num_threads(max(1, min(recipe.threads, MAX_THREADS)) if threads is None else threads)
 
 
-def _mask(style: StyleInput, recipe: Recipe, pictures: Mapping[Input, Picture]) -> Picture | None:
+def _mask(style: StyleRecord, recipe: Recipe, pictures: Mapping[InputRecord, Picture]) -> Picture | None:
     if style.mask is None or recipe.content is None:
         return None
-    return pictures[style.mask] if isinstance(style.mask, Input) else alpha_mask(pictures[recipe.content])
+    return pictures[style.mask] if isinstance(style.mask, InputRecord) else alpha_mask(pictures[recipe.content])
 
 
-def originals(result: Path, places: Sequence[Path]) -> dict[Input, Path]:
+def originals(result: Path, places: Sequence[Path]) -> dict[InputRecord, Path]:
     """The files that went into a result, found in `places` as `prepare` says.
 
     Raises:
-        RecipeError: no recipe, a picture that went in is not there, or the result was recoloured since.
+        RecipeError: no recipe, a picture that went in is not there, or the result was recolored since.
     """
     recipe = recipe_of(result)
     if recipe.recolored:
         before = recipe.recolored[0].picture
-        named = f"{shown(before.name)!r} (SHA-256 {before.sha256[:12]}...)"
+        named = f"{printable(before.name)!r} (SHA-256 {before.sha256[:12]}...)"
         raise RecipeError(
-            f"{shown(result)}: was recoloured after it was painted, which rerun does not repeat; rerun {named} "
+            f"{printable(result)}: was recolored after it was painted, which rerun does not repeat; rerun {named} "
             "instead, and recolor the result"
         )
-    return {wanted: _find(wanted, places, shown(result)) for wanted in recipe.pictures.values()}
+    return {wanted: _find(wanted, places, printable(result)) for wanted in recipe.pictures.values()}
 
 
 def recipe_of(result: Path) -> Recipe:
@@ -132,10 +132,10 @@ def recipe_of(result: Path) -> Recipe:
     Raises:
         RecipeError: there is none, or none of this program's.
     """
-    return Recipe.parse(read_recipe(result), shown(result))
+    return load_recipe(result)
 
 
-def _find(wanted: Input, places: Iterable[Path], where: str) -> Path:
+def _find(wanted: InputRecord, places: Iterable[Path], where: str) -> Path:
     """The file with the hash wanted, by its name in a folder or under any name."""
     for place in places:
         path = place / Path(wanted.name).name if os.path.isdir(place) else place
@@ -143,7 +143,7 @@ def _find(wanted: Input, places: Iterable[Path], where: str) -> Path:
             if os.path.isfile(path) and wanted.sha256 == hashlib.sha256(path.read_bytes()).hexdigest():
                 return path
     raise RecipeError(
-        f"{where}: was painted from {shown(wanted.name)!r} (SHA-256 {wanted.sha256[:12]}...), which is not at hand; "
+        f"{where}: its input {printable(wanted.name)!r} (SHA-256 {wanted.sha256[:12]}...) was not found; "
         "name the file or its folder after the result"
     )
 

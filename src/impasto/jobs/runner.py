@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from impasto import api
-from impasto.errors import DivergedError, ImpastoError, OutputError, SaveError, shown
+from impasto import reporting
+from impasto.errors import DivergedError, ImpastoError, OutputError, SaveError, printable
 from impasto.events import Event, Noted, OnEvent, Saved
 from impasto.images.picture import Picture
 from impasto.jobs.log import Log
 from impasto.jobs.timelapse import Timelapse
 from impasto.optimize import checkpoint
 from impasto.optimize.checkpoint import Checkpoint
+from impasto.optimize.result import result_of
 from impasto.optimize.run import Run, Step
 
 CHECKPOINT_SECONDS = 300.0
-Stopped = Callable[[], object]
+ShouldStop = Callable[[], object]
 """Asked after every step; once it is true the run ends there."""
 
 
@@ -36,17 +37,17 @@ class Outputs:
     timelapse: Path | None = None
 
 
-def beside(output: Path) -> Path:
+def checkpoint_path(output: Path) -> Path:
     """Where the checkpoints of a run lie by default."""
     name = os.fsencode(output.name)
     kept = name if len(name) < 230 else hashlib.sha256(name).hexdigest().encode()  # a name has at most 255 bytes
     return output.with_name(os.fsdecode(kept + b".checkpoint"))
 
 
-def carry_out(run: Run, outputs: Outputs, show: OnEvent, stopped: Stopped, found: Checkpoint | None = None) -> None:
+def execute(run: Run, outputs: Outputs, show: OnEvent, stopped: ShouldStop, found: Checkpoint | None = None) -> None:
     """Take the steps of a run, from the checkpoint `found` if there is one, and save the picture.
 
-    Stopped early, the picture so far is saved and a checkpoint is left; otherwise none is.
+    ShouldStop early, the picture so far is saved and a checkpoint is left; otherwise none is.
 
     Raises:
         DivergedError: at the end, when the best picture is saved.
@@ -54,7 +55,7 @@ def carry_out(run: Run, outputs: Outputs, show: OnEvent, stopped: Stopped, found
         SaveError: the picture could not be written where it should be; it says where it is.
     """
     with Log(outputs.log, 0 if found is None else found.steps_done) as log:
-        for event in (*_resumed(run, found, outputs), *api.opening(run)):
+        for event in (*_resumed(run, found, outputs), *reporting.start_events(run)):
             show(event)
 
         def tell(event: Event) -> None:
@@ -63,12 +64,12 @@ def carry_out(run: Run, outputs: Outputs, show: OnEvent, stopped: Stopped, found
 
         film = None if outputs.timelapse is None else Timelapse(run)
         diverged = _take_steps(run, outputs, tell, stopped, film)
-        picture = api.finished(run)
+        picture = result_of(run)
         if diverged is None or not run.is_untouched(picture.rounded()):
-            for event in api.closing(run, picture):
+            for event in reporting.end_events(run, picture):
                 show(event)
             _save(picture, outputs.picture)
-            show(Saved(shown(outputs.picture)))
+            show(Saved(printable(outputs.picture)))
             if film is not None and outputs.timelapse is not None:
                 _save_timelapse(film, picture, outputs.timelapse, show)
     if stopped():
@@ -79,13 +80,13 @@ def carry_out(run: Run, outputs: Outputs, show: OnEvent, stopped: Stopped, found
 
 
 def _take_steps(
-    run: Run, outputs: Outputs, tell: OnEvent, stopped: Stopped, film: Timelapse | None
+    run: Run, outputs: Outputs, tell: OnEvent, stopped: ShouldStop, film: Timelapse | None
 ) -> DivergedError | None:
     """All steps of the run, unless it is stopped; the error that ended it early."""
     keeper = _Keeper(run, outputs, tell)
     try:
         for step in run:
-            for event in api.reports(step):
+            for event in reporting.step_events(step):
                 tell(event)
             if film is not None:
                 film.look(step)
@@ -151,7 +152,7 @@ def _save(picture: Picture, output: Path) -> None:
             os.unlink(other)
             raise error from None
         reason = str(error).removesuffix("; nothing was saved")
-        raise SaveError(f"{reason}; the picture is in {shown(other)} instead") from error
+        raise SaveError(f"{reason}; the picture is in {printable(other)} instead") from error
 
 
 def _save_preview(step: Step, path: Path, tell: OnEvent) -> None:
@@ -169,4 +170,4 @@ def _save_timelapse(film: Timelapse, picture: Picture, path: Path, show: OnEvent
     except ImpastoError as error:
         show(Noted(f"no timelapse: {error}"))
     else:
-        show(Saved(shown(path)))
+        show(Saved(printable(path)))

@@ -5,9 +5,9 @@ from pathlib import Path
 from PIL import Image
 
 from impasto import files
-from impasto.errors import OutputError, SaveError, shown
+from impasto.errors import OutputError, SaveError, printable
 from impasto.images.picture import Picture
-from impasto.images.thumbnail import fitting, thumbnail
+from impasto.images.thumbnail import fit_within, thumbnail
 from impasto.optimize.run import Run, Step
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP"}
@@ -26,7 +26,7 @@ def check_suffix(path: Path) -> None:
         OutputError: naming the suffixes that work.
     """
     if path.suffix.lower() not in FORMATS:
-        raise OutputError(f"{shown(path)}: its suffix names no animation; end it in {' or '.join(FORMATS)}")
+        raise OutputError(f"{printable(path)}: its suffix names no animation; end it in {' or '.join(FORMATS)}")
 
 
 class Timelapse:
@@ -34,7 +34,7 @@ class Timelapse:
 
     def __init__(self, run: Run) -> None:
         self.begun, self.steps = run.steps_done, run.steps - run.steps_done
-        self.size = fitting(run.width, run.height, EDGE)
+        self.size = fit_within(run.width, run.height, EDGE)
         self.frames: list[Image.Image] = []
 
     def look(self, step: Step) -> None:
@@ -63,7 +63,7 @@ class Timelapse:
                     quality=85,
                 )
         except ValueError as error:  # Pillow's word for an encoder that failed
-            raise SaveError(f"{shown(path)}: could not be made ({error}); nothing was saved") from error
+            raise SaveError(f"{printable(path)}: could not be made ({error}); nothing was saved") from error
 
     def _due(self, steps: int) -> int:
         """How many frames there are after so many steps."""

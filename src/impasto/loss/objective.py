@@ -10,16 +10,16 @@ from torch import Tensor
 from impasto.loss import functional
 from impasto.loss.statistics import Sums, Target
 from impasto.loss.targets import Targets
-from impasto.vgg.backward import Backprop, GradientRows, Pull, gathered, vjp
+from impasto.vgg.backward import Backprop, GradientRows, Pull, gather_gradient, vjp
 from impasto.vgg.model import VGG19
 
-NARROWEST = 16
-"""Rows of the narrowest strips: with fewer, the rows kept for their neighbours are nearly all."""
+MIN_STRIP = 16
+"""Rows of the narrowest strips: with fewer, the rows kept for their neighbors are nearly all."""
 
 
-def narrower(strip: int | None, height: int) -> int:
-    """Rows of strips half as high, of a picture of that height if it was evaluated whole; NARROWEST at least."""
-    return max((strip or height) // 2 // NARROWEST * NARROWEST, NARROWEST)
+def narrower_strip(strip: int | None, height: int) -> int:
+    """Rows of strips half as high, of a picture of that height if it was evaluated whole; MIN_STRIP at least."""
+    return max((strip or height) // 2 // MIN_STRIP * MIN_STRIP, MIN_STRIP)
 
 
 class Terms(NamedTuple):
@@ -34,11 +34,11 @@ class Terms(NamedTuple):
     tv: Tensor
     layers: Mapping[str, Tensor] = {}
 
-    def read(self) -> dict[str, float]:
+    def to_floats(self) -> dict[str, float]:
         """The total and its terms, fetched from the device."""
         return dict(zip(self._fields, torch.stack(self[:4]).tolist(), strict=False))
 
-    def read_layers(self) -> dict[str, dict[str, float]]:
+    def layers_to_floats(self) -> dict[str, dict[str, float]]:
         """Term -> layer -> its share."""
         found: dict[str, dict[str, float]] = {}
         for name, value in self.layers.items():
@@ -48,7 +48,7 @@ class Terms(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Weighting:
+class LossWeights:
     """Weights of our plain means: total = content * sum c_l mean_l + style * sum s_l mean_l + tv * variation.
 
     `style_layers` are those of every region of the picture, as many as the targets' manners.
@@ -71,7 +71,7 @@ class _Aim(NamedTuple):
     target: Target
 
 
-def _aims(targets: Targets, weights: Weighting) -> list[_Aim]:
+def _aims(targets: Targets, weights: LossWeights) -> list[_Aim]:
     aims = [_Aim("content", name, weights.content_layers[name], each) for name, each in targets.content.items()]
     for manner, shares in zip(targets.style, weights.style_layers, strict=True):
         aims += [_Aim("style", name, shares[name], each) for name, each in manner.layers.items()]
@@ -86,7 +86,7 @@ class Objective:
     that grows with the width of the picture only. What an evaluation took is kept for the next.
     """
 
-    def __init__(self, vgg: VGG19, targets: Targets, weights: Weighting, *, strip: int | None = None) -> None:
+    def __init__(self, vgg: VGG19, targets: Targets, weights: LossWeights, *, strip: int | None = None) -> None:
         self.vgg, self.targets, self.weights = vgg, targets, weights
         self._aims = _aims(targets, weights)
         self._network = Backprop(vgg, {aim.layer for aim in self._aims}, strip=strip)
@@ -102,7 +102,7 @@ class Objective:
 
     def narrow(self, height: int) -> None:
         """Evaluate pictures of that height in strips from now on, or in narrower ones."""
-        self._network = Backprop(self.vgg, self._network.wanted, strip=narrower(self.strip, height))
+        self._network = Backprop(self.vgg, self._network.wanted, strip=narrower_strip(self.strip, height))
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Terms:
@@ -110,7 +110,7 @@ class Objective:
         return self._terms(image, self._sums(image))
 
     @torch.no_grad()
-    def value_and_rows(self, image: Tensor) -> tuple[Terms, GradientRows]:
+    def value_and_grad_rows(self, image: Tensor) -> tuple[Terms, GradientRows]:
         """(1, 3, H, W) -> its terms, and the gradient of the total as it comes, both in the image's dtype.
 
         The gradient is found while it is iterated over, which must be done before the next evaluation, if it is done.
@@ -120,8 +120,8 @@ class Objective:
 
     def value_and_grad(self, image: Tensor) -> tuple[Terms, Tensor]:
         """(1, 3, H, W) -> its terms, and the gradient (1, 3, H, W) of the total, both in the image's dtype."""
-        terms, rows = self.value_and_rows(image)
-        return terms, gathered(rows, image)
+        terms, rows = self.value_and_grad_rows(image)
+        return terms, gather_gradient(rows, image)
 
     def _sums(self, image: Tensor) -> list[Sums]:
         """What every aim's target says of a picture."""

@@ -202,14 +202,14 @@ class Sample:
 
     values: Tensor
     guide: Tensor | None = None
-    centre: Tensor = field(init=False)
+    center: Tensor = field(init=False)
     directions: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         """What the search needs of them."""
-        centre = self.values.mean(0, dtype=torch.float32).to(self.values.dtype)
-        object.__setattr__(self, "centre", centre)
-        object.__setattr__(self, "directions", torch.nn.functional.normalize(self.values - centre, dim=1))
+        center = self.values.mean(0, dtype=torch.float32).to(self.values.dtype)
+        object.__setattr__(self, "center", center)
+        object.__setattr__(self, "directions", torch.nn.functional.normalize(self.values - center, dim=1))
 
     @property
     def energy(self) -> float:
@@ -230,7 +230,7 @@ class _Matches:
 
     def read(self, here: Tensor, rows: slice) -> None:
         target = self._target
-        found = functional.nearest(here, target.directions, target.centre)
+        found = functional.nearest(here, target.directions, target.center)
         self._found.append(found)
         away = (here - self._matched(found)).square()
         if self._guide is None:

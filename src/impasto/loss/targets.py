@@ -15,7 +15,7 @@ from impasto.vgg.model import VGG19
 SAMPLE = 4096
 """Responses that are kept of the paintings, so that each of the picture's finds its like among them."""
 DEEP = 4
-"""The block from which on responses look for their neighbours.
+"""The block from which on responses look for their neighbors.
 
 Those of shallower layers see a few pixels: each would find its like in the same flat places, and nothing would ask for
 the painting's strokes. There the Gram matrix does.
@@ -23,7 +23,7 @@ the painting's strokes. There the Gram matrix does.
 
 
 @dataclass(frozen=True)
-class Manner:
+class StyleTarget:
     """What a region of the picture, of a share of its area, is to be like in each layer."""
 
     layers: Mapping[str, Target]
@@ -35,7 +35,7 @@ class Targets:
     """All that a picture is compared with: the content, layer by layer, and one manner a region."""
 
     content: Mapping[str, Target]
-    style: Sequence[Manner]
+    style: Sequence[StyleTarget]
 
 
 @torch.no_grad()
@@ -45,8 +45,8 @@ def content_targets(
     """The responses of the layers wanted to `content` (1, 3, H, W). `strip`: as in `Objective`."""
     found = {}
     for name in wanted:
-        shrink = layers.smallest_edge([name])
-        shape = 1, vgg.width(name), content.shape[2] // shrink, content.shape[3] // shrink
+        shrink = layers.min_edge([name])
+        shape = 1, vgg.channels(name), content.shape[2] // shrink, content.shape[3] // shrink
         found[name] = torch.empty(shape, dtype=vgg.dtype, device=vgg.device, memory_format=torch.channels_last)
 
     def keep(name: str, here: Tensor, rows: slice) -> None:
@@ -75,14 +75,14 @@ class _Drawn:
         return torch.cat(self._found)
 
 
-Painting = tuple[Tensor, float]
+WeightedImage = tuple[Tensor, float]
 """A painting (1, 3, H, W) and its share in a mixture; they add up to 1."""
 
 
 @torch.no_grad()
 def style_targets(
     vgg: VGG19,
-    paintings: Iterable[Painting],
+    paintings: Iterable[WeightedImage],
     wanted: Iterable[str],
     *,
     loss: StyleLoss = "gram",
@@ -93,7 +93,7 @@ def style_targets(
     """The manner of a mixture of paintings in the layers wanted; none where there is no painting.
 
     Of moments those of the paintings are averaged by their shares: they are expectations over positions, so that these
-    are the moments of a picture made of such shares of them. Samples hold such shares of each. By "neighbours" the
+    are the moments of a picture made of such shares of them. Samples hold such shares of each. By "nearest" the
     layers before block DEEP have Gram matrices.
 
     Args:
@@ -105,7 +105,7 @@ def style_targets(
     wanted, guides, parts = tuple(wanted), guides or {}, []
     kinds = {name: _kind(loss, name) for name in wanted}
     for image, share in paintings:
-        inside = {name: _inside(layers.grid(name, *image.shape[2:]), margin=int(inner)) for name in wanted}
+        inside = {name: _inside(layers.feature_size(name, *image.shape[2:]), margin=int(inner)) for name in wanted}
         readers = {name: _reader(kinds[name], share, *inside[name]) for name in wanted}
         _read(vgg, image, readers, inside, strip=strip)
         parts.append((share, readers))
@@ -129,13 +129,13 @@ def _inside(grid: tuple[int, int], margin: int) -> Inside:
 
 def _kind(loss: StyleLoss, layer: str) -> StyleLoss:
     """What is compared in a layer."""
-    return "gram" if loss == "neighbours" and layers.block_of(layer) < DEEP else loss
+    return "gram" if loss == "nearest" and layers.block_of(layer) < DEEP else loss
 
 
 def _reader(loss: StyleLoss, share: float, rows: range, columns: range) -> Reader:
-    if loss == "neighbours":
+    if loss == "nearest":
         return _Drawn(round(share * SAMPLE), len(rows) * len(columns))
-    return Means(first=loss == "moments")
+    return Means(first=loss == "wasserstein")
 
 
 def _read(

@@ -4,13 +4,11 @@ The file is safetensors: the tensors, and as JSON the numbers and what the run w
 at all. Read back, it is untrusted input.
 """
 
-import hashlib
 import json
 import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,10 +17,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto import files
-from impasto.errors import CheckpointError, shown
-from impasto.images.picture import Picture
+from impasto.errors import CheckpointError, printable
 from impasto.optimize.run import Run
-from impasto.settings.model import MOST_THREADS
+from impasto.settings.model import MAX_THREADS
 
 KEY = "impasto"
 VERSIONS = ("impasto", "torch")
@@ -34,14 +31,14 @@ class Checkpoint:
     """What a checkpoint says beside its tensors.
 
     Attributes:
-        made: of what the run was made: pictures, settings, weights, precision.
+        spec: what the run depends on besides its state, as `Run.spec` says.
         numbers: the state's numbers.
         same: tensors that are not in the file because another one is the same.
         threads: how many computed; sums are split by threads, and so rounded.
     """
 
     path: Path
-    made: dict[str, Any]
+    spec: dict[str, Any]
     numbers: dict[str, Any]
     same: dict[str, str]
     threads: int
@@ -71,7 +68,7 @@ def save(run: Run, path: Path) -> None:
         if kept != name and tensor.numel():
             same[name] = kept
     own = {name: tensor for name, tensor in tensors.items() if name not in same}
-    said = {"made": _made(run), "numbers": numbers, "same": same, "threads": torch.get_num_threads()}
+    said = {"spec": run.spec, "numbers": numbers, "same": same, "threads": torch.get_num_threads()}
     with files.replacing(path, temporary=_part(path)) as file:
         _write(file, own, json.dumps(said))
 
@@ -114,15 +111,17 @@ def read(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             said = json.loads((file.metadata() or {})[KEY])
-        found = Checkpoint(path, said["made"], said["numbers"], said["same"], int(said["threads"]))
-        if not (found.steps_done >= 0 and _is_made(found.made) and 1 <= found.threads <= MOST_THREADS):
+        found = Checkpoint(path, said["spec"], said["numbers"], said["same"], int(said["threads"]))
+        if not (found.steps_done >= 0 and _is_spec(found.spec) and 1 <= found.threads <= MAX_THREADS):
             raise ValueError("its numbers make no sense")
         if not all(strip is None or (isinstance(strip, int) and strip > 0) for strip in found.strips):
             raise ValueError("its strips make no sense")
     except FileNotFoundError as error:
-        raise CheckpointError(f"{shown(path)}: does not exist; begin without --resume") from error
+        raise CheckpointError(f"{printable(path)}: does not exist; begin without --resume") from error
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
-        raise CheckpointError(f"{shown(path)}: is no checkpoint, or damaged ({_reason(error)}); begin anew") from error
+        raise CheckpointError(
+            f"{printable(path)}: is no checkpoint, or damaged ({_reason(error)}); begin anew"
+        ) from error
     return found
 
 
@@ -132,15 +131,15 @@ def resume(run: Run, found: Checkpoint) -> tuple[str, ...]:
     Raises:
         CheckpointError: the run is not made of the same, or the file is damaged.
     """
-    where = shown(found.path)
-    now = _made(run)
-    if changed := difference(found.made, now):
+    where = printable(found.path)
+    now = run.spec
+    if changed := difference(found.spec, now):
         raise CheckpointError(f"{where}: {changed}; give the same again, or begin anew without --resume")
     try:
         run.restore(_tensors(found), found.numbers)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise CheckpointError(f"{where}: is damaged ({_reason(error)}); begin anew without --resume") from error
-    others = [(name, found.made.get(name), now[name]) for name in VERSIONS]
+    others = [(name, found.spec.get(name), now[name]) for name in VERSIONS]
     others.append(("threads", found.threads, torch.get_num_threads()))
     return tuple(
         f"begun with {name} {was}, now {is_now}: the result may differ a little"
@@ -156,32 +155,10 @@ def _tensors(found: Checkpoint) -> dict[str, Tensor]:
     return {**own, **{name: own[kept] for name, kept in found.same.items()}}
 
 
-def _made(run: Run) -> dict[str, Any]:
-    """All that the result depends on beside the state."""
-    return {
-        "impasto": metadata.version("impasto"),
-        "torch": torch.__version__,
-        "task": run.task,
-        "settings": run.settings.model_dump(mode="json"),
-        "pictures": {role: _picture(each) for role, each in run.inputs.pictures.items()},
-        "mixture": [style.weight for style in run.inputs.styles],
-        "weights": run.vgg.sha256,
-        "device": run.vgg.device.type,
-        "precision": run.vgg.precision,
-    }
-
-
-def _picture(picture: Picture) -> dict[str, str]:
-    return {
-        "name": picture.name,
-        "sha256": picture.sha256 or hashlib.sha256(picture.tensor.numpy().tobytes()).hexdigest(),
-    }
-
-
-def _is_made(made: Mapping[str, Any]) -> bool:
-    """Whether it is of the form of `_made`."""
-    pictures = made["pictures"].values()
-    return isinstance(made["settings"], dict) and all({"name", "sha256"} <= each.keys() for each in pictures)
+def _is_spec(spec: Mapping[str, Any]) -> bool:
+    """Whether it has the form of `Run.spec`."""
+    pictures = spec["pictures"].values()
+    return isinstance(spec["settings"], dict) and all({"name", "sha256"} <= each.keys() for each in pictures)
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -196,7 +173,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     for role in {**pictures, **now["pictures"]}:
         was, given = pictures.get(role), now["pictures"].get(role)
         if (was and was["sha256"]) != (given and given["sha256"]):
-            names = [shown(each["name"]) if each else "none" for each in (was, given)]
+            names = [printable(each["name"]) if each else "none" for each in (was, given)]
             return f"was begun with another {role}: {names[0]}, got {names[1]}, which is not the same file"
     if (was := before.get("mixture")) != now["mixture"]:
         return f"was begun with the weights {was} of its paintings, got {now['mixture']}"
@@ -204,4 +181,4 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
 
 
 def _reason(error: BaseException) -> str:
-    return shown(os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)[:100])
+    return printable(os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)[:100])

@@ -9,17 +9,18 @@ import torch
 from torch import Tensor
 
 from impasto.errors import PictureError, SettingError
-from impasto.images import color_transfer, resize
+from impasto.images import color_transfer
 from impasto.images.masks import Style, by_role, check_mask_shape, group_regions, mask_levels, region_guides
 from impasto.images.picture import Picture
 from impasto.images.recipe import Task
-from impasto.optimize.memory_plan import Frame, Stage
+from impasto.images.resize import resize, rotate, scaled_size
+from impasto.optimize.memory_plan import Size, Stage
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.schedule import Scale, scales
 
-ALL, GREY = slice(3), slice(1)
-"""Colours of a picture, and the one of a mask."""
+ALL, GRAY = slice(3), slice(1)
+"""Colors of a picture, and the one of a mask."""
 
 _Maybe = TypeVar("_Maybe", Picture, Picture | None)
 
@@ -62,10 +63,10 @@ class Inputs:
         _check_masks(masks.values(), content)
         self.stages = self._stages(content, [style.picture for style in styles])
         self.frame = self.stages[-1].frame
-        self._coarse: dict[tuple[int, Frame], Tensor] = {}  # by the id of a picture that is kept below
+        self._coarse: dict[tuple[int, Size], Tensor] = {}  # by the id of a picture that is kept below
         frames = [stage.frame for stage in self.stages]
         self.content, self.init = self._fitting(content, frames), self._fitting(init, frames)
-        self._photo = self.content if photo is content else self._fitting(photo, frames)  # in its own colours
+        self._photo = self.content if photo is content else self._fitting(photo, frames)  # in its own colors
         fitted = {key: self._fitted(mask, mask_levels(mask), frames) for key, mask in masks.items()}
         self.keep = None if keep is None else fitted[id(keep)]
         self.styles = tuple(
@@ -90,42 +91,42 @@ class Inputs:
         alpha = [] if self.alpha is None else [self.alpha]
         return sum(each.nbytes for each in [*tensors, *self._coarse.values(), *alpha])
 
-    def at(self, picture: Picture, frame: Frame, colours: slice = ALL) -> Tensor:
-        """One of the pictures, or some of its colours, at a scale's size: (1, 3, H, W)."""
+    def at(self, picture: Picture, frame: Size, colors: slice = ALL) -> Tensor:
+        """One of the pictures, or some of its colors, at a scale's size: (1, 3, H, W)."""
         coarse = self._coarse.get((id(picture), frame))
-        return self._resized(picture.tensor[None, colours], frame) if coarse is None else coarse[:, colours]
+        return self._resized(picture.tensor[None, colors], frame) if coarse is None else coarse[:, colors]
 
-    def alpha_at(self, frame: Frame) -> Tensor | None:
+    def alpha_at(self, frame: Size) -> Tensor | None:
         """The content's alpha at a size, (1, H, W)."""
         return None if self.alpha is None else self._resized(self.alpha, frame)[0]
 
-    def guides(self, frame: Frame) -> list[Tensor | None]:
+    def guides(self, frame: Size) -> list[Tensor | None]:
         """For every region its share in each pixel, (1, 1, H, W); None: all of the picture."""
-        levels = [None if part.mask is None else self.at(part.mask, frame, GREY) for part in self.regions]
-        kept = None if self.keep is None else self.at(self.keep, frame, GREY)
+        levels = [None if part.mask is None else self.at(part.mask, frame, GRAY) for part in self.regions]
+        kept = None if self.keep is None else self.at(self.keep, frame, GRAY)
         return region_guides(self.regions, levels, kept)
 
     def finished(self, painted: Tensor) -> Tensor:
-        """The picture (1, 3, H, W) in the colours asked for, and with what is to be left alone as the photograph is."""
+        """The picture (1, 3, H, W) in the colors asked for, and with what is to be left alone as the photograph is."""
         frame = painted.shape[2], painted.shape[3]
         if self.settings.color == "luminance" and self.content is not None:
             painted = color_transfer.luminance(painted[0], self.at(self.content, frame)[0])[None]
         if self.keep is not None and self._photo is not None:
-            painted = torch.lerp(painted, self.at(self._photo, frame), self.at(self.keep, frame, GREY))
+            painted = torch.lerp(painted, self.at(self._photo, frame), self.at(self.keep, frame, GRAY))
         return painted
 
-    def initial(self, frame: Frame, colours: slice = ALL) -> Tensor:
-        """What is painted over, or some of its colours: (1, 3, H, W)."""
+    def initial(self, frame: Size, colors: slice = ALL) -> Tensor:
+        """What is painted over, or some of its colors: (1, 3, H, W)."""
         if self.init is not None:
-            return self.at(self.init, frame, colours)
+            return self.at(self.init, frame, colors)
         if self.settings.init == "noise":
             generator = torch.Generator().manual_seed(self.settings.seed)
-            return torch.rand(1, 3, *frame, generator=generator)[:, colours]
+            return torch.rand(1, 3, *frame, generator=generator)[:, colors]
         if self.settings.init != "content":
             raise SettingError(f"init: got {self.settings.init!r} but no such picture; hand it to the run as init")
         if self.content is None:
             raise SettingError("init: got 'content' but a texture has none; give 'noise' or a picture")
-        return self.at(self.content, frame, colours)
+        return self.at(self.content, frame, colors)
 
     def _wanted(self) -> tuple[str, ...]:
         settings = self.settings
@@ -155,10 +156,10 @@ class Inputs:
         ]
         return Stage(scale, frame, tuple(frames))
 
-    def _frame(self, picture: Picture, role: str, edge: int) -> Frame:
+    def _frame(self, picture: Picture, role: str, edge: int) -> Size:
         """Height and width at which a picture enters the network."""
-        height, width = resize.frame(picture.height, picture.width, edge, self.settings.resampling)
-        smallest = layers.smallest_edge(self.wanted)
+        height, width = scaled_size(picture.height, picture.width, edge, self.settings.resampling)
+        smallest = layers.min_edge(self.wanted)
         if min(height, width) < smallest:
             raise PictureError(
                 f"{picture.name or role}: {picture.width}x{picture.height} pixels become {width}x{height}, "
@@ -166,25 +167,25 @@ class Inputs:
             )
         return height, width
 
-    def _tiling(self, frame: Frame) -> Frame:
+    def _tiling(self, frame: Size) -> Size:
         """The frame, or the nearest one that pools leave nothing of: a seamless picture has no row to spare."""
         if self.settings.padding != "circular":
             return frame
-        cell = layers.smallest_edge(self.wanted)
+        cell = layers.min_edge(self.wanted)
         return cell * max(round(frame[0] / cell), 1), cell * max(round(frame[1] / cell), 1)
 
     def _turned(self, painting: Picture) -> Picture:
         """A painting with its strokes in the direction asked for."""
         if not self.settings.style_rotation:
             return painting
-        tensor = resize.rotated(painting.matted()[None], self.settings.style_rotation)[0]
+        tensor = rotate(painting.matted()[None], self.settings.style_rotation)[0]
         return dataclasses.replace(painting, tensor=tensor, alpha=None)
 
-    def _fitting(self, picture: _Maybe, frames: Sequence[Frame]) -> _Maybe:
+    def _fitting(self, picture: _Maybe, frames: Sequence[Size]) -> _Maybe:
         """The picture without its alpha, as the scales need it."""
         return None if picture is None else self._fitted(picture, picture.matted(), frames)
 
-    def _fitted(self, picture: Picture, tensor: Tensor, frames: Sequence[Frame]) -> Picture:
+    def _fitted(self, picture: Picture, tensor: Tensor, frames: Sequence[Size]) -> Picture:
         """`tensor` (C, H, W) as the picture, no larger than at the last scale; at coarser ones it is kept beside that.
 
         Resized twice it would not be the same: a small run would not be the beginning of a large one.
@@ -196,8 +197,8 @@ class Inputs:
             self._coarse |= {(id(fitted), frame): self._resized(whole, frame) for frame in frames if frame != last}
         return fitted
 
-    def _resized(self, images: Tensor, frame: Frame) -> Tensor:
-        return resize.resize(images, *frame, self.settings.resampling)
+    def _resized(self, images: Tensor, frame: Size) -> Tensor:
+        return resize(images, *frame, self.settings.resampling)
 
 
 def _edge(picture: Picture) -> int:

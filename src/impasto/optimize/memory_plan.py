@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 
 from impasto.errors import SettingError
-from impasto.loss.objective import NARROWEST
+from impasto.loss.objective import MIN_STRIP
 from impasto.optimize.scale_run import LARGE, remembered
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.schedule import Scale
 from impasto.vgg.model import VGG19
 
-STRIPS = (512, 384, 256, 192, 128, 96, 64, 48, 32, NARROWEST)
+STRIPS = (512, 384, 256, 192, 128, 96, 64, 48, 32, MIN_STRIP)
 """Rows of a strip, the best first: the higher, the less time goes into moving the rows between them."""
 BASE = 500 * 2**20
 """Bytes of Python, torch, the network, and what an evaluation takes beside the responses: measured."""
@@ -19,11 +19,11 @@ SPARE = 1.3
 ADAM, LARGE_ADAM, LBFGS = 6, 2.5, 8
 """Pictures in float32 that are held at a time during a step, beside the average and what L-BFGS remembers."""
 BEYOND = 1.15
-"""A whole step as a multiple of its evaluation: the optimiser, targets, a length that was tried in vain."""
+"""A whole step as a multiple of its evaluation: the optimizer, targets, a length that was tried in vain."""
 
 GIGA = 1e9
 
-Frame = tuple[int, int]
+Size = tuple[int, int]
 """Height and width in pixels."""
 
 
@@ -38,8 +38,8 @@ class Stage:
     """
 
     scale: Scale
-    frame: Frame
-    styles: tuple[Frame, ...]
+    frame: Size
+    styles: tuple[Size, ...]
     strip: int | None = None
     memory: int = 0
     multiplications: int = 0
@@ -91,33 +91,33 @@ class Needs:
             strip=None if whole else strip,
             memory=BASE + self.held + self._pictures(stage) + round(SPARE * evaluated),
             # the way back multiplies as often as the way there, which strips go twice
-            multiplications=(2 if whole else 3) * stage.scale.steps * layers.multiplications(self.wanted, *stage.frame),
+            multiplications=(2 if whole else 3) * stage.scale.steps * layers.multiply_adds(self.wanted, *stage.frame),
         )
 
     def _pictures(self, stage: Stage) -> int:
-        """Bytes of the optimiser and of the content's responses."""
+        """Bytes of the optimizer and of the content's responses."""
         height, width = stage.frame
         picture = 3 * height * width
         steps = remembered(picture) if self.settings.optimizer == "lbfgs" else 0
         pictures = LBFGS + 2 * steps + 1 if steps else LARGE_ADAM if picture > LARGE else ADAM
         pictures += self.settings.average > 0
         content = [name for name in self.settings.content_layers if name in self.wanted]
-        targets = sum(self.vgg.width(name) * layers.positions(name, height, width) for name in content)
-        guides = self.guided * sum(layers.positions(name, height, width) for name in self.settings.style_layers)
+        targets = sum(self.vgg.channels(name) * layers.position_count(name, height, width) for name in content)
+        guides = self.guided * sum(layers.position_count(name, height, width) for name in self.settings.style_layers)
         return round(4 * (pictures * picture + guides)) + self.vgg.dtype.itemsize * targets
 
-    def _responses(self, frame: Frame, strip: int | None) -> int:
+    def _responses(self, frame: Size, strip: int | None) -> int:
         """Bytes of the responses that are kept of a picture evaluated in strips."""
         (height, width), names = frame, layers.up_to_last(self.wanted)
         whole = strip is None or strip >= height
-        reach = sum(layers.smallest_edge([name]) for name in names if name in layers.CONVS)  # pixels seen to one side
+        reach = sum(layers.min_edge([name]) for name in names if name in layers.CONVS)  # pixels seen to one side
         values = seen = 0
         for name in names:
-            shrink = layers.smallest_edge([name])
+            shrink = layers.min_edge([name])
             seen += shrink if name in layers.CONVS else 0
             rows = height // shrink
             if not whole:
                 window = (2 * (reach - seen) + (strip or 0)) // shrink + 3
                 rows = min(rows, window + window // 4)  # as much room to spare as `Rows` takes
-            values += self.vgg.width(name) * rows * (width // shrink)
+            values += self.vgg.channels(name) * rows * (width // shrink)
         return self.vgg.dtype.itemsize * values

@@ -1,4 +1,4 @@
-"""Optimisers of a picture. All keep it in [0, 1], where it can be saved: what is saved is what was optimised."""
+"""Optimisers of a picture. All keep it in [0, 1], where it can be saved: what is saved is what was optimized."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -6,9 +6,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from impasto.images import resize
+from impasto.images.resize import enlarge
 from impasto.loss.objective import Terms
-from impasto.vgg.backward import GradientRows, gathered
+from impasto.vgg.backward import GradientRows, gather_gradient
 
 COLUMNS = 2**16
 """Columns of L-BFGS' history that are copied at a time."""
@@ -16,14 +16,14 @@ VALUES = 2**22
 """Values of a picture that are multiplied at a time."""
 
 Evaluate = Callable[[Tensor], tuple[Terms, GradientRows]]
-"""picture (1, 3, H, W) -> (its terms, the gradient of the total as it comes, which is the optimiser's to write to)."""
+"""picture (1, 3, H, W) -> (its terms, the gradient of the total as it comes, which is the optimizer's to write to)."""
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 """All that must be kept of something so that it goes on as if nothing had been: tensors, and numbers in JSON."""
 
 
 class Optimizer(Protocol):
-    """What a run asks of its optimiser."""
+    """What a run asks of its optimizer."""
 
     picture: Tensor
     stalled: bool
@@ -71,11 +71,11 @@ class Adam:
         terms, rows = evaluate(self.picture)
         self.steps += 1
         for here, gradient in rows:
-            for colour in range(3):  # one at a time, for what is only of use on the way
-                self._remember(self.mean[0, colour, here], self.square[0, colour, here], gradient[0, colour])
+            for color in range(3):  # one at a time, for what is only of use on the way
+                self._remember(self.mean[0, color, here], self.square[0, color, here], gradient[0, color])
         picture = torch.empty_like(self.picture)
-        for colour in range(3):
-            self._move(picture[0, colour], *(each[0, colour] for each in (self.picture, self.mean, self.square)))
+        for color in range(3):
+            self._move(picture[0, color], *(each[0, color] for each in (self.picture, self.mean, self.square)))
         self.picture = picture
         return terms
 
@@ -95,8 +95,8 @@ class Adam:
         """Go on with the moments of a run at another size: a pixel's share in a mean falls as pixels get more."""
         height, width = self.picture.shape[2:]
         share = before.picture.numel() / self.picture.numel()
-        self.mean = resize.enlarge(before.mean, height, width).mul_(share).to(self.mean.dtype)
-        self.square = resize.enlarge(before.square, height, width).mul_(share**2).to(self.square.dtype)
+        self.mean = enlarge(before.mean, height, width).mul_(share).to(self.mean.dtype)
+        self.square = enlarge(before.square, height, width).mul_(share**2).to(self.square.dtype)
         self.steps = before.steps
 
     def state(self) -> State:
@@ -172,7 +172,7 @@ class LBFGS:
             self._here = Terms(total, content, style, tv, layers), tensors["gradient"]
 
     def _found(self, terms: Terms, rows: GradientRows) -> tuple[Terms, Tensor]:
-        return terms, gathered(rows, self.picture)
+        return terms, gather_gradient(rows, self.picture)
 
     def _search(self, evaluate: Evaluate, direction: Tensor) -> bool:
         """Move along the projection arc of `direction`, as far as the loss falls enough; whether it did."""

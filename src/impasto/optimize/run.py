@@ -11,19 +11,20 @@ import torch
 from torch import Tensor
 
 from impasto.errors import SettingError, is_out_of_memory
-from impasto.images import resize
 from impasto.images.masks import Region, Style, layer_guides
 from impasto.images.picture import Picture
 from impasto.images.quantize import Rounding
-from impasto.loss.conventions import weighting
-from impasto.loss.objective import NARROWEST, Objective, Terms, narrower
-from impasto.loss.targets import Manner, Targets, content_targets, style_targets
+from impasto.images.resize import resize
+from impasto.loss.conventions import loss_weights
+from impasto.loss.objective import MIN_STRIP, Objective, Terms, narrower_strip
+from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
 from impasto.optimize import optimizers
 from impasto.optimize.inputs import Inputs
 from impasto.optimize.memory_plan import Needs, Stage
-from impasto.optimize.scale_run import Descent
+from impasto.optimize.scale_run import ScaleRun
 from impasto.settings import layers
 from impasto.settings.model import Settings
+from impasto.version import __version__
 from impasto.vgg import device as devices
 from impasto.vgg.backward import Backprop
 from impasto.vgg.model import VGG19
@@ -92,12 +93,12 @@ class Run:
         paintings = [each if isinstance(each, Style) else Style(each) for each in styles]
         self.inputs = inputs = Inputs(content, paintings, settings, init=init, keep=keep)
         self.task, (self.height, self.width) = inputs.task, inputs.frame
-        self.vgg = (vgg or VGG19.load()).reading(pooling=settings.pooling, padding=settings.padding)
+        self.vgg = (vgg or VGG19.load()).configured(pooling=settings.pooling, padding=settings.padding)
         self.plan = self._plan(memory, strips)
         self.steps = sum(stage.scale.steps for stage in self.plan)
         self.steps_done, self.seconds = 0, 0.0
         self.stage = 0
-        self.descent = self._descent(self.plan[0])
+        self.scale_run = self._scale_run(self.plan[0])
 
     def __iter__(self) -> Iterator[Step]:
         """Take the remaining steps."""
@@ -106,8 +107,8 @@ class Run:
         while self.steps_done < self.steps:
             if self.steps_done == ends[self.stage]:
                 self._climb()
-            terms, notes = self.descent.step(self.steps_done)
-            self._keep_strip(self.descent.objective.strip)
+            terms, notes = self.scale_run.step(self.steps_done)
+            self._keep_strip(self.scale_run.objective.strip)
             self.steps_done += 1
             self.seconds = time.perf_counter() - began
             edge = max(self.plan[self.stage].frame)
@@ -115,14 +116,14 @@ class Run:
 
     @property
     def picture(self) -> Picture:
-        """The painting so far, in the colours asked for, with the content's alpha if it has one."""
+        """The painting so far, in the colors asked for, with the content's alpha if it has one."""
         alpha = self.inputs.alpha_at(self.plan[self.stage].frame)
-        return Picture(self.inputs.finished(self.descent.shown.cpu())[0], alpha, rounding=self._rounding)
+        return Picture(self.inputs.finished(self.scale_run.current.cpu())[0], alpha, rounding=self._rounding)
 
     @torch.no_grad()
     def evaluate(self, picture: Picture) -> Terms:
         """The terms of a picture of the present scale's size, such as the one that eight bits a channel hold."""
-        return self.descent.objective(picture.tensor[None].to(self.vgg.device))
+        return self.scale_run.objective(picture.tensor[None].to(self.vgg.device))
 
     @property
     def initial(self) -> Tensor:
@@ -151,14 +152,31 @@ class Run:
             for _, gradient in network.backward({name: lambda here, _: here.clone() for name in wanted}):
                 float(gradient.sum())
             seconds.append(time.perf_counter() - began)
-        return min(seconds) / (2 * layers.multiplications(wanted, *small[-1]))
+        return min(seconds) / (2 * layers.multiply_adds(wanted, *small[-1]))
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Everything that the result depends on besides `state()`, as JSON: inputs by hash, settings, versions."""
+        return {
+            "impasto": __version__,
+            "torch": torch.__version__,
+            "task": self.task,
+            "settings": self.settings.model_dump(mode="json"),
+            "pictures": {
+                role: {"name": each.name, "sha256": each.content_hash} for role, each in self.inputs.pictures.items()
+            },
+            "mixture": [style.weight for style in self.inputs.styles],
+            "weights": self.vgg.sha256,
+            "device": self.vgg.device.type,
+            "precision": self.vgg.precision,
+        }
 
     def state(self) -> optimizers.State:
         """All that the steps to come depend on, beside what the run was made of."""
-        tensors, numbers = self.descent.state()
+        tensors, numbers = self.scale_run.state()
         strips = [stage.strip for stage in self.plan]
         own = {"steps_done": self.steps_done, "seconds": self.seconds, "stage": self.stage, "strips": strips}
-        return tensors, {**own, "descent": numbers}
+        return tensors, {**own, "scale_run": numbers}
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Go on from a state of a run that was made of the same, with the strips that it says."""
@@ -167,33 +185,35 @@ class Run:
         if not before <= self.steps_done <= before + self.plan[self.stage].scale.steps:
             raise ValueError(f"step {self.steps_done} is not of scale {self.stage}")
         if self.stage:
-            self.descent = self._descent(self.plan[self.stage], tensors["optimizer.picture"])
-        self.descent.restore({name: each.to(self.vgg.device) for name, each in tensors.items()}, numbers["descent"])
+            self.scale_run = self._scale_run(self.plan[self.stage], tensors["optimizer.picture"])
+        self.scale_run.restore({name: each.to(self.vgg.device) for name, each in tensors.items()}, numbers["scale_run"])
 
     def _climb(self) -> None:
         """Go on at the next scale, from the picture shown."""
         self.stage += 1
-        picture = self.descent.shown.cpu()
-        before = self.descent.optimizer if isinstance(self.descent.optimizer, optimizers.Adam) else None
-        del self.descent
+        picture = self.scale_run.current.cpu()
+        before = self.scale_run.optimizer if isinstance(self.scale_run.optimizer, optimizers.Adam) else None
+        del self.scale_run
         devices.give_back(self.vgg.device)
-        self.descent = self._descent(self.plan[self.stage], picture, before)
+        self.scale_run = self._scale_run(self.plan[self.stage], picture, before)
 
-    def _descent(self, stage: Stage, picture: Tensor | None = None, before: optimizers.Adam | None = None) -> Descent:
+    def _scale_run(
+        self, stage: Stage, picture: Tensor | None = None, before: optimizers.Adam | None = None
+    ) -> ScaleRun:
         """The steps of a scale, from a picture of any size, the initial one if none is given."""
         while True:
             try:
                 objective = self._objective(stage)
                 break
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or stage.strip == NARROWEST or self.settings.padding == "circular":
+                if not is_out_of_memory(error) or stage.strip == MIN_STRIP or self.settings.padding == "circular":
                     raise
-            stage = dataclasses.replace(stage, strip=narrower(stage.strip, stage.frame[0]))
+            stage = dataclasses.replace(stage, strip=narrower_strip(stage.strip, stage.frame[0]))
         self._keep_strip(stage.strip)
         if picture is None:
             picture = self.inputs.initial(stage.frame)
-        picture = resize.resize(picture, *stage.frame, self.settings.resampling)
-        return Descent(objective, picture.to(self.vgg.device), self.settings, before)
+        picture = resize(picture, *stage.frame, self.settings.resampling)
+        return ScaleRun(objective, picture.to(self.vgg.device), self.settings, before)
 
     def _keep_strip(self, strip: int | None) -> None:
         """Keep in the plan that the present scale is evaluated so: the plan goes into checkpoints and recipes."""
@@ -210,7 +230,7 @@ class Run:
             photo = inputs.at(inputs.content, stage.frame)
             content = content_targets(self._given, photo, settings.content_layers, strip=stage.strip)
         reached = Targets(content, style)
-        weights = weighting(settings, reached)
+        weights = loss_weights(settings, reached)
         weights = dataclasses.replace(weights, content=weights.content * stage.scale.content)
         return Objective(self.vgg, reached, weights, strip=stage.strip)
 
@@ -218,9 +238,9 @@ class Run:
     def _given(self) -> VGG19:
         """The network as it sees what was given, the edges of which do not meet."""
         padding = "replicate" if self.settings.padding == "circular" else self.settings.padding
-        return self.vgg.reading(pooling=self.settings.pooling, padding=padding)
+        return self.vgg.configured(pooling=self.settings.pooling, padding=padding)
 
-    def _manner(self, region: Region, guide: Tensor | None, stage: Stage) -> Manner:
+    def _manner(self, region: Region, guide: Tensor | None, stage: Stage) -> StyleTarget:
         """What a region is to be like."""
         inputs, settings = self.inputs, self.settings
         guides = {name: each.to(self.vgg.device) for name, each in layer_guides(guide, settings.style_layers).items()}
@@ -239,7 +259,7 @@ class Run:
             strip=stage.strip,
             inner=settings.padding == "circular",
         )
-        return Manner(found, 1.0 if guide is None else float(guide.mean()))
+        return StyleTarget(found, 1.0 if guide is None else float(guide.mean()))
 
     def _plan(self, memory: int | None, strips: Sequence[int | None] | None) -> tuple[Stage, ...]:
         inputs = self.inputs

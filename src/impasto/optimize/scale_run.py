@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import DivergedError, is_out_of_memory
-from impasto.loss.objective import NARROWEST, Objective, Terms
+from impasto.loss.objective import MIN_STRIP, Objective, Terms
 from impasto.optimize import optimizers
 from impasto.settings.model import Settings
 from impasto.vgg.backward import GradientRows
@@ -37,14 +37,14 @@ def _is_large(picture: Tensor) -> bool:
     return picture.numel() > LARGE
 
 
-class Descent:
+class ScaleRun:
     """The steps at one scale.
 
     Args:
-        objective: what is minimised.
+        objective: what is minimized.
         picture: (1, 3, H, W) float in [0, 1], where to begin.
-        settings: which optimiser, and its numbers.
-        before: the optimiser of the scale before; the moments of an Adam go on.
+        settings: which optimizer, and its numbers.
+        before: the optimizer of the scale before; the moments of an Adam go on.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Descent:
         return terms, notes
 
     @property
-    def shown(self) -> Tensor:
+    def current(self) -> Tensor:
         """The picture to look at and to save, (1, 3, H, W)."""
         if self.shows_best:
             return self.best.float().div_(255) if self.best.dtype == torch.uint8 else self.best
@@ -132,7 +132,7 @@ class Descent:
         if self.recoveries == 1:
             self._notes.append(f"the loss is {total:g} at step {number}; back to the best picture, with smaller steps")
         rate = self.settings.learning_rate * FALLBACK_RATE**self.recoveries
-        self.optimizer = self._adam(self.shown, rate)
+        self.optimizer = self._adam(self.current, rate)
 
     def _fall_back(self, number: int) -> None:
         """Go on with Adam where L-BFGS finds no way down, keeping the best picture from here on."""
@@ -164,7 +164,7 @@ class Descent:
     def _begun(self, picture: Tensor) -> tuple[Terms, GradientRows]:
         while True:
             try:
-                return self.objective.value_and_rows(picture)
+                return self.objective.value_and_grad_rows(picture)
             except (MemoryError, RuntimeError) as error:
                 self._check_narrowable(error)
             self._narrow(picture)
@@ -183,11 +183,11 @@ class Descent:
                 self._narrow(picture)
                 _, rows = self._begun(picture)
         if _is_large(picture):
-            self.objective.release()  # for the optimiser's use
+            self.objective.release()  # for the optimizer's use
 
     def _check_narrowable(self, error: Exception) -> None:
         circular = self.settings.padding == "circular"
-        if not is_out_of_memory(error) or self.objective.strip == NARROWEST or circular:
+        if not is_out_of_memory(error) or self.objective.strip == MIN_STRIP or circular:
             raise error
 
     def _narrow(self, picture: Tensor) -> None:

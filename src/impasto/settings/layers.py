@@ -23,7 +23,7 @@ def block_of(layer: str) -> int:
     return int(layer[len("block")])
 
 
-def known(layer: str) -> str:
+def check_layer(layer: str) -> str:
     """`layer` itself if VGG19 has it.
 
     Raises:
@@ -37,34 +37,34 @@ def known(layer: str) -> str:
 
 def up_to_last(layers: Iterable[str]) -> tuple[str, ...]:
     """All layers that must be evaluated to reach the deepest of `layers`; none for none."""
-    return LAYERS[: max((LAYERS.index(known(name)) for name in layers), default=-1) + 1]
+    return LAYERS[: max((LAYERS.index(check_layer(name)) for name in layers), default=-1) + 1]
 
 
-def smallest_edge(layers: Iterable[str]) -> int:
+def min_edge(layers: Iterable[str]) -> int:
     """Edge in pixels of the smallest picture that leaves every one of `layers` at least one position."""
     return int(2 ** sum("pool" in name for name in up_to_last(layers)))
 
 
-def grid(layer: str, height: int, width: int) -> tuple[int, int]:
+def feature_size(layer: str, height: int, width: int) -> tuple[int, int]:
     """Height and width of `layer`'s responses to a picture of `height` x `width` pixels."""
-    shrink = smallest_edge([layer])
+    shrink = min_edge([layer])
     return height // shrink, width // shrink
 
 
-def positions(layer: str, height: int, width: int) -> int:
+def position_count(layer: str, height: int, width: int) -> int:
     """M, the number of positions of `layer`'s responses to a picture of `height` x `width` pixels."""
-    return math.prod(grid(layer, height, width))
+    return math.prod(feature_size(layer, height, width))
 
 
-def multiplications(layers: Iterable[str], height: int, width: int) -> int:
+def multiply_adds(layers: Iterable[str], height: int, width: int) -> int:
     """Multiplications of one evaluation of a picture of `height` x `width` pixels as far as the deepest of `layers`."""
     total, channels = 0, 3
     for name in up_to_last(layers):
         if name in CONVS:
-            total += 9 * channels * (channels := WIDTHS[block_of(name) - 1]) * positions(name, height, width)
+            total += 9 * channels * (channels := WIDTHS[block_of(name) - 1]) * position_count(name, height, width)
     return total
 
 
-def responses(layers: Iterable[str], height: int, width: int) -> int:
+def feature_count(layers: Iterable[str], height: int, width: int) -> int:
     """Values of all responses to a picture of `height` x `width` pixels as far as the deepest of `layers`."""
-    return sum(WIDTHS[block_of(name) - 1] * positions(name, height, width) for name in up_to_last(layers))
+    return sum(WIDTHS[block_of(name) - 1] * position_count(name, height, width) for name in up_to_last(layers))

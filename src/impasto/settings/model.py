@@ -21,7 +21,7 @@ def _layer_weights(value: object) -> object:
     names = [name for name, _ in named]
     if len(set(names)) < len(names):
         raise ValueError(f"a layer is named twice in {', '.join(names)}; give each once")
-    return {layers.known(name): weight for name, weight in named}
+    return {layers.check_layer(name): weight for name, weight in named}
 
 
 def _growth(value: float) -> float:
@@ -35,14 +35,14 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Color = Literal["style", "content", "luminance", "match"]
 Depth = Literal[8, 16]
-MOST_THREADS = 1024
+MAX_THREADS = 1024
 """The largest number that a run may be asked to compute with."""
 
 Method = Literal["optimize", "fast"]
 INITS = ("content", "noise", "fast")
 """What a run can begin with, beside a picture."""
 
-StyleLoss = Literal["gram", "moments", "neighbours"]
+StyleLoss = Literal["gram", "wasserstein", "nearest"]
 
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 Layers = Annotated[dict[str, Weight], BeforeValidator(_layer_weights)]
@@ -71,7 +71,7 @@ class Settings(BaseModel):
         150,
         ge=1,
         le=1_000_000,
-        description="Steps of the optimiser at each scale; of several, those beyond 512 pixels take fewer.",
+        description="Steps of the optimizer at each scale; of several, those beyond 512 pixels take fewer.",
     )
     first_scale: int = Field(128, ge=16, le=65535, description="Long edge of the first and coarsest scale in pixels.")
     scale_factor: Annotated[float, AfterValidator(_growth)] = Field(
@@ -107,7 +107,7 @@ class Settings(BaseModel):
         le=100,
         description="How many times as strongly content is held at 128 pixels as at 512 and beyond.",
     )
-    tv_weight: Weight = Field(0.0, description="How strongly neighbouring pixels are made alike.")
+    tv_weight: Weight = Field(0.0, description="How strongly neighboring pixels are made alike.")
     content_layers: Layers = Field(
         {"block4_conv2": 1.0},
         description="Layer that content is compared in; may be given several times.",
@@ -153,13 +153,13 @@ class Settings(BaseModel):
     )
     color: Color = Field(
         "style",
-        description="Whose colours. style: the painting's; match: the painting's, which the photograph is brought to "
+        description="Whose colors. style: the painting's; match: the painting's, which the photograph is brought to "
         "first; content: the photograph's, which the painting is brought to first; luminance: the photograph's, put on "
         "the finished picture, which keeps its lightness.",
     )
     depth: Depth = Field(8, description="Bits a channel of the saved picture; 16 in PNG and TIFF only.")
     dither: bool = Field(
-        False, description="Spread what 8 bits cannot say over neighbouring pixels: no bands in smooth places."
+        False, description="Spread what 8 bits cannot say over neighboring pixels: no bands in smooth places."
     )
 
     @model_validator(mode="after")

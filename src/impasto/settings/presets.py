@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from impasto.errors import SettingError, shown
+from impasto.errors import SettingError, printable
 from impasto.settings.model import Settings
 
 if sys.version_info >= (3, 11):
@@ -53,7 +53,7 @@ def preset(name: str | os.PathLike[str] = DEFAULT) -> Settings:
 
 def read(name: str | os.PathLike[str]) -> Preset:
     """A preset with its description; raises as `preset` does."""
-    shown_name = shown(name)
+    shown_name = printable(name)
     try:
         content = tomllib.loads(text := _text(name))
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
@@ -79,11 +79,11 @@ def _text(name: str | os.PathLike[str]) -> str:
     if name in names():
         return (FILES / f"{name}.toml").read_text(encoding="utf-8")
     if not os.fspath(name).endswith(".toml"):
-        raise SettingError(f"no preset {shown(name)!r}; there are {', '.join(names())}, or give a FILE.toml")
+        raise SettingError(f"no preset {printable(name)!r}; there are {', '.join(names())}, or give a FILE.toml")
     try:
         return Path(name).read_text(encoding="utf-8-sig")  # Windows' Notepad puts a mark before the text
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"preset {shown(name)}: cannot be read ({_reason(error)}); give a TOML file") from error
+        raise SettingError(f"preset {printable(name)}: cannot be read ({_reason(error)}); give a TOML file") from error
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

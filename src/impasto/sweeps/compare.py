@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from impasto.errors import RecipeError, SettingError, shown
+from impasto.errors import RecipeError, SettingError, printable
 from impasto.images import contact_sheet
 from impasto.images.contact_sheet import Cell
-from impasto.images.picture import Picture, load, read_recipe
+from impasto.images.picture import Picture, load, load_recipe
 from impasto.images.recipe import Recipe
 from impasto.images.samples import Array
-from impasto.images.thumbnail import fitting, levels, thumbnail
+from impasto.images.thumbnail import fit_within, levels, thumbnail
 
 EDGE = 640
 """Long edge of the pictures on a sheet in pixels, or less."""
@@ -118,7 +118,7 @@ def said(value: object) -> str:
         return ", ".join(f"{name}={weight:g}" for name, weight in value.items())
     if isinstance(value, float):
         return f"{value:g}"
-    text = "none" if value is None else shown(str(value))
+    text = "none" if value is None else printable(str(value))
     return f"{text[:12]}..." if len(text) == 64 else text
 
 
@@ -139,18 +139,18 @@ def _compared(path: Path, picture: Picture, like: Likeness | None) -> Compared:
     if like is not None and like.resized:
         notes.append("is of another size: it was resized to be compared")
     try:
-        recipe = Recipe.parse(read_recipe(path), shown(path))
+        recipe = load_recipe(path)
     except RecipeError as error:
         recipe = None
         if "holds no recipe" not in str(error):
             notes.append(str(error))
-    small = thumbnail(picture, *fitting(picture.width, picture.height, EDGE))
-    return Compared(shown(path.name), picture.width, picture.height, like, recipe, small, tuple(notes))
+    small = thumbnail(picture, *fit_within(picture.width, picture.height, EDGE))
+    return Compared(printable(path.name), picture.width, picture.height, like, recipe, small, tuple(notes))
 
 
 def _planes(one: Array, other: Array) -> list[tuple[Array, Array]]:
-    """The colours one by one, so that no picture is held in floating point as a whole."""
-    return [(one[..., colour], other[..., colour]) for colour in range(3)]
+    """The colors one by one, so that no picture is held in floating point as a whole."""
+    return [(one[..., color], other[..., color]) for color in range(3)]
 
 
 def _correlation(one: Array, other: Array) -> float | None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from impasto.errors import SettingError, shown
+from impasto.errors import SettingError, printable
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
 
@@ -138,11 +138,11 @@ def parse_axis(text: str) -> Axis:
     """
     name, equals, rest = text.partition("=")
     if not equals or not name.strip():
-        raise SettingError(f"grid: got {shown(text)!r}; give NAME=VALUE,VALUE such as style_weight=0.1,1")
+        raise SettingError(f"grid: got {printable(text)!r}; give NAME=VALUE,VALUE such as style_weight=0.1,1")
     field = _field(name)
     values: list[Any] = [value.strip() for value in rest.split(",")]
     if not all(values):
-        raise SettingError(f"grid {field}: got {shown(rest)!r}, with a value missing; give NAME=VALUE,VALUE")
+        raise SettingError(f"grid {field}: got {printable(rest)!r}, with a value missing; give NAME=VALUE,VALUE")
     if field.endswith("_layers"):  # behind a + stands a layer, not the exponent of a weight
         values = [re.split(r"\+(?=[^0-9])", value) for value in values]
     return make_axis(field, values)
@@ -161,7 +161,7 @@ def prepared_grid(name: str) -> tuple[tuple[Axis, ...], Settings]:
         SettingError: there is none of that name.
     """
     if name not in prepared_names():
-        raise SettingError(f"no prepared sweep {shown(name)!r}; there are {', '.join(prepared_names())}")
+        raise SettingError(f"no prepared sweep {printable(name)!r}; there are {', '.join(prepared_names())}")
     content = tomllib.loads((FILES / f"{name}.toml").read_text(encoding="utf-8"))
     axes = tuple(make_axis(each["name"], each["values"], each.get("labels")) for each in content["axes"])
     return axes, preset(content["base"]) if "base" in content else preset()
@@ -173,7 +173,7 @@ def _field(name: str) -> str:
     fields = [PRESET, *Settings.model_fields]
     flags = {"content_layer": "content_layers", "style_layer": "style_layers"}
     if (field := flags.get(wanted, wanted)) not in fields:
-        raise SettingError(f"grid: no setting {shown(name)!r}; there are {', '.join(fields)}")
+        raise SettingError(f"grid: no setting {printable(name)!r}; there are {', '.join(fields)}")
     return field
 
 
@@ -193,4 +193,4 @@ def _label(value: object) -> str:
     if isinstance(value, dict):
         equal = all(math.isclose(weight, 1 / len(value)) for weight in value.values())
         return "+".join(layer if equal else f"{layer}={weight:g}" for layer, weight in value.items())
-    return shown(f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value))
+    return printable(f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto import files
-from impasto.errors import MissingError, OutputError, SaveError, shown
+from impasto.errors import MissingError, OutputError, SaveError, printable
 from impasto.jobs.log import TERMS, Entry
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ MOST_NAMES = 40
 LONGEST_NAME = 150
 """Letters of a run's name that fit into a line."""
 MOST_MARKS = 12
-"""Changes of scale that are labelled with their pixels."""
-COLOURS = "tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:olive"
+"""Changes of scale that are labeled with their pixels."""
+COLORS = "tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:olive"
 DASHES = "-", "--", ":", "-."
 
 Runs = Mapping[str, Sequence[Entry]]
@@ -39,7 +39,7 @@ class Line:
     steps: Sequence[int]
     losses: Sequence[float]
     name: str
-    colour: Any
+    color: Any
     dash: str = "-"
 
 
@@ -51,7 +51,7 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         MissingError: matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
-        raise OutputError(f"{shown(path)}: its suffix names no format of plots; end it in {', '.join(FORMATS)}")
+        raise OutputError(f"{printable(path)}: its suffix names no format of plots; end it in {', '.join(FORMATS)}")
     files.check_output(path, overwrite=overwrite, inputs=inputs)
     check_installed()
 
@@ -83,7 +83,7 @@ def save(runs: Runs, path: Path) -> None:
             with files.replacing(path) as file:
                 figure.savefig(file, format=path.suffix[1:].lower(), dpi=100)
         except ValueError as error:
-            raise SaveError(f"{shown(path)}: could not be drawn ({error}); nothing was saved") from error
+            raise SaveError(f"{printable(path)}: could not be drawn ({error}); nothing was saved") from error
 
 
 def _figure(runs: Runs) -> "Figure":
@@ -105,15 +105,15 @@ def _panels(runs: Runs) -> dict[str, list[Line]]:
     if len(runs) == 1:
         ((name, entries),) = runs.items()
         terms = [
-            Line(_steps(entries), _term(entries, term), term, colour)
-            for term, colour in zip(_terms(runs), ("black", *COLOURS), strict=False)
+            Line(_steps(entries), _term(entries, term), term, color)
+            for term, color in zip(_terms(runs), ("black", *COLORS), strict=False)
         ]
         panels = {name: terms}
     else:
         panels = {
             term: [
-                Line(_steps(entries), _term(entries, term), "", colour)
-                for entries, colour in zip(runs.values(), _colours(runs), strict=True)
+                Line(_steps(entries), _term(entries, term), "", color)
+                for entries, color in zip(runs.values(), _colors(runs), strict=True)
             ]
             for term in _terms(runs)
         }
@@ -132,7 +132,7 @@ def _terms(runs: Runs) -> list[str]:
 
 
 def _layers(runs: Runs) -> list[Line]:
-    """A curve for every layer of every run: a colour a layer, a dash a run."""
+    """A curve for every layer of every run: a color a layer, a dash a run."""
     found = {
         (term, layer): None
         for entries in runs.values()
@@ -145,7 +145,7 @@ def _layers(runs: Runs) -> list[Line]:
             told = [entry for entry in entries if layer in entry.layers.get(term, {})]
             losses = [entry.layers[term][layer] for entry in told]
             name = "" if dash else f"{term} {layer}"
-            lines.append(Line(_steps(told), losses, name, COLOURS[number % len(COLOURS)], DASHES[dash % len(DASHES)]))
+            lines.append(Line(_steps(told), losses, name, COLORS[number % len(COLORS)], DASHES[dash % len(DASHES)]))
     return lines
 
 
@@ -163,7 +163,7 @@ def _draw(axes: "Axes", title: str, lines: Sequence[Line], runs: Runs) -> None:
     named = []
     for line in lines:
         alone = "." if len(line.steps) == 1 else ""
-        (curve,) = axes.plot(line.steps, line.losses, color=line.colour, ls=line.dash, marker=alone, lw=1.2)
+        (curve,) = axes.plot(line.steps, line.losses, color=line.color, ls=line.dash, marker=alone, lw=1.2)
         if line.name:
             named.append((curve, _plain(line.name)))
     _mark_scales(axes, runs)
@@ -192,10 +192,10 @@ def _mark_scales(axes: "Axes", runs: Runs) -> None:
         if after.scale != before.scale
     }
     for step, scale in sorted(changes):
-        axes.axvline(step - 0.5, color="grey", lw=0.8, ls=":")
+        axes.axvline(step - 0.5, color="gray", lw=0.8, ls=":")
         if len(changes) <= MOST_MARKS:
             foot = axes.get_xaxis_transform()
-            axes.text(step - 0.5, 0.02, f" {scale} px", transform=foot, fontsize=7, color="grey", rotation=90)
+            axes.text(step - 0.5, 0.02, f" {scale} px", transform=foot, fontsize=7, color="gray", rotation=90)
 
 
 def _name_runs(figure: "Figure", runs: Runs) -> None:
@@ -205,26 +205,28 @@ def _name_runs(figure: "Figure", runs: Runs) -> None:
         figure.suptitle(f"{len(runs)} runs, from the first (dark) to the last (light)", fontsize=11)
         return
     dashes = [DASHES[number % len(DASHES)] for number in range(len(runs))] if _layers(runs) else ["-"] * len(runs)
-    lines = [Line2D([], [], color=colour, ls=dash) for colour, dash in zip(_colours(runs), dashes, strict=True)]
+    lines = [Line2D([], [], color=color, ls=dash) for color, dash in zip(_colors(runs), dashes, strict=True)]
     names = [_plain(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...") for name in runs]
-    fitting = int(figure.get_size_inches()[0] / (0.6 + 0.07 * max(map(len, names))))  # inches, at this size of letters
-    columns = max(1, min(3, len(runs), fitting))
+    fit_within = int(
+        figure.get_size_inches()[0] / (0.6 + 0.07 * max(map(len, names)))
+    )  # inches, at this size of letters
+    columns = max(1, min(3, len(runs), fit_within))
     figure.legend(lines, names, loc="outside lower center", ncols=columns, fontsize=8)
 
 
-def _colours(runs: Runs) -> list[Any]:
-    """A colour a run: distinct ones for a few, else from dark to light."""
+def _colors(runs: Runs) -> list[Any]:
+    """A color a run: distinct ones for a few, else from dark to light."""
     from matplotlib import colormaps
 
-    if len(runs) <= len(COLOURS):
-        return list(COLOURS[: len(runs)])
+    if len(runs) <= len(COLORS):
+        return list(COLORS[: len(runs)])
     return [colormaps["viridis"](0.95 * number / (len(runs) - 1)) for number in range(len(runs))]
 
 
 def _plain(text: str) -> str:
     """Text that matplotlib takes as it is: dollars begin no formula, and an underscore in front hides nothing."""
-    printable = shown(text).replace("$", r"\$")
-    return f" {printable}" if printable.startswith("_") else printable
+    plain = printable(text).replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
 
 
 def _steps(entries: Iterable[Entry]) -> list[int]:

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,16 +14,17 @@ from impasto.errors import ImpastoError, LogError
 from impasto.images import contact_sheet
 from impasto.images.contact_sheet import Cell
 from impasto.images.picture import load
-from impasto.images.thumbnail import fitting, thumbnail
+from impasto.images.thumbnail import fit_within, thumbnail
 from impasto.jobs.log import TERMS, Entry, read_log
 from impasto.sweeps import plot
 from impasto.sweeps.grid import PRESET, Combination, Grid
+from impasto.version import __version__
 
 TABLES = "results.csv", "results.json"
 SHEET, PLOT = "sheet.jpg", "losses.png"
 ABREAST = 6
 """Pictures in a row of the sheet of a single axis."""
-MOST_LABELLED = 24
+MOST_LABELED = 24
 """Rows and columns up to which a sheet is a table; a longer one is a square, each picture under its own label."""
 MOST_POINTS = 1000
 """Steps of a run that are drawn."""
@@ -77,7 +77,7 @@ def write_tables(folder: Path, results: Sequence[Result]) -> None:
     writer = csv.DictWriter(text, columns, extrasaction="ignore")
     writer.writeheader()
     writer.writerows({**row, **row["loss"], **each.combination.labels} for each in results for row in [_row(each)])
-    told = {"impasto": metadata.version("impasto"), "results": list(map(_row, results))}
+    told = {"impasto": __version__, "results": list(map(_row, results))}
     for name, content in zip(TABLES, (text.getvalue(), json.dumps(told, indent=2)), strict=True):
         with files.replacing(folder / name) as file:
             file.write(content.encode())
@@ -111,7 +111,7 @@ def draw_sheet(folder: Path, grid: Grid, results: Sequence[Result]) -> Path:
     """
     height = len(grid.axes[0].values)
     width = len(results) // height
-    if len(grid.axes) == 1 or max(height, width) > MOST_LABELLED:
+    if len(grid.axes) == 1 or max(height, width) > MOST_LABELED:
         width = min(len(results), max(ABREAST, math.ceil(math.sqrt(len(results)))))
         edge = contact_sheet.edge(width, -(-len(results) // width))
         cells = [_cell(folder, each, edge, each.combination.title) for each in results]
@@ -159,7 +159,7 @@ def _cell(folder: Path, result: Result, edge: int, *caption: str) -> Cell:
         shown = load(image_path(folder, result.combination))
     except ImpastoError:  # taken away while others were painted
         return Cell(None, (*lines, "not there"))
-    return Cell(thumbnail(shown, *fitting(shown.width, shown.height, edge)), tuple(lines))
+    return Cell(thumbnail(shown, *fit_within(shown.width, shown.height, edge)), tuple(lines))
 
 
 def _rows(cells: Sequence[Cell], width: int) -> list[Sequence[Cell]]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,16 +20,16 @@ from impasto.errors import (
     SettingError,
     UsageError,
     is_out_of_memory,
-    shown,
+    printable,
 )
 from impasto.events import Noted, OnEvent, Saved
 from impasto.images.masks import Style, by_role
-from impasto.images.picture import Picture, load, read_recipe
-from impasto.images.recipe import Input, Recipe
-from impasto.images.sources import Painting, Source, several
+from impasto.images.picture import Picture, load_recipe
+from impasto.images.recipe import InputRecord, Recipe
+from impasto.images.sources import ImageSource, StyleSource, as_list, as_picture
 from impasto.jobs import runner
 from impasto.jobs.log import read_log
-from impasto.jobs.runner import CHECKPOINT_SECONDS, Outputs, Stopped
+from impasto.jobs.runner import CHECKPOINT_SECONDS, Outputs, ShouldStop
 from impasto.optimize import checkpoint
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import preset
@@ -42,8 +41,8 @@ from impasto.vgg.model import VGG19
 
 
 def sweep(
-    content: Source,
-    styles: Painting | Sequence[Painting],
+    content: ImageSource,
+    styles: StyleSource | Sequence[StyleSource],
     grid: Mapping[str, Sequence[object]],
     folder: str | os.PathLike[str],
     settings: Settings | None = None,
@@ -73,7 +72,7 @@ def sweep(
     """
     axes = tuple(make_axis(name, values) for name, values in grid.items())
     ready = Sweep(Grid(axes, settings or preset()), Path(folder), resume=resume, overwrite=overwrite)
-    paintings = several(styles)
+    paintings = as_list(styles)
     ready.check([Path(each) for each in (content, *paintings) if not isinstance(each, Picture | Style)])
     ready.load(content, paintings, vgg)
     return ready.paint(on_event or (lambda _: None))
@@ -112,7 +111,7 @@ class Sweep:
         Raises:
             OutputError: saying why.
         """
-        where = shown(self.folder)
+        where = printable(self.folder)
         if not os.path.isdir(self.folder):
             if os.path.lexists(self.folder):
                 raise OutputError(f"{where}: is no folder; give the name of one, or one that is free")
@@ -126,11 +125,11 @@ class Sweep:
         outputs = [self.folder / name for name in (*results.TABLES, results.SHEET, results.PLOT)]
         for each in self.combinations:
             path = results.image_path(self.folder, each)
-            outputs += [path, results.log_path(self.folder, each), runner.beside(path)]
+            outputs += [path, results.log_path(self.folder, each), runner.checkpoint_path(path)]
         for path in outputs:
             files.check_output(path, overwrite=True, inputs=inputs)
 
-    def load(self, content: Source, styles: Sequence[Painting], vgg: VGG19 | None = None) -> None:
+    def load(self, content: ImageSource, styles: Sequence[StyleSource], vgg: VGG19 | None = None) -> None:
         """Read the pictures and the network, and refuse to go on with what was painted from others.
 
         Raises:
@@ -146,11 +145,11 @@ class Sweep:
                 path = results.image_path(self.folder, each)
                 if path.exists() and (otherwise := self._otherwise(each, _recipe(path))):
                     raise OutputError(
-                        f"{shown(path)}: {otherwise}; give the same again, choose another folder, or begin anew "
+                        f"{printable(path)}: {otherwise}; give the same again, choose another folder, or begin anew "
                         "(--overwrite)"
                     )
 
-    def paint(self, show: OnEvent, stopped: Stopped = lambda: False) -> list[Result]:
+    def paint(self, show: OnEvent, stopped: ShouldStop = lambda: False) -> list[Result]:
         """Paint what is not painted yet, until all is done or `stopped` says so.
 
         Raises:
@@ -160,7 +159,7 @@ class Sweep:
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{shown(self.folder)}: cannot be made ({error.strerror}); choose another") from error
+            raise OutputError(f"{printable(self.folder)}: cannot be made ({error.strerror}); choose another") from error
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         threads = torch.get_num_threads()
@@ -189,14 +188,14 @@ class Sweep:
             show(Noted(f"no {results.PLOT}: {error}"))
         drawn.append(results.draw_sheet(self.folder, self.grid, found))
         for path in drawn:
-            show(Saved(shown(path)))
+            show(Saved(printable(path)))
 
-    def _paint(self, each: Combination, show: OnEvent, stopped: Stopped) -> tuple[State, str]:
+    def _paint(self, each: Combination, show: OnEvent, stopped: ShouldStop) -> tuple[State, str]:
         """Paint a combination; what came of it, and why."""
         state: State = "done"
         message = ""
         try:
-            self._carry_out(each, show, stopped)
+            self._execute(each, show, stopped)
             state = "stopped" if stopped() else "done"
         except DivergedError as error:
             state, message = "diverged", str(error)
@@ -212,13 +211,13 @@ class Sweep:
             show(Noted(f"{state}: {message}"))
         return state, message
 
-    def _carry_out(self, each: Combination, show: OnEvent, stopped: Stopped) -> None:
+    def _execute(self, each: Combination, show: OnEvent, stopped: ShouldStop) -> None:
         path = results.image_path(self.folder, each)
-        place = runner.beside(path)
+        place = runner.checkpoint_path(path)
         found = checkpoint.read(place) if self.resume and place.exists() else None
         if self.threads is None and found is not None:
             torch.set_num_threads(found.threads)  # sums are split by threads, and so rounded
-        run = api.prepare(
+        run = api.create_run(
             self.content,
             self.styles,
             each.settings,
@@ -228,7 +227,7 @@ class Sweep:
             strips=None if found is None else found.strips,
         )
         outputs = Outputs(path, place, self.checkpoint_seconds, log=results.log_path(self.folder, each))
-        runner.carry_out(run, outputs, show, stopped, found)
+        runner.execute(run, outputs, show, stopped, found)
 
     def _result(self, each: Combination, state: State, message: str = "") -> Result:
         """What came of a combination, as its picture's recipe and its log tell."""
@@ -243,7 +242,7 @@ class Sweep:
 
     def _is_finished(self, each: Combination) -> bool:
         """Whether it need not be painted any more; where a checkpoint is left, nobody said that it was done."""
-        if not self.resume or runner.beside(results.image_path(self.folder, each)).exists():
+        if not self.resume or runner.checkpoint_path(results.image_path(self.folder, each)).exists():
             return False
         recipe = self._own(each)
         return recipe is not None and recipe.is_complete
@@ -278,26 +277,24 @@ class Sweep:
         return checkpoint.difference(was, now)
 
 
-def _style(painting: Painting) -> Style:
+def _style(painting: StyleSource) -> Style:
     if isinstance(painting, Style):
         return dataclasses.replace(painting, picture=_read(painting.picture))
     return Style(_read(painting))
 
 
-def _read(source: Source) -> Picture:
+def _read(source: ImageSource) -> Picture:
     """The picture with a hash, by which it is known again."""
-    picture = source if isinstance(source, Picture) else load(source)
-    if picture.sha256:
-        return picture
-    return dataclasses.replace(picture, sha256=hashlib.sha256(picture.tensor.numpy().tobytes()).hexdigest())
+    picture = as_picture(source)
+    return dataclasses.replace(picture, sha256=picture.content_hash)
 
 
-def _input(picture: Picture | Input) -> dict[str, Any]:
+def _input(picture: Picture | InputRecord) -> dict[str, Any]:
     return {"name": picture.name, "sha256": picture.sha256}
 
 
 def _recipe(path: Path) -> Recipe:
     try:
-        return Recipe.parse(read_recipe(path), shown(path))
+        return load_recipe(path)
     except RecipeError as error:
         raise OutputError(f"{str(error).partition('; ')[0]}; choose another folder, or another name for it") from error

@@ -2,7 +2,7 @@
 
 Evaluated whole, a picture's responses are all kept, in memory that the next step uses again. Evaluated in strips, only
 a window of rows is kept of every layer: each strip continues where the one before ended, so that no row is computed
-twice for the sake of its neighbours, and the numbers are those of the whole picture. On the way back the gradient at a
+twice for the sake of its neighbors, and the numbers are those of the whole picture. On the way back the gradient at a
 layer's responses takes the responses' own place.
 """
 
@@ -109,7 +109,7 @@ class Backprop:
         for name in self.layers:
             if name not in layers.CONVS:
                 height, width = height // 2, width // 2
-            channels = self.vgg.width(name)
+            channels = self.vgg.channels(name)
             found[name] = Rows(channels, height, width, dtype=self.vgg.dtype, device=self.vgg.device)
         return found
 
@@ -158,9 +158,9 @@ class Backprop:
     def _prepared(self, band: slice) -> Tensor:
         """What the first convolution sees of the picture for rows of its output."""
         if self._is_circular:
-            return self.vgg.prepared(wrapped(self._image, band), top=False, bottom=False)
+            return self.vgg.preprocess(wrapped(self._image, band), top=False, bottom=False)
         image = self._image[:, :, max(band.start - 1, 0) : band.stop + 1]
-        return self.vgg.prepared(image, top=band.start == 0, bottom=band.stop == self._image.shape[2])
+        return self.vgg.preprocess(image, top=band.start == 0, bottom=band.stop == self._image.shape[2])
 
     def _around(self, name: str, band: slice) -> tuple[Tensor, tuple[int, int]]:
         rows = self._rows[name]
@@ -227,12 +227,12 @@ class Backprop:
     def _at_picture(self) -> GradientRows:
         """The gradient at the picture's next rows; those beyond its edge belong to the last chunk and the first."""
         rows, height = self._rows[FIRST], self._image.shape[2]
-        start, stop = self._returned, height + 2 if rows.back == height else rows.back  # as `prepared` counts them
+        start, stop = self._returned, height + 2 if rows.back == height else rows.back  # as `preprocess` counts them
         if stop < 2 or stop == start:
             return
         lowest = max(start - 2, 0)
         upstream = F.conv_transpose2d(rows[slice(lowest, rows.back)], self.vgg.kernels[FIRST][0])
-        prepared = partial(self.vgg.prepared, top=start == 0, bottom=rows.back == height)
+        prepared = partial(self.vgg.preprocess, top=start == 0, bottom=rows.back == height)
         here = slice(max(start - 1, 0), min(stop - 1, height))
         self._returned = stop
         yield here, vjp(prepared, self._image[:, :, here], upstream[:, :, start - lowest : stop - lowest])
@@ -247,7 +247,7 @@ class Backprop:
             yield slice(start, rows.stop if start == starts[-1] else start + size)
 
 
-def gathered(rows: GradientRows, image: Tensor) -> Tensor:
+def gather_gradient(rows: GradientRows, image: Tensor) -> Tensor:
     """The gradient at `image` (1, 3, H, W) in one tensor of its shape."""
     gradient = torch.empty_like(image)  # costs nothing until it is written to
     for here, some in rows:

@@ -27,7 +27,7 @@ class VGG19:
         kernels: layer name -> (kernel (out, in, 3, 3), bias (out,)), the first convolution reading BGR in 0..255
             less the mean, as Keras' and Caffe's do. Any widths, the topology of VGG19.
         pooling: max, as it was trained, or avg, as Gatys et al. prefer.
-        padding: what the first convolution sees beyond the picture: zeros (ImageNet's mean colour), as it was trained,
+        padding: what the first convolution sees beyond the picture: zeros (ImageNet's mean color), as it was trained,
             which paints a frame, or replicate: the picture's own edge going on. With circular every layer sees the
             other edge.
         device, dtype: where and in what the network is evaluated; bfloat16 is faster where the hardware has it.
@@ -54,7 +54,7 @@ class VGG19:
     @classmethod
     def load(
         cls,
-        choice: str | os.PathLike[str] | weights.Source = "auto",
+        choice: str | os.PathLike[str] | weights.WeightsSource = "auto",
         *,
         device: str = "auto",
         precision: str = "auto",
@@ -66,7 +66,7 @@ class VGG19:
             SettingError: a device or a precision that is not to be had.
         """
         on = devices.device(device)
-        source = choice if isinstance(choice, weights.Source) else weights.find(choice)
+        source = choice if isinstance(choice, weights.WeightsSource) else weights.find(choice)
         loaded = weights.load(source)
         network = cls(loaded.tensors, device=on, dtype=devices.dtype(precision, on))
         network.origin, network.sha256 = source.kind, loaded.sha256
@@ -92,13 +92,13 @@ class VGG19:
         """The dtype's name: float32 or bfloat16."""
         return str(self.dtype).removeprefix("torch.")
 
-    def reading(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
+    def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
         """The same weights, shared, with another pooling and padding."""
         other = copy.copy(self)
         other.pooling, other.padding = pooling, padding
         return other
 
-    def width(self, layer: str) -> int:
+    def channels(self, layer: str) -> int:
         """C, the number of filters of a layer."""
         return len(self.kernels[layer if layer in self.kernels else _conv_before(layer)][1])
 
@@ -112,14 +112,14 @@ class VGG19:
         """
         wanted = tuple(wanted)
         check_images(images, wanted)
-        values, responses = self.prepared(images), {}
+        values, responses = self.preprocess(images), {}
         for name in layers.up_to_last(wanted):
             values = self._convolve(name, values) if name in self.kernels else self.pool(values)
             if name in wanted:
                 responses[name] = values
         return responses
 
-    def prepared(self, images: Tensor, *, top: bool = True, bottom: bool = True) -> Tensor:
+    def preprocess(self, images: Tensor, *, top: bool = True, bottom: bool = True) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] -> (N, 3, H+2, W+2): BGR in 0..255 less the mean, with what lies beyond its edge.
 
         In the network's dtype. The first convolution needs no more padding. Of rows out of a picture's midst, `top` and
@@ -149,11 +149,11 @@ def check_images(images: Tensor, wanted: Iterable[str]) -> None:
     Raises:
         ValueError: `images` is not (N, 3, H, W), or an edge is too short for a layer.
     """
-    smallest = layers.smallest_edge(wanted)
+    smallest = layers.min_edge(wanted)
     if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < smallest:
         got = tuple(images.shape)
         raise ValueError(f"images: got shape {got}; give (N, 3, H, W) with H and W at least {smallest}")
 
 
 def _conv_before(pool: str) -> str:
-    return layers.LAYERS[layers.LAYERS.index(layers.known(pool)) - 1]
+    return layers.LAYERS[layers.LAYERS.index(layers.check_layer(pool)) - 1]

