@@ -44,7 +44,7 @@ def narrow_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def content_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PNG of 40x30 pixels: a disc before a gradient."""
     y, x = np.mgrid[0:30, 0:40]
     disc = (x - 24) ** 2 + (y - 12) ** 2 < 64
@@ -52,7 +52,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def painting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def style_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PNG of 36x28 pixels: diagonal stripes."""
     y, x = np.mgrid[0:28, 0:36]
     stripe = (x + 2 * y) // 5 % 3

@@ -23,27 +23,27 @@ def vgg(narrow_weights: Path) -> VGG19:
 
 
 @pytest.fixture(scope="module")
-def style(painting: Path) -> Path:
+def style(style_image: Path) -> Path:
     """The file of the painting; `painting` is the module here."""
-    return painting
+    return style_image
 
 
 # -- one call --
 
 
-def test_stylize_takes_files_or_pictures_and_one_style_or_several(photo: Path, style: Path, vgg: VGG19) -> None:
-    by_path = impasto.stylize(photo, style, SMALL, vgg=vgg)
-    by_name = impasto.stylize(str(photo), [str(style)], SMALL, vgg=vgg)
-    by_picture = impasto.stylize(load(photo), (load(style),), SMALL, vgg=vgg)
+def test_stylize_takes_files_or_pictures_and_one_style_or_several(content_image: Path, style: Path, vgg: VGG19) -> None:
+    by_path = impasto.stylize(content_image, style, SMALL, vgg=vgg)
+    by_name = impasto.stylize(str(content_image), [str(style)], SMALL, vgg=vgg)
+    by_picture = impasto.stylize(load(content_image), (load(style),), SMALL, vgg=vgg)
     assert (by_path.width, by_path.height) == (32, 24)
     assert torch.equal(by_path.tensor, by_name.tensor)
     assert torch.equal(by_path.tensor, by_picture.tensor)
-    both = impasto.stylize(photo, [style, photo], SMALL, vgg=vgg)
+    both = impasto.stylize(content_image, [style, content_image], SMALL, vgg=vgg)
     assert not torch.equal(both.tensor, by_path.tensor)
-    assert [each["name"] for each in both.recipe["styles"]] == [style.name, photo.name]
+    assert [each["name"] for each in both.recipe["styles"]] == [style.name, content_image.name]
 
 
-def test_a_texture_begins_with_noise_unless_it_is_given_a_picture(photo: Path, style: Path, vgg: VGG19) -> None:
+def test_a_texture_begins_with_noise_unless_it_is_given_a_picture(content_image: Path, style: Path, vgg: VGG19) -> None:
     noise = impasto.texture(style, SMALL, vgg=vgg)
     assert (noise.width, noise.height) == (32, 25)
     assert (noise.recipe["task"], noise.recipe["settings"]["init"], noise.recipe["content"]) == (
@@ -51,20 +51,20 @@ def test_a_texture_begins_with_noise_unless_it_is_given_a_picture(photo: Path, s
         "noise",
         None,
     )
-    painted_over = impasto.texture(style, SMALL, init=photo, vgg=vgg)
-    assert painted_over.recipe["init"]["name"] == photo.name
+    painted_over = impasto.texture(style, SMALL, init=content_image, vgg=vgg)
+    assert painted_over.recipe["init"]["name"] == content_image.name
     assert not torch.equal(noise.tensor, painted_over.tensor)
 
 
-def test_a_reconstruction_reads_the_layer_asked_for_and_nothing_else(photo: Path, vgg: VGG19) -> None:
+def test_a_reconstruction_reads_the_layer_asked_for_and_nothing_else(content_image: Path, vgg: VGG19) -> None:
     told: list[events.Event] = []
     settings = SMALL.replace(steps=40)
-    found = impasto.reconstruct(photo, "block1_conv2", settings, vgg=vgg, on_event=told.append)
+    found = impasto.reconstruct(content_image, "block1_conv2", settings, vgg=vgg, on_event=told.append)
     assert found.recipe["task"] == "reconstruct"
     assert found.recipe["settings"]["content_layers"] == {"block1_conv2": 1.0}
     assert found.recipe["loss"]["total"] == pytest.approx(12 * found.recipe["loss"]["content"])  # at coarse scales
     assert found.recipe["loss"]["content"] < 0.1 * told[2].content
-    content = Run(load(photo), [], SMALL, vgg=vgg).picture.tensor
+    content = Run(load(content_image), [], SMALL, vgg=vgg).picture.tensor
     target, reached = (
         vgg.configured(pooling="max", padding="replicate")(each[None], ["block1_conv2"])
         for each in (content, found.tensor)
@@ -73,9 +73,9 @@ def test_a_reconstruction_reads_the_layer_asked_for_and_nothing_else(photo: Path
     assert float(difference) == pytest.approx(found.recipe["loss"]["content"], rel=0.2)  # less the rounding to 8 bits
 
 
-def test_init_in_the_settings_may_name_a_file(photo: Path, style: Path, vgg: VGG19) -> None:
-    named = impasto.stylize(photo, style, SMALL.replace(init=str(style)), vgg=vgg)
-    handed = impasto.stylize(photo, style, SMALL, init=load(style), vgg=vgg)
+def test_init_in_the_settings_may_name_a_file(content_image: Path, style: Path, vgg: VGG19) -> None:
+    named = impasto.stylize(content_image, style, SMALL.replace(init=str(style)), vgg=vgg)
+    handed = impasto.stylize(content_image, style, SMALL, init=load(style), vgg=vgg)
     assert torch.equal(named.tensor, handed.tensor)
     assert named.recipe["settings"]["init"] == handed.recipe["settings"]["init"] == style.name
 
@@ -83,9 +83,9 @@ def test_init_in_the_settings_may_name_a_file(photo: Path, style: Path, vgg: VGG
 # -- events --
 
 
-def test_a_run_tells_that_it_began_each_step_and_how_it_ended(photo: Path, style: Path, vgg: VGG19) -> None:
+def test_a_run_tells_that_it_began_each_step_and_how_it_ended(content_image: Path, style: Path, vgg: VGG19) -> None:
     told: list[events.Event] = []
-    picture = impasto.stylize(photo, style, SMALL, vgg=vgg, on_event=told.append)
+    picture = impasto.stylize(content_image, style, SMALL, vgg=vgg, on_event=told.append)
     assert [type(event).__name__ for event in told] == ["Began", "Planned", *["Stepped"] * 4, "Ended"]
     began, planned, *steps, ended = told
     assert (began.task, began.width, began.height, began.steps) == ("stylize", 32, 24, 4)
@@ -100,38 +100,38 @@ def test_a_run_tells_that_it_began_each_step_and_how_it_ended(photo: Path, style
     assert json.loads(json.dumps([event.as_dict() for event in told], allow_nan=False))
 
 
-def test_a_run_that_stops_at_a_coarse_scale_says_so(photo: Path, style: Path, vgg: VGG19) -> None:
-    run = api.create_run(photo, style, SMALL.replace(size=64), vgg=vgg)
+def test_a_run_that_stops_at_a_coarse_scale_says_so(content_image: Path, style: Path, vgg: VGG19) -> None:
+    run = api.create_run(content_image, style, SMALL.replace(size=64), vgg=vgg)
     assert result_of(run).notes == ("the picture is as it was before the first step",)
-    run = api.create_run(photo, style, SMALL.replace(size=64, first_scale=32), vgg=vgg)
+    run = api.create_run(content_image, style, SMALL.replace(size=64, first_scale=32), vgg=vgg)
     next(iter(run))
     stopped = result_of(run)
     assert stopped.notes == ("of 64x48 pixels the run has come to 32x24",)
     assert (stopped.width, stopped.height) == (32, 24)
 
 
-def test_listening_changes_nothing(photo: Path, style: Path, vgg: VGG19) -> None:
-    heard = impasto.stylize(photo, style, SMALL, vgg=vgg, on_event=lambda _: None)
-    assert torch.equal(heard.tensor, impasto.stylize(photo, style, SMALL, vgg=vgg).tensor)
+def test_listening_changes_nothing(content_image: Path, style: Path, vgg: VGG19) -> None:
+    heard = impasto.stylize(content_image, style, SMALL, vgg=vgg, on_event=lambda _: None)
+    assert torch.equal(heard.tensor, impasto.stylize(content_image, style, SMALL, vgg=vgg).tensor)
 
 
-def test_what_the_pictures_had_to_say_is_told_first(photo: Path, style: Path, vgg: VGG19) -> None:
-    noted = dataclasses.replace(load(photo), notes=("its color profile is damaged: taken as sRGB",))
+def test_what_the_pictures_had_to_say_is_told_first(content_image: Path, style: Path, vgg: VGG19) -> None:
+    noted = dataclasses.replace(load(content_image), notes=("its color profile is damaged: taken as sRGB",))
     told: list[events.Event] = []
     impasto.stylize(noted, style, SMALL, vgg=vgg, on_event=told.append)
     assert told[0] == events.Noted("photo.png: its color profile is damaged: taken as sRGB")
 
 
-def test_a_picture_that_was_not_changed_is_told(photo: Path, vgg: VGG19) -> None:
+def test_a_picture_that_was_not_changed_is_told(content_image: Path, vgg: VGG19) -> None:
     told: list[events.Event] = []
-    picture = impasto.stylize(photo, photo, SMALL, vgg=vgg, on_event=told.append)
+    picture = impasto.stylize(content_image, content_image, SMALL, vgg=vgg, on_event=told.append)
     assert picture.notes == ("the picture is as it was before the first step",)
     assert events.Noted(picture.notes[0]) in told
-    assert impasto.stylize(photo, photo, SMALL.replace(init="noise"), vgg=vgg).notes == ()
+    assert impasto.stylize(content_image, content_image, SMALL.replace(init="noise"), vgg=vgg).notes == ()
 
 
-def test_a_picture_that_was_left_early_says_so(photo: Path, style: Path, vgg: VGG19) -> None:
-    run = api.create_run(photo, style, SMALL, vgg=vgg)
+def test_a_picture_that_was_left_early_says_so(content_image: Path, style: Path, vgg: VGG19) -> None:
+    run = api.create_run(content_image, style, SMALL, vgg=vgg)
     next(iter(run))
     picture = result_of(run)
     assert picture.recipe["steps_done"] == 1
@@ -142,30 +142,34 @@ def test_a_picture_that_was_left_early_says_so(photo: Path, style: Path, vgg: VG
 # -- the recipe --
 
 
-def test_the_recipe_says_all_that_is_needed_to_paint_it_again(photo: Path, style: Path, vgg: VGG19) -> None:
+def test_the_recipe_says_all_that_is_needed_to_paint_it_again(content_image: Path, style: Path, vgg: VGG19) -> None:
     settings = SMALL.replace(seed=5, style_layers=["block1_conv2", "block2_conv1=0.3"], init=str(style))
-    recipe = impasto.stylize(photo, [style, photo], settings, vgg=vgg).recipe
+    recipe = impasto.stylize(content_image, [style, content_image], settings, vgg=vgg).recipe
     assert set(recipe) == set(Recipe.model_fields)
     parsed = Recipe.parse(recipe, "out.png")
     assert parsed.settings == settings.replace(init=style.name)
-    assert (parsed.content.name, parsed.content.sha256) == (photo.name, load(photo).sha256)
-    assert [each.sha256 for each in parsed.styles] == [load(style).sha256, load(photo).sha256]
+    assert (parsed.content.name, parsed.content.sha256) == (content_image.name, load(content_image).sha256)
+    assert [each.sha256 for each in parsed.styles] == [load(style).sha256, load(content_image).sha256]
     assert parsed.init.sha256 == load(style).sha256
     assert (parsed.weights, parsed.device, parsed.precision) == (vgg.sha256, "cpu", "float32")
     assert (parsed.impasto, parsed.torch, parsed.threads) == ("0.1.0", torch.__version__, torch.get_num_threads())
 
 
-def test_the_recipe_is_json_without_a_folder_of_the_users(photo: Path, style: Path, vgg: VGG19, tmp_path: Path) -> None:
-    picture = impasto.stylize(photo, style, SMALL.replace(init=str(style)), vgg=vgg)
+def test_the_recipe_is_json_without_a_folder_of_the_users(
+    content_image: Path, style: Path, vgg: VGG19, tmp_path: Path
+) -> None:
+    picture = impasto.stylize(content_image, style, SMALL.replace(init=str(style)), vgg=vgg)
     text = json.dumps(picture.recipe, allow_nan=False)
-    for folder in (photo.parent, style.parent, Path.home(), Path.cwd()):
+    for folder in (content_image.parent, style.parent, Path.home(), Path.cwd()):
         assert str(folder) not in text
     picture.save(tmp_path / "out.png")
     assert read_recipe(tmp_path / "out.png") == json.loads(text)
 
 
-def test_the_recipes_loss_is_that_of_the_saved_picture(photo: Path, style: Path, vgg: VGG19, tmp_path: Path) -> None:
-    run = api.create_run(photo, style, SMALL, vgg=vgg)
+def test_the_recipes_loss_is_that_of_the_saved_picture(
+    content_image: Path, style: Path, vgg: VGG19, tmp_path: Path
+) -> None:
+    run = api.create_run(content_image, style, SMALL, vgg=vgg)
     picture = api.complete(run)
     picture.save(tmp_path / "out.png")
     assert run.evaluate(load(tmp_path / "out.png")).read() == picture.recipe["loss"]
@@ -190,18 +194,18 @@ def test_a_picture_without_a_file_has_an_empty_name_in_the_recipe(style: Path, v
     ],
 )
 def test_a_recipe_that_was_tampered_with_is_refused_in_a_line(
-    change: dict[str, object], complaint: str, photo: Path, style: Path, vgg: VGG19
+    change: dict[str, object], complaint: str, content_image: Path, style: Path, vgg: VGG19
 ) -> None:
-    recipe = impasto.stylize(photo, style, SMALL.replace(steps=1), vgg=vgg).recipe
+    recipe = impasto.stylize(content_image, style, SMALL.replace(steps=1), vgg=vgg).recipe
     with pytest.raises(RecipeError) as caught:
         Recipe.parse({**recipe, **change}, "out.png")
     assert str(caught.value).startswith(f"out.png: its recipe cannot be used ({complaint}")
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_layer_to_reconstruct_is_refused_before_any_work(photo: Path, vgg: VGG19) -> None:
+def test_an_unknown_layer_to_reconstruct_is_refused_before_any_work(content_image: Path, vgg: VGG19) -> None:
     with pytest.raises(SettingError, match=r"did you mean block4_conv2\?"):
-        impasto.reconstruct(photo, "blok4_conv2", vgg=vgg)
+        impasto.reconstruct(content_image, "blok4_conv2", vgg=vgg)
 
 
 # -- with the real weights --
@@ -210,8 +214,8 @@ def test_an_unknown_layer_to_reconstruct_is_refused_before_any_work(photo: Path,
 @pytest.fixture(scope="module")
 def drawn() -> tuple[Picture, Picture]:
     names = ("procedural_photo_96.png", "procedural_painting_96.png")
-    photo, painting = (load(HERE / "parity" / name) for name in names)
-    return photo, painting
+    content_image, style_image = (load(HERE / "parity" / name) for name in names)
+    return content_image, style_image
 
 
 @pytest.fixture(scope="module")

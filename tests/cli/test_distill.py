@@ -19,27 +19,27 @@ def style(tmp_path):
 
 
 @pytest.fixture
-def distill(impasto, painting, narrow_weights, style):
+def distill(impasto, style_image, narrow_weights, style):
     """Run it with the narrow network, for two steps unless told otherwise."""
     fixed = ["--weights", narrow_weights, "--device", "cpu", "--precision", "float32"]
 
     def run(*arguments, steps=2):
-        return impasto("distill", painting, "-o", style, "--steps", steps, *fixed, *arguments)
+        return impasto("distill", style_image, "-o", style, "--steps", steps, *fixed, *arguments)
 
     return run
 
 
-def test_a_style_is_written_and_painted_with(distill, impasto, style, photo, tmp_path):
+def test_a_style_is_written_and_painted_with(distill, impasto, style, content_image, tmp_path):
     outcome = distill()
     assert (outcome.status, outcome.out) == (0, "")
     assert "distill: 256x256 pixels, 2 steps on cpu" in outcome.err
     assert outcome.err.endswith(f"saved {style}\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["style.safetensors"]
     out = tmp_path / "out.png"
-    assert impasto("fast", photo, style, "-o", out).status == 0
+    assert impasto("fast", content_image, style, "-o", out).status == 0
     assert load(out).tensor.shape == (3, 30, 40)
     again = tmp_path / "again.png"
-    assert impasto("rerun", out, photo, style, "-o", again).status == 0
+    assert impasto("rerun", out, content_image, style, "-o", again).status == 0
     assert torch.equal(load(out).tensor, load(again).tensor)
 
 
@@ -51,33 +51,33 @@ def test_a_style_is_written_and_painted_with(distill, impasto, style, photo, tmp
     ],
 )
 def test_what_a_style_does_not_have_is_refused(  # noqa: PLR0917
-    flags, complaint, distill, impasto, style, photo, tmp_path
+    flags, complaint, distill, impasto, style, content_image, tmp_path
 ):
     assert distill(steps=1).status == 0
-    assert complaint in impasto("fast", photo, style, "-o", tmp_path / "out.png", *flags, "--quiet").complaint()
+    assert complaint in impasto("fast", content_image, style, "-o", tmp_path / "out.png", *flags, "--quiet").complaint()
 
 
 def test_a_style_is_not_mixed(  # noqa: PLR0917
-    distill, impasto, style, photo, painting, tmp_path
+    distill, impasto, style, content_image, style_image, tmp_path
 ):
     assert distill(steps=1).status == 0
-    complaint = impasto("fast", photo, style, painting, "-o", tmp_path / "out.png").complaint()
+    complaint = impasto("fast", content_image, style, style_image, "-o", tmp_path / "out.png").complaint()
     assert "cannot be mixed" in complaint
 
 
-def test_it_learns_on_a_folder(distill, tmp_path, photo):
+def test_it_learns_on_a_folder(distill, tmp_path, content_image):
     folder = tmp_path / "pictures"
     folder.mkdir()
     assert "holds no pictures" in distill("--pictures", folder).complaint()
-    load(photo).save(folder / "small.png")
+    load(content_image).save(folder / "small.png")
     assert "too few to learn on" in distill("--pictures", folder).complaint()
     Picture(torch.rand(3, 300, 400)).save(folder / "small.png")
     assert distill("--pictures", folder).status == 0
-    assert "is not a folder" in distill("--pictures", photo, "--overwrite").complaint()
+    assert "is not a folder" in distill("--pictures", content_image, "--overwrite").complaint()
 
 
-def test_another_suffix_and_a_file_that_exists_are_refused(impasto, distill, style, painting, tmp_path):
-    assert "end it so" in impasto("distill", painting, "-o", tmp_path / "style.png").complaint()
+def test_another_suffix_and_a_file_that_exists_are_refused(impasto, distill, style, style_image, tmp_path):
+    assert "end it so" in impasto("distill", style_image, "-o", tmp_path / "style.png").complaint()
     style.write_bytes(b"mine")
     assert "exists already" in distill().complaint()
     assert style.read_bytes() == b"mine"

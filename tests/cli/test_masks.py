@@ -15,18 +15,18 @@ def left(tmp_path):
     return path
 
 
-def test_paintings_have_their_weights(paint, photo, painting, told):
-    assert paint("stylize", photo, f"{painting}=0.75", f"{photo}=2").status == 0
+def test_paintings_have_their_weights(paint, content_image, style_image, told):
+    assert paint("stylize", content_image, f"{style_image}=0.75", f"{content_image}=2").status == 0
     assert [(style["name"], style["weight"]) for style in told()["styles"]] == [
         ("painting.png", 0.75),
         ("photo.png", 2.0),
     ]
 
 
-def test_a_file_that_is_called_like_one_with_a_weight_is_that_file(paint, photo, painting, told, tmp_path):
+def test_a_file_that_is_called_like_one_with_a_weight_is_that_file(paint, content_image, style_image, told, tmp_path):
     odd = tmp_path / "a=0.5"
-    odd.write_bytes(painting.read_bytes())
-    assert paint("stylize", photo, odd).status == 0
+    odd.write_bytes(style_image.read_bytes())
+    assert paint("stylize", content_image, odd).status == 0
     assert told()["styles"] == [{**told()["styles"][0], "name": "a=0.5", "weight": 1.0}]
 
 
@@ -39,66 +39,70 @@ def test_a_file_that_is_called_like_one_with_a_weight_is_that_file(paint, photo,
         ("x", "does not exist"),
     ],
 )
-def test_a_weight_that_is_none_is_refused(weight, complaint, paint, photo, painting):
-    assert complaint in paint("stylize", photo, f"{painting}={weight}").complaint()
+def test_a_weight_that_is_none_is_refused(weight, complaint, paint, content_image, style_image):
+    assert complaint in paint("stylize", content_image, f"{style_image}={weight}").complaint()
 
 
 def test_each_painting_goes_where_its_mask_says(  # noqa: PLR0917
-    paint, photo, painting, left, told, impasto, out, tmp_path, narrow_weights
+    paint, content_image, style_image, left, told, impasto, out, tmp_path, narrow_weights
 ):
-    assert paint("stylize", photo, painting, photo, "--mask", left).status == 0
+    assert paint("stylize", content_image, style_image, content_image, "--mask", left).status == 0
     assert [style["mask"] and style["mask"]["name"] for style in told()["styles"]] == ["left.png", None]
     again = tmp_path / "again.png"
-    assert impasto("rerun", out, photo, painting, left, "-o", again, "--weights", narrow_weights).status == 0
+    assert impasto("rerun", out, content_image, style_image, left, "-o", again, "--weights", narrow_weights).status == 0
     assert np.array_equal(np.asarray(Image.open(out)), np.asarray(Image.open(again)))
 
 
-def test_what_is_kept_is_the_photograph(paint, photo, painting, left, told, out):  # noqa: PLR0917
-    assert paint("stylize", photo, painting, "--keep", left, "--size", 40).status == 0
-    kept, painted = np.asarray(Image.open(photo)), np.asarray(Image.open(out))
+def test_what_is_kept_is_the_photograph(paint, content_image, style_image, left, told, out):  # noqa: PLR0917
+    assert paint("stylize", content_image, style_image, "--keep", left, "--size", 40).status == 0
+    kept, painted = np.asarray(Image.open(content_image)), np.asarray(Image.open(out))
     assert np.array_equal(kept[:, :19], painted[:, :19])
     assert not np.array_equal(kept[:, 21:], painted[:, 21:])
     assert told()["keep"]["name"] == "left.png"
 
 
-def test_the_photographs_alpha_can_be_a_mask(paint, photo, painting, tmp_path, told, impasto, out, narrow_weights):  # noqa: PLR0917
+def test_the_photographs_alpha_can_be_a_mask(  # noqa: PLR0917
+    paint, content_image, style_image, tmp_path, told, impasto, out, narrow_weights
+):
     clear = tmp_path / "clear.png"
-    picture = Image.open(photo).convert("RGBA")
+    picture = Image.open(content_image).convert("RGBA")
     picture.putalpha(Image.fromarray(np.uint8(np.linspace(0, 255, 40)[None].repeat(30, 0))))
     picture.save(clear)
-    assert paint("stylize", clear, painting, "--mask", "alpha").status == 0
+    assert paint("stylize", clear, style_image, "--mask", "alpha").status == 0
     assert told()["styles"][0]["mask"] == "alpha"
     again = tmp_path / "again.png"
-    assert impasto("rerun", out, clear, painting, "-o", again, "--weights", narrow_weights).status == 0
+    assert impasto("rerun", out, clear, style_image, "-o", again, "--weights", narrow_weights).status == 0
     assert np.array_equal(np.asarray(Image.open(out)), np.asarray(Image.open(again)))
     assert (
         "has no alpha that could be a mask"
-        in paint("stylize", photo, painting, "--mask", "alpha", "--overwrite").complaint()
+        in paint("stylize", content_image, style_image, "--mask", "alpha", "--overwrite").complaint()
     )
 
 
 @pytest.mark.parametrize("flag", ["--mask", "--keep"])
-def test_masks_that_cannot_be_are_refused(flag, paint, photo, painting, left, tmp_path):  # noqa: PLR0917
-    assert "does not exist" in paint("stylize", photo, painting, flag, tmp_path / "none.png").complaint()
+def test_masks_that_cannot_be_are_refused(flag, paint, content_image, style_image, left, tmp_path):  # noqa: PLR0917
+    assert "does not exist" in paint("stylize", content_image, style_image, flag, tmp_path / "none.png").complaint()
     assert (
         "do not have the shape of the photograph's 40x30"
-        in paint("stylize", photo, painting, flag, painting).complaint()
+        in paint("stylize", content_image, style_image, flag, style_image).complaint()
     )
     black = tmp_path / "black.png"
     Image.new("L", (40, 30), 0 if flag == "--mask" else 255).save(black)
-    assert "there is no place left for it" in paint("stylize", photo, painting, flag, black).complaint()
+    assert "there is no place left for it" in paint("stylize", content_image, style_image, flag, black).complaint()
     assert (
-        "--mask: got 2 for 1 paintings" in paint("stylize", photo, painting, "--mask", left, "--mask", left).complaint()
+        "--mask: got 2 for 1 paintings"
+        in paint("stylize", content_image, style_image, "--mask", left, "--mask", left).complaint()
     )
 
 
-def test_a_run_with_another_mask_is_not_gone_on_with(paint, photo, painting, left, tmp_path, monkeypatch):  # noqa: PLR0917
+def test_a_run_with_another_mask_is_not_gone_on_with(paint, content_image, style_image, left, tmp_path, monkeypatch):  # noqa: PLR0917
     monkeypatch.setattr("impasto.optimize.checkpoint.discard", lambda _: None)
-    assert paint("stylize", photo, painting, "--keep", left, "--checkpoint-every", "0s").status == 0
+    assert paint("stylize", content_image, style_image, "--keep", left, "--checkpoint-every", "0s").status == 0
     assert (
-        "was begun with another keep: left.png, got none" in paint("stylize", photo, painting, "--resume").complaint()
+        "was begun with another keep: left.png, got none"
+        in paint("stylize", content_image, style_image, "--resume").complaint()
     )
     assert (
         "was begun with the weights [1.0] of its paintings, got [2.0]"
-        in paint("stylize", photo, f"{painting}=2", "--keep", left, "--resume").complaint()
+        in paint("stylize", content_image, f"{style_image}=2", "--keep", left, "--resume").complaint()
     )

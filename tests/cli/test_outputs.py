@@ -68,20 +68,20 @@ def test_a_read_only_folder_is_refused(stylize, monkeypatch):
     assert "is read-only; choose another place" in stylize().complaint()
 
 
-def test_no_flag_makes_an_input_an_output(paint, photo, painting, narrow_weights, tmp_path):
+def test_no_flag_makes_an_input_an_output(paint, content_image, style_image, narrow_weights, tmp_path):
     preset = tmp_path / "mine.toml"
     preset.write_text("[settings]\nsteps = 1\n")
     link = tmp_path / "link.png"
-    link.symlink_to(painting)
+    link.symlink_to(style_image)
     start = tmp_path / "start.png"
-    start.write_bytes(photo.read_bytes())
+    start.write_bytes(content_image.read_bytes())
     for flag, path in (
-        *((flag, path) for flag in ("-o", "--preview") for path in (photo, painting, link, start)),
+        *((flag, path) for flag in ("-o", "--preview") for path in (content_image, style_image, link, start)),
         *(("--log", path) for path in (narrow_weights, preset)),
     ):
         flags = [flag, path, "--init", start, "--preset", preset, "--overwrite"]
-        assert "is also an input" in paint("stylize", photo, painting, *flags).complaint()
-    assert start.read_bytes() == photo.read_bytes()
+        assert "is also an input" in paint("stylize", content_image, style_image, *flags).complaint()
+    assert start.read_bytes() == content_image.read_bytes()
 
 
 @pytest.mark.parametrize("flag", ["--preview", "--log"])
@@ -93,9 +93,9 @@ def test_two_outputs_in_one_file_are_refused(flag, stylize, out):
 @pytest.mark.parametrize(
     "name", ["with space.png", "-dash.png", "two\nlines.png", "\N{ARTIST PALETTE}.png", "x" * 251 + ".png", "ä.png"]
 )
-def test_a_file_may_have_any_name(name, paint, photo, tmp_path, monkeypatch):
+def test_a_file_may_have_any_name(name, paint, content_image, tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / name).write_bytes(photo.read_bytes())
+    (tmp_path / "in" / name).write_bytes(content_image.read_bytes())
     monkeypatch.chdir(tmp_path / "in")
     out = tmp_path / name
     outcome = paint("stylize", "-o", out, "--optimizer", "adam", "--", name, name)

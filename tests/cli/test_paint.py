@@ -38,30 +38,30 @@ def test_the_suffix_chooses_the_format_and_each_carries_the_recipe(suffix, kind,
     assert told["steps_done"] == told["settings"]["steps"] == 3
 
 
-def test_a_texture_needs_no_photo(paint, photo, painting, told):
-    assert paint("texture", painting, photo).status == 0
+def test_a_texture_needs_no_photo(paint, content_image, style_image, told):
+    assert paint("texture", style_image, content_image).status == 0
     recipe = told()
     assert (recipe["task"], recipe["content"], len(recipe["styles"])) == ("texture", None, 2)
     assert recipe["settings"]["init"] == "noise"
 
 
-def test_a_seamless_texture_loses_nothing_to_the_pools(paint, painting, told, pixels, out):
-    assert paint("texture", painting, "--seamless", "--size", 40).status == 0
+def test_a_seamless_texture_loses_nothing_to_the_pools(paint, style_image, told, pixels, out):
+    assert paint("texture", style_image, "--seamless", "--size", 40).status == 0
     assert told()["settings"]["padding"] == "circular"
     assert pixels(out).shape == (32, 32, 3)  # 40x31, in cells of sixteen pixels
 
 
-def test_a_texture_that_begins_with_its_content_is_refused(paint, painting):
-    assert "a texture has none" in paint("texture", painting, "--init", "content").complaint()
+def test_a_texture_that_begins_with_its_content_is_refused(paint, style_image):
+    assert "a texture has none" in paint("texture", style_image, "--init", "content").complaint()
 
 
-def test_a_reconstruction_reads_one_layer(paint, photo, told):
-    assert paint("reconstruct", photo, "--layer", "block2_conv1", "--content-weight", "3").status == 0
+def test_a_reconstruction_reads_one_layer(paint, content_image, told):
+    assert paint("reconstruct", content_image, "--layer", "block2_conv1", "--content-weight", "3").status == 0
     recipe = told()
     assert (recipe["task"], recipe["styles"], recipe["settings"]["init"]) == ("reconstruct", [], "noise")
     assert recipe["settings"]["content_layers"] == {"block2_conv1": 1.0}
     assert recipe["settings"]["content_weight"] == 3.0
-    assert "give it with --layer" in paint("reconstruct", photo, "--content-layer", "block1_conv1").complaint()
+    assert "give it with --layer" in paint("reconstruct", content_image, "--content-layer", "block1_conv1").complaint()
 
 
 def test_every_setting_has_a_flag_that_sets_it(stylize, told):
@@ -135,10 +135,10 @@ def test_init_file_is_what_is_painted_over(stylize, out, tmp_path, pixels):
     assert np.array_equal(pixels(out), pixels(noise))
 
 
-def test_a_seed_gives_the_same_noise_again_and_another_seed_another(paint, painting, out, pixels):
+def test_a_seed_gives_the_same_noise_again_and_another_seed_another(paint, style_image, out, pixels):
     seen = []
     for seed in (1, 1, 2):
-        assert paint("texture", painting, "--seed", seed, "--steps", 1, "--overwrite").status == 0
+        assert paint("texture", style_image, "--seed", seed, "--steps", 1, "--overwrite").status == 0
         seen.append(pixels(out))
     assert np.array_equal(seen[0], seen[1])
     assert not np.array_equal(seen[0], seen[2])

@@ -10,29 +10,33 @@ from impasto import load
 
 
 @pytest.fixture
-def rerun(impasto, photo, painting, narrow_weights):
+def rerun(impasto, content_image, style_image, narrow_weights):
     """Run `impasto rerun` with the two pictures at hand."""
-    return lambda result, *flags: impasto("rerun", result, photo, painting, "--weights", narrow_weights, *flags)
+    return lambda result, *flags: impasto(
+        "rerun", result, content_image, style_image, "--weights", narrow_weights, *flags
+    )
 
 
-def test_recolor_saves_and_says_so(impasto, stylize, photo, out, tmp_path):
+def test_recolor_saves_and_says_so(impasto, stylize, content_image, out, tmp_path):
     assert stylize().status == 0
-    outcome = impasto("recolor", out, photo, "-o", tmp_path / "new.png")
+    outcome = impasto("recolor", out, content_image, "-o", tmp_path / "new.png")
     assert (outcome.status, outcome.out, outcome.err) == (0, "", f"saved {tmp_path / 'new.png'}\n")
     assert load(tmp_path / "new.png").width == 32
-    again = impasto("recolor", out, photo, "-o", tmp_path / "new.png")
+    again = impasto("recolor", out, content_image, "-o", tmp_path / "new.png")
     assert "exists already" in again.complaint()
-    told = impasto("recolor", out, photo, "-o", tmp_path / "new.png", "--overwrite", "--json", "--color", "content")
+    told = impasto(
+        "recolor", out, content_image, "-o", tmp_path / "new.png", "--overwrite", "--json", "--color", "content"
+    )
     assert [json.loads(line)["event"] for line in told.out.splitlines()] == ["saved"]
-    assert impasto("recolor", out, photo, "-o", tmp_path / "new.png", "--overwrite", "-q").err == ""
+    assert impasto("recolor", out, content_image, "-o", tmp_path / "new.png", "--overwrite", "-q").err == ""
 
 
-def test_a_recolored_result_can_be_inspected_but_not_rerun(impasto, stylize, photo, out, tmp_path):
+def test_a_recolored_result_can_be_inspected_but_not_rerun(impasto, stylize, content_image, out, tmp_path):
     assert stylize().status == 0
     new = tmp_path / "new.jpg"
-    assert impasto("recolor", out, photo, "-o", new).status == 0
+    assert impasto("recolor", out, content_image, "-o", new).status == 0
     assert json.loads(impasto("inspect", new).out)["recolored"][0]["photo"]["name"] == "photo.png"
-    complaint = impasto("rerun", new, photo, "-o", tmp_path / "again.png").complaint()
+    complaint = impasto("rerun", new, content_image, "-o", tmp_path / "again.png").complaint()
     assert complaint.startswith(
         f"{new}: was recolored after it was painted, which rerun does not repeat; rerun 'out.png'"
     )
@@ -42,24 +46,27 @@ def test_a_recolored_result_can_be_inspected_but_not_rerun(impasto, stylize, pho
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["{photo}", "{tmp}/none.png", "-o", "{tmp}/a.png"], "none.png: does not exist"),
-        (["{tmp}", "{photo}", "-o", "{tmp}/a.png"], "is a folder"),
-        (["{photo}", "{photo}", "-o", "{tmp}/none/a.png"], "does not exist; create it"),
-        (["{photo}", "{photo}", "-o", "{tmp}/a.gif"], "its suffix names no known format"),
-        (["{photo}", "{photo}", "-o", "{tmp}/a.webp", "--depth", "16"], "WEBP holds 8 bits a channel, not 16"),
-        (["{photo}", "{photo}", "-o", "{photo}", "--overwrite"], "is also an input"),
-        (["{photo}", "-o", "{tmp}/a.png"], "PHOTO is missing"),
-        (["{photo}", "{photo}"], "--output is missing"),
-        (["{photo}", "{photo}", "-o", "{tmp}/a.png", "--color", "match"], '"match" for --color'),
-        (["{photo}", "{photo}", "-o", "{tmp}/a.png", "--depth", "12"], '"12" for --depth'),
+        (["{content_image}", "{tmp}/none.png", "-o", "{tmp}/a.png"], "none.png: does not exist"),
+        (["{tmp}", "{content_image}", "-o", "{tmp}/a.png"], "is a folder"),
+        (["{content_image}", "{content_image}", "-o", "{tmp}/none/a.png"], "does not exist; create it"),
+        (["{content_image}", "{content_image}", "-o", "{tmp}/a.gif"], "its suffix names no known format"),
+        (
+            ["{content_image}", "{content_image}", "-o", "{tmp}/a.webp", "--depth", "16"],
+            "WEBP holds 8 bits a channel, not 16",
+        ),
+        (["{content_image}", "{content_image}", "-o", "{content_image}", "--overwrite"], "is also an input"),
+        (["{content_image}", "-o", "{tmp}/a.png"], "PHOTO is missing"),
+        (["{content_image}", "{content_image}"], "--output is missing"),
+        (["{content_image}", "{content_image}", "-o", "{tmp}/a.png", "--color", "match"], '"match" for --color'),
+        (["{content_image}", "{content_image}", "-o", "{tmp}/a.png", "--depth", "12"], '"12" for --depth'),
     ],
 )
-def test_recolor_refuses_in_a_line(arguments, said, impasto, photo, tmp_path):
-    before = photo.read_bytes()
-    words = [each.format(photo=photo, tmp=tmp_path) for each in arguments]
+def test_recolor_refuses_in_a_line(arguments, said, impasto, content_image, tmp_path):
+    before = content_image.read_bytes()
+    words = [each.format(content_image=content_image, tmp=tmp_path) for each in arguments]
     assert said in impasto("recolor", *words).complaint()
     assert list(tmp_path.iterdir()) == []
-    assert photo.read_bytes() == before
+    assert content_image.read_bytes() == before
 
 
 @pytest.mark.parametrize("color", ["content", "luminance", "match"])
@@ -83,16 +90,16 @@ def test_a_depth_that_the_output_does_not_hold_is_refused_and_no_preview_is_lost
     assert load(preview).width == 32
 
 
-def test_colors_that_a_task_has_not_are_refused(paint, photo, painting):
-    assert "a texture has no photograph" in paint("texture", painting, "--color", "content").complaint()
-    assert "a reconstruction has no painting" in paint("reconstruct", photo, "--color", "match").complaint()
-    assert paint("reconstruct", photo, "--color", "luminance").status == 0
+def test_colors_that_a_task_has_not_are_refused(paint, content_image, style_image):
+    assert "a texture has no photograph" in paint("texture", style_image, "--color", "content").complaint()
+    assert "a reconstruction has no painting" in paint("reconstruct", content_image, "--color", "match").complaint()
+    assert paint("reconstruct", content_image, "--color", "luminance").status == 0
 
 
-def test_alpha_is_kept_by_recolor(impasto, photo, tmp_path):
+def test_alpha_is_kept_by_recolor(impasto, content_image, tmp_path):
     rgba = np.random.default_rng(0).integers(0, 256, (30, 40, 4), dtype=np.uint8)
     Image.fromarray(rgba).save(tmp_path / "clear.png")
     for color in ("luminance", "content"):
         out = tmp_path / f"{color}.tiff"
-        assert impasto("recolor", tmp_path / "clear.png", photo, "-o", out, "--color", color).status == 0
+        assert impasto("recolor", tmp_path / "clear.png", content_image, "-o", out, "--color", color).status == 0
         assert np.array_equal(np.array(Image.open(out))[..., 3], rgba[..., 3])

@@ -132,8 +132,8 @@ def test_inspect_prints_settings_that_make_settings_again(impasto, stylize, out)
     assert list(told["loss"]) == ["total", "content", "style", "tv"]
 
 
-def test_inspect_tells_names_in_any_script_to_any_terminal(impasto, paint, photo, out):
-    fancy = photo.with_name("キツネ.png")
-    fancy.write_bytes(photo.read_bytes())
-    assert paint("stylize", fancy, photo).status == 0
+def test_inspect_tells_names_in_any_script_to_any_terminal(impasto, paint, content_image, out):
+    fancy = content_image.with_name("キツネ.png")
+    fancy.write_bytes(content_image.read_bytes())
+    assert paint("stylize", fancy, content_image).status == 0
     assert json.loads(impasto("inspect", out).out)["content"]["name"] == "キツネ.png"

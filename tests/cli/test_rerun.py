@@ -10,10 +10,10 @@ from PIL.PngImagePlugin import PngInfo
 
 
 @pytest.fixture
-def repeat(impasto, narrow_weights, tmp_path, photo, painting):
+def repeat(impasto, narrow_weights, tmp_path, content_image, style_image):
     """Rerun a result from the two pictures, or from what lies in `places`; what a user sees."""
 
-    def run(result, *arguments, places=(photo, painting)):
+    def run(result, *arguments, places=(content_image, style_image)):
         flags = [] if "-o" in arguments else ["-o", tmp_path / "again.png"]
         return impasto("rerun", result, *places, *flags, "--weights", narrow_weights, *arguments)
 
@@ -47,10 +47,12 @@ def test_a_rerun_gives_the_same_pixels(suffix, stylize, repeat, out, pixels):
     assert np.array_equal(pixels(first), pixels(second))
 
 
-def test_a_rerun_finds_its_inputs_beside_the_result_or_in_folders_or_renamed(paint, repeat, photo, painting, tmp_path):
+def test_a_rerun_finds_its_inputs_beside_the_result_or_in_folders_or_renamed(
+    paint, repeat, content_image, style_image, tmp_path
+):
     home = tmp_path / "home"
     home.mkdir()
-    for name, picture in (("a.png", photo), ("b.png", painting)):
+    for name, picture in (("a.png", content_image), ("b.png", style_image)):
         (home / name).write_bytes(picture.read_bytes())
     assert paint("stylize", home / "a.png", home / "b.png", "-o", home / "out.png").status == 0
     assert repeat(home / "out.png", places=()).status == 0
@@ -102,10 +104,10 @@ def test_device_and_precision_can_be_others_than_the_recipes(forge, repeat, impa
     assert (told["device"], told["precision"]) == ("cpu", "float32")
 
 
-def test_a_rerun_does_not_overwrite_what_it_paints_from(stylize, repeat, photo, painting, out):
+def test_a_rerun_does_not_overwrite_what_it_paints_from(stylize, repeat, content_image, style_image, out):
     assert stylize().status == 0
-    for precious in (out, photo, painting):
-        folders = [photo.parent, painting.parent]
+    for precious in (out, content_image, style_image):
+        folders = [content_image.parent, style_image.parent]
         complaint = repeat(out, "-o", precious, "--overwrite", places=folders).complaint()
         assert "is also an input" in complaint
 
@@ -115,10 +117,10 @@ def test_other_weights_than_the_recipes_are_refused(forge, repeat):
     assert "was painted with weights of SHA-256 000000000000..." in repeat(forged).complaint()
 
 
-def test_no_folder_of_the_users_is_told_in_a_result(paint, photo, painting, tmp_path):
+def test_no_folder_of_the_users_is_told_in_a_result(paint, content_image, style_image, tmp_path):
     secret = tmp_path / "secret-folder"
     secret.mkdir()
-    for name, picture in (("a.png", photo), ("b.png", painting), ("c.png", painting)):
+    for name, picture in (("a.png", content_image), ("b.png", style_image), ("c.png", style_image)):
         (secret / name).write_bytes(picture.read_bytes())
     (secret / "mine.toml").write_text("[settings]\nseed = 3\n")
     flags = ["--init", secret / "c.png", "--preset", secret / "mine.toml", "-o", secret / "out.png"]

@@ -147,8 +147,8 @@ def test_flags_that_make_no_sense_are_refused(flags, complaint, stylize, out):
     assert [*out.parent.iterdir()] == []
 
 
-def test_a_checkpoint_in_the_place_of_an_input_or_an_output_is_refused(stylize, photo, out):
-    assert "is also an input" in stylize("--checkpoint", photo, "--overwrite").complaint()
+def test_a_checkpoint_in_the_place_of_an_input_or_an_output_is_refused(stylize, content_image, out):
+    assert "is also an input" in stylize("--checkpoint", content_image, "--overwrite").complaint()
     assert "is given for two outputs" in stylize("--checkpoint", out).complaint()
 
 

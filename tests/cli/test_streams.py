@@ -17,9 +17,11 @@ LIMIT = 120
 
 
 @pytest.fixture
-def long_run(start, photo, painting):
+def long_run(start, content_image, style_image):
     """A run of very many steps that has taken a few of them."""
-    process = start("stylize", photo, painting, "-o", "out.png", "--steps", 1_000_000, "--json", "--log", "l.jsonl")
+    process = start(
+        "stylize", content_image, style_image, "-o", "out.png", "--steps", 1_000_000, "--json", "--log", "l.jsonl"
+    )
     for _ in range(5):  # what opens a run, and three steps
         process.stdout.readline()
     yield process
@@ -76,8 +78,8 @@ def test_signals_are_handled_as_before_when_the_run_is_over(stylize):
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_a_reader_that_goes_away_does_not_end_the_run(start, photo, painting, tmp_path):
-    process = start("stylize", photo, painting, "-o", "out.png", "--steps", 30, "--json")
+def test_a_reader_that_goes_away_does_not_end_the_run(start, content_image, style_image, tmp_path):
+    process = start("stylize", content_image, style_image, "-o", "out.png", "--steps", 30, "--json")
     assert json.loads(process.stdout.readline())["event"] == "began"
     process.stdout.close()
     assert process.wait(LIMIT) == 0
@@ -86,31 +88,31 @@ def test_a_reader_that_goes_away_does_not_end_the_run(start, photo, painting, tm
     assert (tmp_path / "out.png").exists()
 
 
-def test_closed_streams_do_not_end_the_run(start, photo, painting, tmp_path):
+def test_closed_streams_do_not_end_the_run(start, content_image, style_image, tmp_path):
     def close():
         os.close(1)
         os.close(2)
 
     flags = ["--json", "--log", "l.jsonl"]
-    process = start("stylize", photo, painting, "-o", "out.png", *flags, preexec_fn=close)
+    process = start("stylize", content_image, style_image, "-o", "out.png", *flags, preexec_fn=close)
     process.communicate(timeout=LIMIT)
     assert process.returncode == 0
     assert (tmp_path / "out.png").exists()
     assert len((tmp_path / "l.jsonl").read_text().splitlines()) == 3
 
 
-def test_without_home_language_or_path_and_with_names_that_are_no_text(start, photo, painting, tmp_path):
+def test_without_home_language_or_path_and_with_names_that_are_no_text(start, content_image, style_image, tmp_path):
     name, out = b"\xff\xfe.png", b"out\xff.png"
-    (tmp_path / os.fsdecode(name)).write_bytes(photo.read_bytes())
-    process = start("stylize", name, painting, "-o", out, env={})
+    (tmp_path / os.fsdecode(name)).write_bytes(content_image.read_bytes())
+    process = start("stylize", name, style_image, "-o", out, env={})
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err
     assert err.splitlines()[-1] == b"saved out\\udcff.png"
     assert (tmp_path / os.fsdecode(out)).exists()
 
 
-def test_a_process_says_what_is_wrong_in_a_line_and_ends_with_2(start, painting):
-    process = start("stylize", b"no\xff.png", painting, "-o", "out.png", "--steps", 1)
+def test_a_process_says_what_is_wrong_in_a_line_and_ends_with_2(start, style_image):
+    process = start("stylize", b"no\xff.png", style_image, "-o", "out.png", "--steps", 1)
     said, err = process.communicate(timeout=LIMIT)
     assert (process.returncode, said) == (2, b"")
     assert err == b"impasto: no\\udcff.png: does not exist; check the name\n"

@@ -79,12 +79,12 @@ def test_results_are_compared_by_figures_losses_and_what_differs(results, impast
     assert 0 < float(rows["RMS difference, of 255"][0]) < 255
 
 
-def test_more_than_two_are_compared_with_the_first_also_without_recipes(results, impasto, photo):
-    told = json.loads(impasto("compare", *results, photo, "--json").out)
+def test_more_than_two_are_compared_with_the_first_also_without_recipes(results, impasto, content_image):
+    told = json.loads(impasto("compare", *results, content_image, "--json").out)
     assert [each["name"] for each in told] == ["a.png", "b.png", "photo.png"]
     assert [each["rms"] is None for each in told] == [True, False, False]
     assert [each["recipe"] is None for each in told] == [False, False, True]
-    outcome = impasto("compare", *results, photo)
+    outcome = impasto("compare", *results, content_image)
     assert outcome.out.splitlines()[-1] == "note: photo.png: is of another size: it was resized to be compared"
     assert "loss" not in outcome.out
 

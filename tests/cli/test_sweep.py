@@ -26,9 +26,9 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def sweep(paint, photo, painting, folder):
+def sweep(paint, content_image, style_image, folder):
     """Run `impasto sweep` on the two pictures into `folder`."""
-    return lambda *flags: paint("sweep", photo, painting, "-o", folder, "--optimizer", "adam", *flags)
+    return lambda *flags: paint("sweep", content_image, style_image, "-o", folder, "--optimizer", "adam", *flags)
 
 
 @pytest.fixture
@@ -76,15 +76,15 @@ def test_every_combination_is_painted_as_it_would_be_alone(  # noqa: PLR0917
     assert len((folder / f"{STEMS[2]}.jsonl").read_text().splitlines()) == 3
 
 
-def test_paintings_have_their_weights_in_every_combination(paint, photo, painting, folder, impasto):
+def test_paintings_have_their_weights_in_every_combination(paint, content_image, style_image, folder, impasto):
     grid = ["--grid", "seed=0,1", "--optimizer", "adam"]
-    assert paint("sweep", photo, f"{painting}=3", photo, "-o", folder, *grid).status == 0
+    assert paint("sweep", content_image, f"{style_image}=3", content_image, "-o", folder, *grid).status == 0
     for seed in (0, 1):
         told = json.loads(impasto("inspect", folder / f"seed={seed}.png").out)
         assert [style["weight"] for style in told["styles"]] == [3, 1]
     assert (
         "was begun with the weights [3.0, 1.0]"
-        in paint("sweep", photo, painting, photo, "-o", folder, *grid, "--resume").complaint()
+        in paint("sweep", content_image, style_image, content_image, "-o", folder, *grid, "--resume").complaint()
     )
 
 
@@ -126,18 +126,18 @@ def test_flags_and_presets_hold_for_all(sweep, table, folder, impasto):
 
 @pytest.mark.parametrize(("name", "pictures"), [("keras-study", 5), ("figure-3", 20)])
 def test_prepared_sweeps_are_painted_at_the_size_and_steps_asked_for(  # noqa: PLR0917
-    name, pictures, paint, photo, painting, folder
+    name, pictures, paint, content_image, style_image, folder
 ):
     how = ["--prepared", name, "--steps", 1, "-o", folder]
-    assert paint("sweep", photo, painting, *how).status == 0
+    assert paint("sweep", content_image, style_image, *how).status == 0
     assert len(list(folder.glob("*=*.png"))) == pictures
 
 
 def test_a_sweep_that_was_stopped_is_resumed_and_ends_as_if_nothing_had_been(  # noqa: PLR0917
-    sweep, stopping, monkeypatch, folder, table, tmp_path, paint, photo, painting
+    sweep, stopping, monkeypatch, folder, table, tmp_path, paint, content_image, style_image
 ):
     whole = ["-o", tmp_path / "whole", "--optimizer", "adam"]
-    assert paint("sweep", photo, painting, *whole, *GRID).status == 0
+    assert paint("sweep", content_image, style_image, *whole, *GRID).status == 0
     stopping(2, 2)
     assert sweep(*GRID).status == 143
     assert [row["state"] for row in table()] == ["done", "stopped", "waiting", "waiting"]
@@ -203,15 +203,18 @@ def test_what_was_painted_otherwise_is_not_gone_on_with(change, said, sweep, fol
         )
 
 
-def test_other_pictures_and_foreign_files_are_not_gone_on_with(paint, photo, painting, folder):
+def test_other_pictures_and_foreign_files_are_not_gone_on_with(paint, content_image, style_image, folder):
     how = ["--grid", "seed=1", "-o", folder, "--resume"]
-    assert paint("sweep", photo, painting, *how).status == 0
+    assert paint("sweep", content_image, style_image, *how).status == 0
     assert (
         "was begun with another content: photo.png, got painting.png"
-        in paint("sweep", painting, painting, *how).complaint()
+        in paint("sweep", style_image, style_image, *how).complaint()
     )
     Image.new("RGB", (8, 8)).save(folder / "seed=1.png")
-    assert "seed=1.png: holds no recipe; choose another folder" in paint("sweep", photo, painting, *how).complaint()
+    assert (
+        "seed=1.png: holds no recipe; choose another folder"
+        in paint("sweep", content_image, style_image, *how).complaint()
+    )
 
 
 def test_a_combination_that_is_refused_or_diverges_does_not_end_the_sweep(sweep, table, monkeypatch, folder):
@@ -269,11 +272,11 @@ def test_a_folder_that_cannot_be_used_is_refused(sweep, folder):
     assert (folder / "mine.txt").read_text() == "precious"
 
 
-def test_no_input_is_replaced(paint, folder, photo):
+def test_no_input_is_replaced(paint, folder, content_image):
     folder.mkdir()
-    (folder / "seed=1.png").write_bytes(photo.read_bytes())
+    (folder / "seed=1.png").write_bytes(content_image.read_bytes())
     how = ["--grid", "seed=1", "-o", folder, "--overwrite"]
-    assert "is also an input" in paint("sweep", photo, folder / "seed=1.png", *how).complaint()
+    assert "is also an input" in paint("sweep", content_image, folder / "seed=1.png", *how).complaint()
 
 
 def test_without_matplotlib_all_else_is_done(sweep, folder, monkeypatch):
@@ -284,20 +287,20 @@ def test_without_matplotlib_all_else_is_done(sweep, folder, monkeypatch):
     assert sorted(path.name for path in folder.iterdir() if "=" not in path.name) == sorted({*MADE} - {"losses.png"})
 
 
-def test_the_library_sweeps_too(photo, painting, folder, narrow):
+def test_the_library_sweeps_too(content_image, style_image, folder, narrow):
     settings, events = library.Settings(size=32, steps=2), []
-    grid = {"init": ["noise", str(painting)]}
-    results = library.sweep(photo, painting, grid, folder, settings, vgg=narrow, on_event=events.append)
+    grid = {"init": ["noise", str(style_image)]}
+    results = library.sweep(content_image, style_image, grid, folder, settings, vgg=narrow, on_event=events.append)
     assert [(each.state, each.steps_done) for each in results] == [("done", 2)] * 2
     assert events[-1].path.endswith("sheet.jpg")
     with pytest.raises(OutputError, match="holds files already"):
-        library.sweep(photo, painting, grid, folder, settings, vgg=narrow)
+        library.sweep(content_image, style_image, grid, folder, settings, vgg=narrow)
     before = len(events)
-    library.sweep(photo, painting, grid, folder, settings, vgg=narrow, on_event=events.append, resume=True)
+    library.sweep(content_image, style_image, grid, folder, settings, vgg=narrow, on_event=events.append, resume=True)
     assert [event.as_dict()["event"] for event in events[before : before + 2]] == ["noted", "noted"]
-    pictures = library.load(photo), library.load(painting)
+    pictures = library.load(content_image), library.load(style_image)
     inputs = [library.Picture(each.tensor) for each in pictures]
     with pytest.raises(OutputError, match="is also an input"):
-        library.sweep(photo, folder / "init=noise.png", grid, folder, settings, vgg=narrow, overwrite=True)
+        library.sweep(content_image, folder / "init=noise.png", grid, folder, settings, vgg=narrow, overwrite=True)
     with pytest.raises(OutputError, match="was begun with another content"):
         library.sweep(*inputs, grid, folder, settings, vgg=narrow, resume=True)

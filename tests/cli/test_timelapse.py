@@ -43,9 +43,9 @@ def test_frames_are_of_one_size_and_few_however_many_steps_and_scales(stylize, o
     assert {each.shape for each, _ in shown} == {(36, 48, 3)}
 
 
-def test_a_frame_has_a_bounded_size(paint, photo, painting, out):
+def test_a_frame_has_a_bounded_size(paint, content_image, style_image, out):
     film = out.with_name("film.webp")
-    assert paint("stylize", photo, painting, "--timelapse", film, "--size", 500, "--steps", 1).status == 0
+    assert paint("stylize", content_image, style_image, "--timelapse", film, "--size", 500, "--steps", 1).status == 0
     assert {each.shape for each, _ in frames(film)} == {(EDGE * 3 // 4, EDGE, 3)}
 
 
@@ -66,10 +66,10 @@ def test_a_timelapse_that_cannot_be_is_refused_before_the_first_step(name, said,
     assert [path.name for path in tmp_path.iterdir()] == ["old.gif"]
 
 
-def test_a_timelapse_in_the_place_of_another_file_of_the_run_is_refused(stylize, out, photo):
+def test_a_timelapse_in_the_place_of_another_file_of_the_run_is_refused(stylize, out, content_image):
     webp = out.with_suffix(".webp")
     assert "is given for two outputs" in stylize("-o", webp, "--timelapse", webp).complaint()
-    assert "is also an input" in stylize("--timelapse", photo, "--overwrite").complaint()
+    assert "is also an input" in stylize("--timelapse", content_image, "--overwrite").complaint()
 
 
 def test_that_a_timelapse_cannot_be_written_does_not_lose_the_picture(stylize, out, monkeypatch):

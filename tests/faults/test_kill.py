@@ -22,12 +22,14 @@ def command(arguments: list[str]) -> None:
 
 
 @pytest.fixture
-def start(photo: Path, painting: Path, narrow_weights: Path) -> Callable[..., multiprocessing.process.BaseProcess]:
+def start(
+    content_image: Path, style_image: Path, narrow_weights: Path
+) -> Callable[..., multiprocessing.process.BaseProcess]:
     def start(folder: Path, *flags: str) -> multiprocessing.process.BaseProcess:
         folder.mkdir(exist_ok=True)
         size = ["--size", "48", "--first-scale", "24", "--steps", "8", "--threads", "1", "--device", "cpu"]
         keep = ["--checkpoint-every", "0s", "--weights", str(narrow_weights), "--quiet"]
-        files = [str(photo), str(painting), "-o", str(folder / "out.png")]
+        files = [str(content_image), str(style_image), "-o", str(folder / "out.png")]
         process = CONTEXT.Process(target=command, args=(["stylize", *files, *size, *keep, *flags],))
         process.start()
         return process

@@ -32,7 +32,7 @@ def style(seed: int = 1) -> Affines:
     return [(1 + 0.3 * drawn(width), 0.5 * drawn(width)) for width in NORMALIZED]
 
 
-def photo(height: int, width: int, seed: int = 2) -> Tensor:
+def content_image(height: int, width: int, seed: int = 2) -> Tensor:
     return torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
@@ -55,14 +55,14 @@ def differ(one: Tensor, other: Tensor) -> float:
 @settings(max_examples=25)
 @given(quarter=st.tuples(st.integers(5, 15), st.integers(5, 15)), strip=st.none() | st.integers(4, 15))
 def test_it_paints_what_the_plain_network_does(quarter: tuple[int, int], strip: int | None) -> None:
-    values = photo(4 * quarter[0], 4 * quarter[1])
+    values = content_image(4 * quarter[0], 4 * quarter[1])
     torch.testing.assert_close(ONE_PASS.in_strips(values, STYLE, strip), plainly(values), **CLOSE)
 
 
 def test_no_pixel_is_what_another_photograph_or_style_would_give() -> None:
-    values = photo(32, 40)
+    values = content_image(32, 40)
     found = ONE_PASS(values, STYLE)
-    assert differ(found, ONE_PASS(photo(32, 40, seed=9), STYLE)) > 0.1
+    assert differ(found, ONE_PASS(content_image(32, 40, seed=9), STYLE)) > 0.1
     assert differ(found, ONE_PASS(values, style(9))) > 0.1
     assert differ(found, ONE_PASS(values.flip(1), STYLE).flip(1)) > 0.01
     assert 0 <= float(found.min()) < float(found.max()) <= 1
@@ -73,7 +73,7 @@ def test_no_pixel_is_what_another_photograph_or_style_would_give() -> None:
 def test_any_size_is_kept_and_painted_as_if_mirrored_up_to_multiples_of_4(
     height: int, width: int, strip: int | None
 ) -> None:
-    values = photo(height, width)
+    values = content_image(height, width)
     found = ONE_PASS.in_strips(values, STYLE, strip)
     assert found.shape == (3, height, width)
     torch.testing.assert_close(found, plainly(values), **CLOSE)
@@ -81,7 +81,7 @@ def test_any_size_is_kept_and_painted_as_if_mirrored_up_to_multiples_of_4(
 
 @pytest.mark.parametrize(("height", "width"), [(10, 10), (11, 13), (12, 60), (10, 301), (301, 10), (16, 16)])
 def test_the_smallest_edges_and_long_strips_of_pictures_are_painted(height: int, width: int) -> None:
-    values = photo(height, width)
+    values = content_image(height, width)
     found = ONE_PASS(values, STYLE)
     torch.testing.assert_close(found, plainly(values), **CLOSE)
     torch.testing.assert_close(ONE_PASS(values, STYLE, memory=0), found, **CLOSE)
@@ -90,15 +90,15 @@ def test_the_smallest_edges_and_long_strips_of_pictures_are_painted(height: int,
 @settings(max_examples=15)
 @given(strip=st.integers(1, 40))
 def test_strips_of_any_height_give_the_whole(strip: int) -> None:
-    values = photo(101, 24)
+    values = content_image(101, 24)
     whole = ONE_PASS(values, STYLE)
     torch.testing.assert_close(ONE_PASS.in_strips(values, STYLE, strip), whole, rtol=0, atol=1e-5)
 
 
 def test_little_memory_is_strips_and_much_is_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int | None] = []
-    monkeypatch.setattr(ONE_PASS, "in_strips", lambda photo, style, strip, *_: asked.append(strip))
-    values = photo(400, 6000)
+    monkeypatch.setattr(ONE_PASS, "in_strips", lambda content_image, style, strip, *_: asked.append(strip))
+    values = content_image(400, 6000)
     for memory in (None, 10**12, 10**6, 0):
         ONE_PASS(values, STYLE, memory)
     assert asked[:2] == [None, None]
@@ -112,7 +112,7 @@ def test_an_edge_too_short_to_be_mirrored_is_refused(size: tuple[int, int]) -> N
 
 
 def test_the_photograph_and_the_style_are_left_as_they_were() -> None:
-    values, before = photo(24, 28), photo(24, 28)
+    values, before = content_image(24, 28), content_image(24, 28)
     for strip in (None, 4):
         ONE_PASS.in_strips(values, STYLE, strip)
     assert torch.equal(values, before)
@@ -122,14 +122,14 @@ def test_the_photograph_and_the_style_are_left_as_they_were() -> None:
 
 @pytest.mark.parametrize("strip", [None, 4, 7])
 def test_the_painting_may_take_the_place_of_the_photograph(strip: int | None) -> None:
-    values, expected = photo(45, 50), ONE_PASS(photo(45, 50), STYLE)
+    values, expected = content_image(45, 50), ONE_PASS(content_image(45, 50), STYLE)
     found = ONE_PASS.in_strips(values, STYLE, strip, values)
     assert found.data_ptr() == values.data_ptr()
     torch.testing.assert_close(values, expected, rtol=0, atol=1e-5)
 
 
 def test_a_photograph_that_is_a_view_is_painted_like_a_copy() -> None:
-    whole = photo(80, 88)
+    whole = content_image(80, 88)
     views = whole[:, ::2, 8:60], whole.transpose(1, 2), whole[:1].expand(3, -1, -1)
     for values in views:
         copy = values.clone(memory_format=torch.contiguous_format)
@@ -145,7 +145,7 @@ def test_a_picture_of_one_color_is_finite(value: float) -> None:
 
 @pytest.mark.parametrize("strip", [None, 4, 7])
 def test_bfloat16_is_as_close_as_the_plain_network_in_bfloat16(strip: int | None) -> None:
-    coarse, values = StripInference(TRANSFORMER, dtype=torch.bfloat16), photo(72, 92)
+    coarse, values = StripInference(TRANSFORMER, dtype=torch.bfloat16), content_image(72, 92)
     found, exact = coarse.in_strips(values, STYLE, strip), ONE_PASS(values, STYLE)
     with torch.no_grad():
         plain = network().bfloat16()(values[None].bfloat16(), [(a.bfloat16(), b.bfloat16()) for a, b in STYLE])[0]
@@ -159,7 +159,7 @@ def test_bfloat16_is_as_close_as_the_plain_network_in_bfloat16(strip: int | None
 def test_each_pixel_of_the_plain_network_depends_on_the_photograph_as_differences_say() -> None:
     transformer = network().double()
     affines = [(scale.double(), shift.double()) for scale, shift in STYLE]
-    values = photo(20, 24).double()[None]
+    values = content_image(20, 24).double()[None]
     weights = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(5)).double()
 
     def total(images: Tensor) -> Tensor:
@@ -179,14 +179,14 @@ def test_gradients_reach_every_weight_and_all_of_the_style() -> None:
     transformer = network().requires_grad_()
     affines = [(scale.clone().requires_grad_(), shift.clone().requires_grad_()) for scale, shift in STYLE]
     wanted = [*transformer.parameters(), *(each for pair in affines for each in pair)]
-    loss = (transformer(photo(24, 24)[None], affines) - photo(24, 24, seed=3)).square().sum()
+    loss = (transformer(content_image(24, 24)[None], affines) - content_image(24, 24, seed=3)).square().sum()
     for gradient in torch.autograd.grad(loss, wanted):
         assert bool(torch.isfinite(gradient).all())
         assert float(gradient.abs().max()) > 0
 
 
 def test_pictures_in_a_batch_are_painted_as_if_alone() -> None:
-    both = torch.stack([photo(24, 24), photo(24, 24, seed=8)])
+    both = torch.stack([content_image(24, 24), content_image(24, 24, seed=8)])
     together = TRANSFORMER(both, STYLE)
     for picture, found in zip(both, together, strict=True):
         torch.testing.assert_close(found, TRANSFORMER(picture[None], STYLE)[0], **CLOSE)

@@ -231,11 +231,11 @@ def test_little_memory_gives_the_same_picture(network: FastNetwork) -> None:
 def test_where_memory_ends_narrow_strips_are_tried(monkeypatch: pytest.MonkeyPatch, network: FastNetwork) -> None:
     whole, real, asked = fast(PHOTO, WAVES, network=network), network._one_pass.in_strips, []
 
-    def in_strips(photo: Tensor, style: object, strip: int | None, *into: Tensor | None) -> Tensor:
+    def in_strips(content_image: Tensor, style: object, strip: int | None, *into: Tensor | None) -> Tensor:
         asked.append(strip)
         if strip is None:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
-        return real(photo, style, strip, *into)
+        return real(content_image, style, strip, *into)
 
     monkeypatch.setattr(network._one_pass, "in_strips", in_strips)
     torch.testing.assert_close(fast(PHOTO, WAVES, network=network).tensor, whole.tensor, rtol=0, atol=1e-4)
@@ -244,10 +244,10 @@ def test_where_memory_ends_narrow_strips_are_tried(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("color", ["style", "luminance", "content"])
 def test_the_pictures_handed_in_are_left_as_they_were(color: str, network: FastNetwork) -> None:
-    photo, waves = Picture(scene()), Picture(stripes())
+    content_image, waves = Picture(scene()), Picture(stripes())
     for memory in (None, 1):
-        fast(photo, waves, Settings(size=96, color=color), network=network, memory=memory)
-        assert torch.equal(photo.tensor, scene())
+        fast(content_image, waves, Settings(size=96, color=color), network=network, memory=memory)
+        assert torch.equal(content_image.tensor, scene())
         assert torch.equal(waves.tensor, stripes())
 
 
@@ -275,8 +275,8 @@ def test_a_gray_photograph_is_painted_like_one_of_three_equal_channels(
     gray = (scene()[:1] * 255).round() / 255
     Image.fromarray((gray[0] * 255).round().byte().numpy()).save(tmp_path / "gray.png")
     expected = fast(Picture(gray.repeat(3, 1, 1)), WAVES, network=network).tensor
-    photo = tmp_path / "gray.png" if source == "file" else Picture(gray.expand(3, -1, -1))
-    found = fast(photo, WAVES, network=network, reuse=True)
+    content_image = tmp_path / "gray.png" if source == "file" else Picture(gray.expand(3, -1, -1))
+    found = fast(content_image, WAVES, network=network, reuse=True)
     torch.testing.assert_close(found.tensor, expected, rtol=0, atol=1e-4)
 
 

@@ -23,12 +23,12 @@ pytestmark = pytest.mark.weights
 
 
 @pytest.fixture
-def start(narrow, painting):
+def start(narrow, style_image):
     """A distiller of so many steps, on two scenes."""
 
     def begin(steps=4, pictures=(0, 1), **changes):
         shown = [Picture(scene(number), name=f"scene {number}") for number in pictures]
-        return Training(load(painting), shown, preset().replace(steps=steps, **changes), narrow)
+        return Training(load(style_image), shown, preset().replace(steps=steps, **changes), narrow)
 
     return begin
 
@@ -115,9 +115,9 @@ def test_a_loss_that_is_no_number_ends_it(start, monkeypatch):
 
 
 @pytest.mark.parametrize("pictures", [[], [Picture(torch.rand(3, 100, 300))]])
-def test_no_pictures_or_small_ones_are_refused(pictures, narrow, painting):
+def test_no_pictures_or_small_ones_are_refused(pictures, narrow, style_image):
     with pytest.raises(PictureError, match=r"pictures: got none|300x100 pixels are too few"):
-        Training(load(painting), pictures, preset(), narrow)
+        Training(load(style_image), pictures, preset(), narrow)
 
 
 def test_a_file_holds_the_network_and_what_it_was_made_of(start, tmp_path):

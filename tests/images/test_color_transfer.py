@@ -162,28 +162,31 @@ def test_lightness_and_chroma_of_two_sizes_are_refused():
 
 
 def test_only_the_picture_that_is_to_change_is_moved():
-    photo, painting = Picture(WARM, name="photo.png", sha256="1" * 64), Picture(COLD, torch.rand(1, 40, 50), "p.png")
+    content_image, style_image = (
+        Picture(WARM, name="photo.png", sha256="1" * 64),
+        Picture(COLD, torch.rand(1, 40, 50), "p.png"),
+    )
     for color in ("style", "luminance"):
-        content, (style,) = moved(photo, [painting], color)
-        assert content is photo
-        assert style is painting
-    content, (style,) = moved(photo, [painting], "content")
-    assert content is photo
-    assert torch.allclose(palette(style).mean, palette(photo).mean, atol=5e-3)
-    assert (style.name, style.alpha is painting.alpha) == ("p.png", True)
-    content, (style,) = moved(photo, [painting], "match")
-    assert style is painting
-    assert torch.allclose(palette(content).mean, palette(painting).mean, atol=5e-3)
-    assert (content.name, content.sha256) == (photo.name, photo.sha256)
+        content, (style,) = moved(content_image, [style_image], color)
+        assert content is content_image
+        assert style is style_image
+    content, (style,) = moved(content_image, [style_image], "content")
+    assert content is content_image
+    assert torch.allclose(palette(style).mean, palette(content_image).mean, atol=5e-3)
+    assert (style.name, style.alpha is style_image.alpha) == ("p.png", True)
+    content, (style,) = moved(content_image, [style_image], "match")
+    assert style is style_image
+    assert torch.allclose(palette(content).mean, palette(style_image).mean, atol=5e-3)
+    assert (content.name, content.sha256) == (content_image.name, content_image.sha256)
 
 
 def test_several_paintings_are_each_moved_and_wanted_as_a_mixture():
-    photo, paintings = of(WARM), [of(COLD), of(GRAY)]
-    _, styles = moved(photo, paintings, "content")
+    content_image, style_images = of(WARM), [of(COLD), of(GRAY)]
+    _, styles = moved(content_image, style_images, "content")
     for style in styles:
-        assert torch.allclose(palette(style).mean, palette(photo).mean, atol=5e-3)
-    content, _ = moved(photo, paintings, "match")
-    assert torch.allclose(palette(content).mean, mixed([palette(each) for each in paintings]).mean, atol=5e-3)
+        assert torch.allclose(palette(style).mean, palette(content_image).mean, atol=5e-3)
+    content, _ = moved(content_image, style_images, "match")
+    assert torch.allclose(palette(content).mean, mixed([palette(each) for each in style_images]).mean, atol=5e-3)
 
 
 @pytest.mark.parametrize("color", ["content", "luminance", "match"])

@@ -216,8 +216,8 @@ def test_strips_give_the_numbers_of_the_whole_picture(  # noqa: PLR0917
     height: int, width: int, strip: int, content: set[str], style: set[str], narrow64: VGG19
 ) -> None:
     settings = SETTINGS.replace(content_layers=dict.fromkeys(content, 2.0), style_layers=dict.fromkeys(style, 0.3))
-    photo, painting = picture(1, height, width), picture(2, 30, 34)
-    reached = [targets(narrow64, photo, [painting], settings, each) for each in (None, strip)]
+    content_image, style_image = picture(1, height, width), picture(2, 30, 34)
+    reached = [targets(narrow64, content_image, [style_image], settings, each) for each in (None, strip)]
     for one, other in zip(*(held(each) for each in reached), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
     whole = Objective(narrow64, reached[0], loss_weights(settings, reached[0]))

@@ -17,8 +17,8 @@ SETTINGS = Settings(size=48, first_scale=24, steps=4)
 
 
 @pytest.fixture(scope="module")
-def pair(photo: Path, painting: Path) -> tuple[Picture, Picture]:
-    return load(photo), load(painting)
+def pair(content_image: Path, style_image: Path) -> tuple[Picture, Picture]:
+    return load(content_image), load(style_image)
 
 
 @pytest.fixture
@@ -111,18 +111,24 @@ def test_other_settings_are_refused_by_their_names(changes: dict, complaint: str
 
 def test_other_pictures_and_weights_are_refused(pair, begin, narrow: VGG19, tmp_path: Path) -> None:
     checkpoint.save(begin(), tmp_path / "c")
-    photo, painting = pair
+    content_image, style_image = pair
     other = Picture(torch.rand(3, 30, 40), name="other.png")
     louder = VGG19(narrow.kernels)
     louder.sha256 = "1"
     settings = SETTINGS
     for run, complaint in (
-        (Run(other, [painting], settings, vgg=narrow), "another content: photo.png, got other.png, which is not the "),
-        (Run(photo, [other], settings, vgg=narrow), "another style 1: painting.png, got other.png, which is not"),
-        (Run(photo, [painting, other], settings, vgg=narrow), "another style 2: none, got other.png"),
-        (Run(photo, [painting], settings, init=other, vgg=narrow), "another init: none, got other.png"),
-        (Run(photo, [], settings, vgg=narrow), "was begun with task stylize, got reconstruct"),
-        (Run(photo, [painting], settings, vgg=louder), "was begun with other weights"),
+        (
+            Run(other, [style_image], settings, vgg=narrow),
+            "another content: photo.png, got other.png, which is not the ",
+        ),
+        (
+            Run(content_image, [other], settings, vgg=narrow),
+            "another style 1: painting.png, got other.png, which is not",
+        ),
+        (Run(content_image, [style_image, other], settings, vgg=narrow), "another style 2: none, got other.png"),
+        (Run(content_image, [style_image], settings, init=other, vgg=narrow), "another init: none, got other.png"),
+        (Run(content_image, [], settings, vgg=narrow), "was begun with task stylize, got reconstruct"),
+        (Run(content_image, [style_image], settings, vgg=louder), "was begun with other weights"),
     ):
         with pytest.raises(CheckpointError) as caught:
             checkpoint.resume(run, checkpoint.read(tmp_path / "c"))

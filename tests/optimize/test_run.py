@@ -18,8 +18,8 @@ SMALL = Settings(size=32, steps=4)
 
 
 @pytest.fixture(scope="module")
-def pair(photo, painting) -> tuple[Picture, Picture]:
-    return load(photo), load(painting)
+def pair(content_image, style_image) -> tuple[Picture, Picture]:
+    return load(content_image), load(style_image)
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def start(pair: tuple[Picture, Picture], narrow: VGG19):
     """A run of the pair with some settings changed."""
 
     def begin(*, styles: int = 1, content: bool = True, given: Picture | None = None, **changes: object) -> Run:
-        photo, painting = pair
+        content_image, style_image = pair
         settings = SMALL.replace(**changes)
-        return Run(photo if content else None, [painting] * styles, settings, init=given, vgg=narrow)
+        return Run(content_image if content else None, [style_image] * styles, settings, init=given, vgg=narrow)
 
     return begin
 
@@ -141,11 +141,11 @@ def test_a_seed_leaves_the_random_numbers_of_others_alone(start) -> None:
 
 
 def test_a_run_begins_with_the_content_or_with_the_picture_that_it_is_given(pair, start) -> None:
-    photo, painting = pair
-    assert torch.equal(start(size=40).picture.tensor, photo.tensor)
-    given = Picture(photo.tensor.flip(0))
+    content_image, style_image = pair
+    assert torch.equal(start(size=40).picture.tensor, content_image.tensor)
+    given = Picture(content_image.tensor.flip(0))
     assert torch.equal(start(size=40, given=given).picture.tensor, given.tensor)
-    assert start(size=40, given=painting).picture.tensor.shape == photo.tensor.shape
+    assert start(size=40, given=style_image).picture.tensor.shape == content_image.tensor.shape
 
 
 def test_a_picture_to_begin_with_that_was_not_handed_over_is_asked_for(pair, narrow: VGG19) -> None:
@@ -179,10 +179,10 @@ def grams(run: Run) -> dict[str, Tensor]:
 
 
 def test_several_paintings_are_mixed(pair, start, narrow: VGG19) -> None:
-    photo, painting = pair
-    other = Picture(painting.tensor.flip(0))
-    mixed = grams(Run(photo, [painting, other], SMALL, vgg=narrow))
-    alone = [grams(Run(photo, [each], SMALL, vgg=narrow)) for each in (painting, other)]
+    content_image, style_image = pair
+    other = Picture(style_image.tensor.flip(0))
+    mixed = grams(Run(content_image, [style_image, other], SMALL, vgg=narrow))
+    alone = [grams(Run(content_image, [each], SMALL, vgg=narrow)) for each in (style_image, other)]
     for name, gram in mixed.items():
         torch.testing.assert_close(gram, (alone[0][name] + alone[1][name]) / 2)
     assert all(torch.equal(gram, alone[0][name]) for name, gram in grams(start(styles=2)).items())
@@ -231,8 +231,8 @@ def test_a_picture_too_narrow_for_the_layers_is_refused_with_the_smallest_that_d
 def test_alpha_goes_with_the_content_at_the_size_of_the_result(pair, narrow: VGG19) -> None:
     alpha = torch.zeros(1, 30, 40)
     alpha[..., 20:] = 1
-    photo = dataclasses.replace(pair[0], alpha=alpha)
-    run = Run(photo, [pair[1]], SMALL.replace(size=24, steps=1), vgg=narrow)
+    content_image = dataclasses.replace(pair[0], alpha=alpha)
+    run = Run(content_image, [pair[1]], SMALL.replace(size=24, steps=1), vgg=narrow)
     list(run)
     found = run.picture.alpha
     assert found.shape == (1, 18, 24)
@@ -259,8 +259,8 @@ def test_what_is_transparent_cannot_be_told_from_the_picture(pair, narrow: VGG19
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_constant_pictures_have_finite_losses(optimizer: str, value: float, pair, narrow: VGG19) -> None:
     settings = SMALL.replace(optimizer=optimizer, tv_weight=1, steps=3)
-    for photo, painting in ((color(value), pair[1]), (pair[0], color(value)), (color(value), color(value))):
-        run = Run(photo, [painting], settings, vgg=narrow)
+    for content_image, style_image in ((color(value), pair[1]), (pair[0], color(value)), (color(value), color(value))):
+        run = Run(content_image, [style_image], settings, vgg=narrow)
         assert all(math.isfinite(number) for step in run for number in step.terms.to_floats().values())
         assert run.picture.tensor.isfinite().all()
 

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 LEVELS = 65535
 
 
-def painting() -> np.ndarray:
+def style_image() -> np.ndarray:
     """(256, 256, 3) float32 in [0, 1]: stripes that bend, in integer arithmetic; and so the same everywhere."""
     y, x = np.mgrid[0:256, 0:256]
     stripe = (x + 2 * y + (x - 128) ** 2 // 64) // 12 % 3
@@ -26,7 +26,7 @@ def painting() -> np.ndarray:
     return np.stack(channels, -1).clip(0, 255).astype(np.float32) / 255
 
 
-def photo() -> np.ndarray:
+def content_image() -> np.ndarray:
     """(60, 80, 3) float32 in [0, 1]: a disc before a gradient."""
     y, x = np.mgrid[0:60, 0:80]
     disc = (x - 48) ** 2 + (y - 24) ** 2 < 256
@@ -45,8 +45,8 @@ def make(models: Path) -> None:
     del transform.graph.value_info[:]  # sizes between
     found = {}
     for kind in ("shipped", "float"):
-        code = run(predict, painting())
-        painted = run(transform, photo(), code)
+        code = run(predict, style_image())
+        painted = run(transform, content_image(), code)
         found |= {f"{kind}_code": code.reshape(-1), f"{kind}_painted": np.rint(painted[0] * LEVELS).astype(np.uint16)}
         unquantize(predict.graph)
         unquantize(transform.graph)

@@ -52,30 +52,30 @@ def test_the_code_is_that_of_the_graph_without_quantization(
 def test_the_picture_is_that_of_the_graph_without_quantization(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
-    photo = drawn("photo")
-    style = network.style([Style(Picture(drawn("painting")))], Picture(photo), 0.5)
+    content_image = drawn("photo")
+    style = network.style([Style(Picture(drawn("painting")))], Picture(content_image), 0.5)
     expected = painted(reference, FLOAT)
-    torch.testing.assert_close(network.paint(photo, style), expected, rtol=0, atol=1e-4)
-    torch.testing.assert_close(network.paint(photo, style, memory=1), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(network.paint(content_image, style), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(network.paint(content_image, style, memory=1), expected, rtol=0, atol=1e-4)
     with torch.no_grad():
-        plain = networks.load().transformer(photo[None], style)[0]
+        plain = networks.load().transformer(content_image[None], style)[0]
     torch.testing.assert_close(plain, expected, rtol=0, atol=1e-4)
 
 
 def test_the_graphs_as_shipped_differ_by_their_quantization_alone(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
-    photo, style = drawn("photo"), Picture(drawn("painting"))
+    content_image, style = drawn("photo"), Picture(drawn("painting"))
     code = (network.code(style) - torch.from_numpy(reference[f"{SHIPPED}_code"])).abs().mean()
     assert 0.01 < float(code) < 0.1  # 0.062, of a standard deviation of 1.26
-    own = network.paint(photo, network.style([Style(style)], Picture(photo), 0.5))
+    own = network.paint(content_image, network.style([Style(style)], Picture(content_image), 0.5))
     difference = (own - painted(reference, SHIPPED)).abs().mean()
     assert 0.01 < float(difference) < 0.14  # 0.110 here; flat colors suffer more than photographs, where it is 0.04
 
 
 def test_bfloat16_is_nearer_than_the_quantization(network: FastNetwork, reference: dict[str, np.ndarray]) -> None:
-    photo = drawn("photo")
-    style = network.style([Style(Picture(drawn("painting")))], Picture(photo), 0.5)
-    coarse = FastNetwork("cpu", "bfloat16").paint(photo, style)
+    content_image = drawn("photo")
+    style = network.style([Style(Picture(drawn("painting")))], Picture(content_image), 0.5)
+    coarse = FastNetwork("cpu", "bfloat16").paint(content_image, style)
     expected = painted(reference, FLOAT)
     assert (coarse - expected).abs().mean() < (painted(reference, SHIPPED) - expected).abs().mean()

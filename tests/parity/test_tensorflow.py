@@ -38,15 +38,15 @@ def settings(run: dict[str, float]) -> Settings:
 
 
 def pictures() -> tuple[Picture, Picture]:
-    photo, painting = (load(HERE / name) for name in PICTURES)
-    return photo, painting
+    content_image, style_image = (load(HERE / name) for name in PICTURES)
+    return content_image, style_image
 
 
 @pytest.mark.weights
 @pytest.mark.parametrize("name", RUNS)
 def test_every_loss_is_tensorflows(name: str, vgg: VGG19) -> None:
-    photo, painting = pictures()
-    run = Run(photo, [painting], settings(RUNS[name]), vgg=vgg)
+    content_image, style_image = pictures()
+    run = Run(content_image, [style_image], settings(RUNS[name]), vgg=vgg)
     assert (run.width, run.height) == (96, 72)
     for step, expected in zip(run, RUNS[name]["losses"], strict=True):
         assert step.number == expected["step"]

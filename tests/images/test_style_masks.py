@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from impasto.errors import PictureError, SettingError
-from impasto.images.masks import Region, Style, alpha_of, check_shape, gray, guides, layer_guides, regions
+from impasto.images.masks import Region, Style, alpha_mask, check_mask_shape, group_regions, layer_guides, mask_levels, region_guides
 from impasto.images.picture import Picture
 from impasto.images.recipe import StyleRecord
 from impasto.optimize.run import Run
@@ -37,7 +37,7 @@ def test_a_weight_is_a_number_above_0(weight: float) -> None:
 
 def test_styles_with_the_same_mask_are_mixed_in_its_region_by_their_weights() -> None:
     mask, picture = half(), flat()
-    found = regions([Style(picture, 1, mask), Style(picture), Style(picture, 3, mask), Style(picture, 2)])
+    found = group_regions([Style(picture, 1, mask), Style(picture), Style(picture, 3, mask), Style(picture, 2)])
     assert [(region.mask is mask, region.shares) for region in found] == [
         (True, {0: 0.25, 2: 0.75}),
         (False, {1: 1 / 3, 3: 2 / 3}),
@@ -47,25 +47,25 @@ def test_styles_with_the_same_mask_are_mixed_in_its_region_by_their_weights() ->
 def test_what_masks_leave_is_for_the_style_without_one_and_what_is_kept_for_none() -> None:
     masked, rest = Region(half(), {0: 1}), Region(None, {1: 1})
     level = half().tensor[None, :1]
-    one, other = guides([masked, rest], [level, None], None)
+    one, other = region_guides([masked, rest], [level, None], None)
     assert torch.equal(one + other, torch.ones(1, 1, 24, 32))
     assert torch.equal(one, level)
-    one, other = guides([masked, rest], [level, None], level.flip(3) * 0.25)
+    one, other = region_guides([masked, rest], [level, None], level.flip(3) * 0.25)
     assert float(other[..., 16:].mean()) == 0.75
     assert torch.equal(one, level)
-    assert guides([Region(None, {0: 1})], [None], None) == [None]
+    assert region_guides([Region(None, {0: 1})], [None], None) == [None]
 
 
 def test_a_region_in_which_there_is_nothing_is_refused() -> None:
     with pytest.raises(
         PictureError, match=r"black\.png: there is no place left for it at 32x24 pixels; paint some white"
     ):
-        guides([Region(flat(0, name="black.png"), {0: 1})], [torch.zeros(1, 1, 24, 32)], None)
+        region_guides([Region(flat(0, name="black.png"), {0: 1})], [torch.zeros(1, 1, 24, 32)], None)
     white = torch.ones(1, 1, 24, 32)
     with pytest.raises(PictureError, match="the painting without a mask: there is no place left"):
-        guides([Region(flat(1), {0: 1}), Region(None, {1: 1})], [white, None], None)
+        region_guides([Region(flat(1), {0: 1}), Region(None, {1: 1})], [white, None], None)
     with pytest.raises(PictureError, match="no place left"):
-        guides([Region(None, {0: 1})], [None], white)
+        region_guides([Region(None, {0: 1})], [None], white)
 
 
 def test_a_layers_guide_is_the_mean_over_each_positions_pixels() -> None:
@@ -78,35 +78,35 @@ def test_a_layers_guide_is_the_mean_over_each_positions_pixels() -> None:
 
 def test_a_mask_is_as_white_as_it_can_be_seen() -> None:
     mask = Picture(torch.full((3, 4, 4), 0.8), torch.full((1, 4, 4), 0.5))
-    torch.testing.assert_close(gray(mask), torch.full((1, 4, 4), 0.4))
+    torch.testing.assert_close(mask_levels(mask), torch.full((1, 4, 4), 0.4))
 
 
 def test_a_mask_of_another_shape_is_refused() -> None:
-    check_shape(flat(1, 60, 80), flat(1, 30, 40))
+    check_mask_shape(flat(1, 60, 80), flat(1, 30, 40))
     with pytest.raises(PictureError, match=r"m\.png: its 32x32 pixels do not have the shape of the photograph's 32x24"):
-        check_shape(flat(1, 32, 32, name="m.png"), flat())
+        check_mask_shape(flat(1, 32, 32, name="m.png"), flat())
 
 
 def test_without_an_alpha_there_is_no_mask_of_it() -> None:
     with pytest.raises(PictureError, match=r"p\.png: has no alpha that could be a mask"):
-        alpha_of(flat(name="p.png"))
+        alpha_mask(flat(name="p.png"))
 
 
 def test_what_is_kept_is_the_photograph_to_the_bit(narrow: VGG19) -> None:
-    photo = noise(1, 48, 64)
-    run = Run(photo, [noise(2)], SMALL, keep=half(48, 64), vgg=narrow)
+    content_image = noise(1, 48, 64)
+    run = Run(content_image, [noise(2)], SMALL, keep=half(48, 64), vgg=narrow)
     list(run)
     painted = run.picture.tensor
-    assert torch.equal(painted[..., :32], photo.tensor[..., :32])
-    assert float((painted - photo.tensor)[..., 32:].abs().mean()) > 0.001
+    assert torch.equal(painted[..., :32], content_image.tensor[..., :32])
+    assert float((painted - content_image.tensor)[..., 32:].abs().mean()) > 0.001
 
 
 def test_each_region_is_painted_in_its_own_manner(narrow: VGG19) -> None:
     settings = SMALL.replace(
         steps=60, content_layers={"block1_conv1": 0.0}, style_layers={"block1_conv1": 1.0}, init="noise"
     )
-    photo, dark, bright = noise(1, 48, 64), flat(0.1), flat(0.9)
-    run = Run(photo, [Style(dark, mask=half(48, 64)), bright], settings, vgg=narrow)
+    content_image, dark, bright = noise(1, 48, 64), flat(0.1), flat(0.9)
+    run = Run(content_image, [Style(dark, mask=half(48, 64)), bright], settings, vgg=narrow)
     list(run)
     painted = run.picture.tensor
     assert float(painted[..., 2:30].mean()) + 0.1 < float(painted[..., 34:62].mean())
@@ -134,9 +134,9 @@ def test_a_recipe_refuses_weights_that_make_no_sense() -> None:
 
 
 def test_a_turned_painting_keeps_the_size_of_its_strokes(narrow: VGG19) -> None:
-    photo, painting = noise(1, 48, 64), noise(2, 64, 64)
+    content_image, style_image = noise(1, 48, 64), noise(2, 64, 64)
     plain, turned = (
-        Run(photo, [painting], SMALL.replace(style_rotation=degrees), vgg=narrow).plan[-1].styles[0]
+        Run(content_image, [style_image], SMALL.replace(style_rotation=degrees), vgg=narrow).plan[-1].styles[0]
         for degrees in (0, 45)
     )
     assert plain == (64, 64)
