@@ -34,6 +34,6 @@ def _losses(run: api.Run, path: Path) -> dict[str, float]:
     found = {}
     for step in run:
         if (share := moments.get(step.number + 1)) is not None:
-            found[f"after {share:.0%}"] = run.evaluate(run.picture.rounded()).read()["total"]
+            found[f"after {share:.0%}"] = run.evaluate(run.picture.rounded()).to_floats()["total"]
     result_of(run).save(path)
     return {**found, "seconds": run.seconds}

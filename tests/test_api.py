@@ -11,6 +11,7 @@ from impasto.errors import RecipeError, SettingError
 from impasto.images.picture import read_recipe
 from impasto.images.recipe import Recipe
 from impasto.optimize.result import result_of
+from impasto.version import __version__
 from impasto.vgg.model import VGG19
 
 SMALL = Settings(size=32, steps=4)
@@ -102,11 +103,11 @@ def test_a_run_tells_that_it_began_each_step_and_how_it_ended(content_image: Pat
 
 def test_a_run_that_stops_at_a_coarse_scale_says_so(content_image: Path, style: Path, vgg: VGG19) -> None:
     run = api.create_run(content_image, style, SMALL.replace(size=64), vgg=vgg)
-    assert result_of(run).notes == ("the picture is as it was before the first step",)
+    assert result_of(run).notes == ("identical to the initial image",)
     run = api.create_run(content_image, style, SMALL.replace(size=64, first_scale=32), vgg=vgg)
     next(iter(run))
     stopped = result_of(run)
-    assert stopped.notes == ("of 64x48 pixels the run has come to 32x24",)
+    assert stopped.notes == ("stopped at the 32x24 scale, before 64x48",)
     assert (stopped.width, stopped.height) == (32, 24)
 
 
@@ -125,7 +126,7 @@ def test_what_the_pictures_had_to_say_is_told_first(content_image: Path, style: 
 def test_a_picture_that_was_not_changed_is_told(content_image: Path, vgg: VGG19) -> None:
     told: list[events.Event] = []
     picture = impasto.stylize(content_image, content_image, SMALL, vgg=vgg, on_event=told.append)
-    assert picture.notes == ("the picture is as it was before the first step",)
+    assert picture.notes == ("identical to the initial image",)
     assert events.Noted(picture.notes[0]) in told
     assert impasto.stylize(content_image, content_image, SMALL.replace(init="noise"), vgg=vgg).notes == ()
 
@@ -152,7 +153,7 @@ def test_the_recipe_says_all_that_is_needed_to_paint_it_again(content_image: Pat
     assert [each.sha256 for each in parsed.styles] == [load(style).sha256, load(content_image).sha256]
     assert parsed.init.sha256 == load(style).sha256
     assert (parsed.weights, parsed.device, parsed.precision) == (vgg.sha256, "cpu", "float32")
-    assert (parsed.impasto, parsed.torch, parsed.threads) == ("0.1.0", torch.__version__, torch.get_num_threads())
+    assert (parsed.impasto, parsed.torch, parsed.threads) == (__version__, torch.__version__, torch.get_num_threads())
 
 
 def test_the_recipe_is_json_without_a_folder_of_the_users(
@@ -172,7 +173,7 @@ def test_the_recipes_loss_is_that_of_the_saved_picture(
     run = api.create_run(content_image, style, SMALL, vgg=vgg)
     picture = api.complete(run)
     picture.save(tmp_path / "out.png")
-    assert run.evaluate(load(tmp_path / "out.png")).read() == picture.recipe["loss"]
+    assert run.evaluate(load(tmp_path / "out.png")).to_floats() == picture.recipe["loss"]
 
 
 def test_a_picture_without_a_file_has_an_empty_name_in_the_recipe(style: Path, vgg: VGG19) -> None:

@@ -374,7 +374,7 @@ def test_an_interrupt_ends_several_after_the_picture_in_work(fast, content_image
 )
 def test_flags_without_sense_are_refused_before_the_network_is_loaded(flags, said, impasto, content_image, request):
     request.getfixturevalue("unloaded")
-    style_image, out = (request.getfixturevalue(name) for name in ("painting", "out"))
+    style_image, out = (request.getfixturevalue(name) for name in ("style_image", "out"))
     words = [content_image if word == "PHOTO" else word for word in flags.split()]
     assert said in impasto("fast", content_image, style_image, "-o", out, *words).complaint()
     assert not out.exists()
@@ -412,25 +412,25 @@ def test_weights_without_sense_are_refused_in_a_line(weight, impasto, content_im
     )
 
 
-@pytest.mark.parametrize("role", ["photo", "painting"])
+@pytest.mark.parametrize("role", ["content_image", "style_image"])
 @pytest.mark.parametrize(
     ("data", "said"), [(None, "does not exist"), (b"", "is empty (0 bytes)"), (b"words", "is text; give a PNG, ")]
 )
 def test_pictures_that_are_none_are_refused_in_a_line(role, data, said, impasto, request):
-    content_image, out = (request.getfixturevalue(name) for name in ("photo", "out"))
+    content_image, out = (request.getfixturevalue(name) for name in ("content_image", "out"))
     bad = out.with_name("bad\n.jpg")
     if data is not None:
         bad.write_bytes(data)
-    pictures = [bad, content_image] if role == "photo" else [content_image, bad]
+    pictures = [bad, content_image] if role == "content_image" else [content_image, bad]
     complaint = impasto("fast", *pictures, "-o", out, *MACHINE).complaint()
     assert "bad\\n.jpg: " in complaint
     assert said in complaint
 
 
-@pytest.mark.parametrize("role", ["painting", "photo"])
+@pytest.mark.parametrize("role", ["style_image", "content_image"])
 def test_a_folder_or_a_device_is_no_painting_and_a_device_no_photograph(role, impasto, content_image, out, into):
-    for bad in (into, "/dev/null") if role == "painting" else ("/dev/null",):
-        pictures = [bad, content_image] if role == "photo" else [content_image, bad]
+    for bad in (into, "/dev/null") if role == "style_image" else ("/dev/null",):
+        pictures = [bad, content_image] if role == "content_image" else [content_image, bad]
         assert f"{bad}: " in impasto("fast", *pictures, "-o", out, *MACHINE).complaint()
 
 
@@ -491,7 +491,7 @@ def test_what_came_through_a_pipe_is_rerun_from_the_file(fast, impasto, pair, ou
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content_image.read_bytes())))
     assert fast("-", "-o", out).status == 0
     again = out.with_name("again.png")
-    assert "was painted from 'standard input'" in impasto("rerun", out, style_image, "-o", again).complaint()
+    assert "its input 'standard input'" in impasto("rerun", out, style_image, "-o", again).complaint()
     assert impasto("rerun", out, content_image, style_image, "-o", again).status == 0
     assert out.read_bytes() != content_image.read_bytes()
     with Image.open(out) as one, Image.open(again) as other:

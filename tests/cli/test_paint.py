@@ -69,7 +69,7 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, told):
         "--style-scale 0.9 --optimizer keras-adam --learning-rate 0.05 --adam-beta1 0.8 --adam-beta2 0.9 "
         "--adam-epsilon 1e-3 --average 0.5 --first-scale 24 --scale-factor 1.5 --coarse-content 3 "
         "--content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention impasto "
-        "--style-loss moments --style-rotation 30 --strength 0.25 "
+        "--style-loss wasserstein --style-rotation 30 --strength 0.25 "
         "--method optimize "
         "--pooling avg --padding zeros --resampling tensorflow --init noise --seed 7 --content-layer block3_conv2 "
         "--style-layer block1_conv1=0.25 --style-layer block2_pool=3 --color content --depth 16 --dither"
@@ -131,7 +131,7 @@ def test_init_file_is_what_is_painted_over(stylize, out, tmp_path, pixels):
     noise = tmp_path / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(noise)
     flags = ["--optimizer", "adam", "--learning-rate", "1e-7", "--average", 0]
-    assert "as it was before the first step" in stylize("--init", noise, *flags).err
+    assert "identical to the initial image" in stylize("--init", noise, *flags).err
     assert np.array_equal(pixels(out), pixels(noise))
 
 

@@ -9,6 +9,7 @@ import torch
 from impasto.feedforward import weights as feedforward_weights
 from impasto.settings.model import Settings
 from impasto.settings.presets import names, tomllib
+from impasto.version import __version__
 from impasto.vgg import weights
 
 
@@ -20,7 +21,7 @@ def info(impasto, narrow_weights):
 
 def test_info_tells_versions_and_what_every_scale_would_need(info):
     told = json.loads(info("--json").out)
-    assert (told["impasto"], told["torch"]) == ("0.1.0", torch.__version__)
+    assert (told["impasto"], told["torch"]) == (__version__, torch.__version__)
     assert told["threads"] == torch.get_num_threads()
     assert told["memory in GB"] >= told["memory at hand in GB"] > 0
     assert [scale["size"] for scale in told["scales"]] == ["128x96", "256x192", "512x384"]

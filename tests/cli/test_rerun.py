@@ -57,7 +57,7 @@ def test_a_rerun_finds_its_inputs_beside_the_result_or_in_folders_or_renamed(
     assert paint("stylize", home / "a.png", home / "b.png", "-o", home / "out.png").status == 0
     assert repeat(home / "out.png", places=()).status == 0
     os.rename(home / "a.png", home / "renamed.png")
-    assert "was painted from 'a.png' (SHA-256 " in repeat(home / "out.png", "--overwrite", places=()).complaint()
+    assert "its input 'a.png' (SHA-256 " in repeat(home / "out.png", "--overwrite", places=()).complaint()
     assert repeat(home / "out.png", "--overwrite", places=[home / "renamed.png"]).status == 0
     os.rename(home / "out.png", tmp_path / "moved.png")
     assert repeat(tmp_path / "moved.png", "--overwrite", places=[home, home / "renamed.png"]).status == 0
@@ -73,7 +73,7 @@ def test_a_rerun_finds_its_inputs_beside_the_result_or_in_folders_or_renamed(
 )
 def test_a_run_of_any_kind_is_repeated(command, request, paint, repeat, pixels):
     out = request.getfixturevalue("out")
-    named = {name.upper(): request.getfixturevalue(name) for name in ("photo", "painting")}
+    named = {"PHOTO": request.getfixturevalue("content_image"), "PAINTING": request.getfixturevalue("style_image")}
     assert paint(*(named.get(word, word) for word in command.split())).status == 0
     assert repeat(out).status == 0
     assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
@@ -144,8 +144,8 @@ def test_no_folder_of_the_users_is_told_in_a_result(paint, content_image, style_
         (lambda r: r["settings"].update(evil="x"), "no setting 'evil'; there are"),
         (lambda r: r["settings"].update(content_weight="1e400"), "content_weight: got '1e400'"),
         (lambda r: r["settings"].update(init="/etc/passwd"), "its recipe does not say what picture it was begun with"),
-        (lambda r: r.update(init={"name": "/etc/passwd", "sha256": "0" * 64}), "was painted from '/etc/passwd'"),
-        (lambda r: r["content"].update(name="../" * 300, sha256="0" * 64), "was painted from '../../"),
+        (lambda r: r.update(init={"name": "/etc/passwd", "sha256": "0" * 64}), "its input '/etc/passwd'"),
+        (lambda r: r["content"].update(name="../" * 300, sha256="0" * 64), "its input '../../"),
         (lambda r: r["content"].update(name="x" * 400, sha256="0" * 64), "was not found"),
         (lambda r: r["content"].update(name="a\0b", sha256="0" * 64), "was not found"),
         (lambda r: r["content"].update(name="two\nlines", sha256="0" * 64), "was not found"),

@@ -42,7 +42,7 @@ def test_a_run_that_was_stopped_is_resumed_to_the_same_picture(  # noqa: PLR0917
     stopping(number, 4)
     stopped = stylize(*how)
     assert stopped.status == status
-    assert "note: of 48x36 pixels the run has come to" not in stopped.err  # four steps lead to the second scale
+    assert "note: stopped at the" not in stopped.err  # four steps lead to the second scale
     assert sorted(path.name for path in tmp_path.iterdir()) == ["l.jsonl", "out.png", "out.png.checkpoint", "whole.png"]
     monkeypatch.undo()
     outcome = stylize(*how, "--resume")

@@ -3,6 +3,7 @@
 import pytest
 
 from impasto.cli import main
+from impasto.version import __version__
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_no_arguments_print_the_help(impasto):
 
 
 def test_version_prints_the_version_alone(impasto):
-    assert impasto("--version").out == "0.1.0\n"
+    assert impasto("--version").out == f"{__version__}\n"
 
 
 @pytest.mark.parametrize(

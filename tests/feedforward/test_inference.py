@@ -92,7 +92,9 @@ def test_the_smallest_edges_and_long_strips_of_pictures_are_painted(height: int,
 def test_strips_of_any_height_give_the_whole(strip: int) -> None:
     values = content_image(101, 24)
     whole = ONE_PASS(values, STYLE)
-    torch.testing.assert_close(ONE_PASS.in_strips(values, STYLE, strip), whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        ONE_PASS.in_strips(values, STYLE, strip), whole, rtol=0, atol=2e-5
+    )  # 1/200 of an 8-bit level; sums are split differently
 
 
 def test_little_memory_is_strips_and_much_is_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -453,5 +453,5 @@ def test_a_head_start_with_masks_is_the_mixture_everywhere(narrow: VGG19, networ
 
 @pytest.mark.parametrize("task", ["texture", "reconstruct"])
 def test_a_head_start_needs_a_photograph_and_a_painting(task: str, narrow: VGG19) -> None:
-    with pytest.raises(SettingError, match=r"^init: got 'fast', which paints a photograph like a painting; "):
+    with pytest.raises(SettingError, match=r"^init: got 'fast', which needs a content image and a style image; "):
         api.create_run(None if task == "texture" else PHOTO, [WAVES] if task == "texture" else [], STEPS, vgg=narrow)

@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from impasto.errors import PictureError, SettingError
-from impasto.images.masks import Region, Style, alpha_mask, check_mask_shape, group_regions, layer_guides, mask_levels, region_guides
+from impasto.images.masks import (
+    Region,
+    Style,
+    alpha_mask,
+    check_mask_shape,
+    group_regions,
+    layer_guides,
+    mask_levels,
+    region_guides,
+)
 from impasto.images.picture import Picture
 from impasto.images.recipe import StyleRecord
 from impasto.optimize.run import Run

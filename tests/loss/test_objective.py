@@ -101,7 +101,7 @@ def test_the_gradient_is_the_slope_of_the_loss_in_any_direction(whole: Objective
 
 
 def test_the_total_is_the_weighted_sum_of_the_terms(whole: Objective) -> None:
-    terms = whole(picture(4)).read()
+    terms = whole(picture(4)).to_floats()
     assert min(terms.values()) > 0
     weighted = 0.3 * terms["content"] + 0.7 * terms["style"] + 11 * terms["tv"]
     assert terms["total"] == pytest.approx(weighted, rel=1e-14)
@@ -171,7 +171,7 @@ def test_evaluating_changes_neither_the_picture_nor_the_targets_and_leaves_no_gr
     assert torch.equal(image, picture(4))
     assert not image.requires_grad
     assert not any(each.requires_grad for each in (*first[0][:4], *first[0].layers.values(), first[1]))
-    assert first[0].read() == second[0].read()
+    assert first[0].to_floats() == second[0].to_floats()
     assert torch.equal(first[1], second[1])
     assert all(torch.equal(held[name], tensor) for name, tensor in kept.items())
 
@@ -223,7 +223,7 @@ def test_strips_give_the_numbers_of_the_whole_picture(  # noqa: PLR0917
     whole = Objective(narrow64, reached[0], loss_weights(settings, reached[0]))
     expected, slope = whole.value_and_grad(picture(4, height, width))
     terms, gradient = striped(whole, strip).value_and_grad(picture(4, height, width))
-    assert terms.to_floats() == pytest.approx(expected.read(), rel=1e-10)
+    assert terms.to_floats() == pytest.approx(expected.to_floats(), rel=1e-10)
     assert float((gradient - slope).norm()) <= 1e-10 * float(slope.norm())
 
 

@@ -123,7 +123,7 @@ def test_strips_give_the_numbers_of_the_whole_picture(
         target = Objective(narrow64, Targets({}, manners), target.weights, strip=each)
         found.append(target.value_and_grad(image))
     (whole, slope), (terms, gradient) = found
-    assert terms.to_floats() == pytest.approx(whole.read(), rel=1e-8)
+    assert terms.to_floats() == pytest.approx(whole.to_floats(), rel=1e-8)
     assert float((gradient - slope).norm()) <= 1e-7 * float(slope.norm())
 
 

@@ -55,7 +55,7 @@ def test_the_terms_of_a_step_are_those_before_its_update(start) -> None:
     run = start(optimizer="adam", average=0)
     before = run.picture
     for step in run:
-        assert step.terms.to_floats() == pytest.approx(run.evaluate(before).read(), rel=1e-6)
+        assert step.terms.to_floats() == pytest.approx(run.evaluate(before).to_floats(), rel=1e-6)
         before = step.preview()
 
 

@@ -46,14 +46,14 @@ def test_the_code_is_that_of_the_graph_without_quantization(
 ) -> None:
     expected = torch.from_numpy(reference[f"{FLOAT}_code"])
     assert expected.std() > 0.1  # the bound below is a small share of it
-    torch.testing.assert_close(network.code(Picture(drawn("painting"))), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(network.code(Picture(drawn("style_image"))), expected, rtol=0, atol=1e-4)
 
 
 def test_the_picture_is_that_of_the_graph_without_quantization(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
-    content_image = drawn("photo")
-    style = network.style([Style(Picture(drawn("painting")))], Picture(content_image), 0.5)
+    content_image = drawn("content_image")
+    style = network.style([Style(Picture(drawn("style_image")))], Picture(content_image), 0.5)
     expected = painted(reference, FLOAT)
     torch.testing.assert_close(network.paint(content_image, style), expected, rtol=0, atol=1e-4)
     torch.testing.assert_close(network.paint(content_image, style, memory=1), expected, rtol=0, atol=1e-4)
@@ -65,7 +65,7 @@ def test_the_picture_is_that_of_the_graph_without_quantization(
 def test_the_graphs_as_shipped_differ_by_their_quantization_alone(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
-    content_image, style = drawn("photo"), Picture(drawn("painting"))
+    content_image, style = drawn("content_image"), Picture(drawn("style_image"))
     code = (network.code(style) - torch.from_numpy(reference[f"{SHIPPED}_code"])).abs().mean()
     assert 0.01 < float(code) < 0.1  # 0.062, of a standard deviation of 1.26
     own = network.paint(content_image, network.style([Style(style)], Picture(content_image), 0.5))
@@ -74,8 +74,8 @@ def test_the_graphs_as_shipped_differ_by_their_quantization_alone(
 
 
 def test_bfloat16_is_nearer_than_the_quantization(network: FastNetwork, reference: dict[str, np.ndarray]) -> None:
-    content_image = drawn("photo")
-    style = network.style([Style(Picture(drawn("painting")))], Picture(content_image), 0.5)
+    content_image = drawn("content_image")
+    style = network.style([Style(Picture(drawn("style_image")))], Picture(content_image), 0.5)
     coarse = FastNetwork("cpu", "bfloat16").paint(content_image, style)
     expected = painted(reference, FLOAT)
     assert (coarse - expected).abs().mean() < (painted(reference, SHIPPED) - expected).abs().mean()

@@ -149,7 +149,7 @@ def test_an_unknown_layer_is_refused_with_the_nearest_one(narrow: VGG19) -> None
     with pytest.raises(SettingError, match=r"no layer 'block4_conf2' in VGG19; did you mean block4_conv2\?"):
         narrow(torch.zeros(1, 3, 32, 32), ["block4_conf2"])
     with pytest.raises(SettingError, match="no layer 'fc6'"):
-        narrow.width("fc6")
+        narrow.channels("fc6")
 
 
 def test_bfloat16_responds_in_bfloat16_near_to_float64(narrow64: VGG19) -> None:
