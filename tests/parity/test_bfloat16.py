@@ -1,4 +1,7 @@
-"""bfloat16 against float32, with the trained network: the same gradient, nearly, and as good a picture in the end."""
+"""bfloat16 against float32, with the trained network: nearly the same gradient, and as low a loss of the result.
+
+The images are tiny: without hardware for bfloat16, its convolutions are emulated a hundred times slower.
+"""
 
 from importlib import resources
 
@@ -54,23 +57,23 @@ def strokes() -> Picture:
     return Picture(torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear")[0])
 
 
-def test_the_gradient_of_real_pictures_points_the_same_way(networks: dict[str, VGG19]) -> None:
+def test_the_gradients_of_real_images_point_the_same_way(networks: dict[str, VGG19]) -> None:
     demo = resources.files("impasto") / "demo"
     gradients = []
     for vgg in networks.values():
         with resources.as_file(demo) as folder:
             content, style = load(folder / "portrait.jpg"), load(folder / "swirls.jpg")
-        run = Run(content, [style], preset("pastiche").replace(size=192), vgg=vgg)
+        run = Run(content, [style], preset("pastiche").replace(size=64), vgg=vgg)
         noise = torch.rand(run.initial.shape, generator=torch.Generator().manual_seed(0)) - 0.5
         gradients.append(run.scale_run.objective.value_and_grad((run.initial + 0.1 * noise).clamp(0, 1))[1].flatten())
     assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.995
 
 
 @pytest.mark.parametrize(("content", "style"), [(disc, waves), (house, tiles), (disc, strokes)])
-def test_after_200_steps_the_saved_picture_is_as_good(content, style, networks: dict[str, VGG19]) -> None:
+def test_the_loss_of_the_saved_image_is_as_low(content, style, networks: dict[str, VGG19]) -> None:
     losses = []
     for vgg in networks.values():
-        run = Run(content(), [style()], preset().replace(size=64, steps=200), vgg=vgg)
+        run = Run(content(), [style()], preset().replace(size=32, steps=20), vgg=vgg)
         for _ in run:
             pass
         judge = Run(content(), [style()], run.settings, vgg=networks["float32"])
