@@ -1,20 +1,36 @@
 # `make demo` and `make test` need nothing but Python 3.10 or newer; all else goes into .venv.
 PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test check format docs bench clean
+.PHONY: demo test test-lowest check package format docs bench clean
 
 demo: .venv/installed
 	$(BIN)/impasto demo
 
+# One thread a worker: with more, the workers' threads wait for each other's cores.
 test: .venv/tested
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-check: .venv/checked
+check: .venv/checked package
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
+
+# Builds the wheel and the sdist, runs the demo from the wheel in an environment that holds nothing else, and lists the
+# licenses of what was installed for it.
+package: .venv/checked
+	rm -rf build/dist build/wheel && mkdir -p build
+	$(BIN)/python -m build --outdir build/dist > build/package.log 2>&1 || { cat build/package.log; exit 1; }
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install --quiet --constraint constraints.txt build/dist/*.whl
+	cd build && wheel/bin/impasto demo --size 64 --steps 2 --output wheel-demo.png --overwrite
+	$(BIN)/pip-licenses --python build/wheel/bin/python --fail-on "GNU General Public License v3 (GPLv3);GNU Affero General Public License v3;UNKNOWN"
+
+# The oldest versions that are supported. For x86-64 Linux, PyPI has this torch with CUDA only: 3 GB.
+test-lowest: .venv-lowest/tested
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist worksteal
 
 format: .venv/checked
 	$(BIN)/ruff format .
@@ -27,7 +43,7 @@ bench: .venv/benched
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-lowest build
 
 .venv/python:
 	$(PYTHON) -m venv .venv
@@ -35,21 +51,27 @@ clean:
 	touch $@
 
 .venv/installed: .venv/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(PIP) --editable .
 	touch $@
 
 .venv/tested: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(PIP) --editable '.[test]'
 	touch $@
 
 .venv/checked: .venv/tested
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
+
 	touch $@
 
 .venv/documented: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 .venv/benched: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(PIP) --editable '.[bench]'
+	touch $@
+
+.venv-lowest/tested: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[test]'
 	touch $@

@@ -1,11 +1,50 @@
-"""The package as a user imports it: public names, and nothing heavy is loaded before it is needed."""
+"""The package as a user installs and imports it: versions, public names, nothing heavy loaded before it is needed."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import impasto
+from impasto.settings.presets import tomllib
+
+ROOT = Path(__file__).parents[1]
+
+
+def pinned(file: str) -> dict[str, Version]:
+    """The versions in a constraints file by package; where there are several, the last one."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    pairs = [line.split(";")[0].split("==") for line in lines if "==" in line.partition("#")[0]]
+    return {name: Version(version.strip()) for name, version in pairs}
+
+
+def requirements() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [each for each in map(Requirement, project["dependencies"]) if each.marker is None]
+
+
+def test_the_lower_bounds_are_the_versions_of_the_lowest_constraints() -> None:
+    bounds = {
+        each.name: Version(spec.version) for each in requirements() for spec in each.specifier if spec.operator == ">="
+    }
+    assert pinned("constraints-lowest.txt") == bounds
+
+
+def test_every_dependency_is_pinned_within_its_bounds() -> None:
+    pins = pinned("constraints.txt")
+    assert [str(each) for each in requirements() if pins[each.name] not in each.specifier] == []
+
+
+def test_the_version_needs_no_installed_metadata() -> None:
+    script = (
+        "import importlib.metadata, sys; importlib.metadata.version = None\nimport impasto; print(impasto.__version__)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", done.stdout.strip())
 
 
 @pytest.mark.parametrize(
