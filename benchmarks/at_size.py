@@ -53,9 +53,9 @@ def _taken(content: Path, style: Path, size: int, memory: int) -> Taken:
         notes += step.notes
     with tempfile.TemporaryDirectory() as folder:
         finished(run).save(Path(folder) / "out.png")
-    (stage,) = run.plan
+    (plan,) = run.plan
     seconds = [later - earlier for earlier, later in pairwise(moments)]
-    return Taken(run.width, run.height, stage.strip, peak(), stage.memory, seconds, notes)
+    return Taken(run.width, run.height, plan.strip, peak(), plan.memory, seconds, notes)
 
 
 def _main(content: str, style: str, size: str, memory: str) -> None:

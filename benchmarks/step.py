@@ -44,7 +44,7 @@ def _variants(plan: Plan) -> dict[str, Callable[[], object]]:
     variants: dict[str, Callable[[], object]] = {}
     for precision, dtype in PRECISIONS.items():
         run = plan.run(settings, precision)
-        variants[f"impasto, {precision}"] = partial(run.scale_run.objective.value_and_grad, run.initial)
+        variants[f"impasto, {precision}"] = partial(run.scale_run.objective.value_and_grad, run.initial_image)
         variants[f"plain autograd, {precision}"] = partial(Plain(content, style, dtype).value_and_grad, content)
         variants[f"floor, {precision}"] = _floor(run.vgg, run.height, run.width)
     return variants

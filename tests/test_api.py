@@ -231,7 +231,7 @@ def test_what_is_saved_is_what_was_optimized(
 ) -> None:
     run = Run(drawn[0], [drawn[1]], Settings(size=96, steps=25, optimizer=optimizer, average=0), vgg=bundled)
     totals = [float(step.terms.total) for step in run]
-    last = float(run.scale_run.objective(run.scale_run.optimizer.picture).total)  # what one more step would log
+    last = float(run.scale_run.objective(run.scale_run.optimizer.image).total)  # what one more step would log
     result_of(run).save(tmp_path / "out.png")
     saved = float(run.evaluate(load(tmp_path / "out.png")).total)
     assert saved == pytest.approx(last, rel=0.01)
@@ -244,7 +244,7 @@ def test_the_gradient_in_bfloat16_is_that_in_float32(bundled: VGG19, drawn: tupl
     gradients, totals = [], []
     for vgg in (bundled, half):
         run = Run(drawn[0], [drawn[1]], Settings(size=96, init="noise"), vgg=vgg)
-        terms, gradient = run.scale_run.objective.value_and_grad(run.initial)
+        terms, gradient = run.scale_run.objective.value_and_grad(run.initial_image)
         gradients.append(gradient.flatten())
         totals.append(float(terms.total))
     assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.99

@@ -42,7 +42,7 @@ def test_a_painting_brought_to_the_photograph_is_painted_from(start, content_ima
     (style,) = (each.picture for each in run.inputs.styles)
     assert torch.allclose(palette(style).mean, palette(load(content_image)).mean, atol=0.02)
     assert (style.name, style.sha256) == (load(style_image).name, load(style_image).sha256)
-    assert torch.equal(run.initial, plain.initial)
+    assert torch.equal(run.initial_image, plain.initial_image)
     for each in (run, plain):
         list(each)
     assert not torch.equal(run.picture.tensor, plain.picture.tensor)
@@ -56,8 +56,8 @@ def test_a_photograph_brought_to_the_painting_is_painted_over(start, content_ima
     )  # but for what sRGB has not
     assert run.inputs.content.sha256 == load(content_image).sha256
     assert torch.equal(run.picture.tensor, run.inputs.content.tensor)
-    assert run.is_untouched(run.picture.rounded())
-    assert torch.equal(start(color="match", init="noise").initial, start(init="noise").initial)
+    assert run.equals_initial(run.picture.rounded())
+    assert torch.equal(start(color="match", init="noise").initial, start(init="noise").initial_image)
 
 
 def test_a_photograph_is_brought_to_all_paintings(start, content_image: Path) -> None:
@@ -94,9 +94,9 @@ def test_the_loss_of_the_recipe_is_that_of_the_saved_picture(color: str, changes
 @pytest.mark.parametrize("init", ["content", "noise"])
 def test_a_run_knows_whether_it_has_begun(color: str, changes, init: str, start) -> None:
     run = start(color=color, init=init, **changes)
-    assert run.is_untouched(run.picture.rounded())
+    assert run.equals_initial(run.picture.rounded())
     list(run)
-    assert not run.is_untouched(run.picture.rounded())
+    assert not run.equals_initial(run.picture.rounded())
 
 
 @pytest.mark.parametrize("color", COLORS)

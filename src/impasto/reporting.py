@@ -27,19 +27,19 @@ def start_events(run: Run) -> Iterator[Event]:
 
 
 def plan_event(run: Run) -> Planned:
-    """What the run needs: its scales, bytes of memory, and seconds as extrapolated from a trial evaluation."""
-    pace = run.trial()
+    """What the run needs: its scales, bytes of memory, and seconds extrapolated from one measured evaluation."""
+    pace = run.measure_pace()
     scales = [
         {
-            "width": stage.frame[1],
-            "height": stage.frame[0],
-            "steps": stage.scale.steps,
-            "seconds": stage.seconds(pace),
-            "strip": stage.strip,
+            "width": plan.size[1],
+            "height": plan.size[0],
+            "steps": plan.scale.steps,
+            "seconds": plan.seconds(pace),
+            "strip": plan.strip,
         }
-        for stage in run.plan
+        for plan in run.plan
     ]
-    return Planned(scales, max(stage.memory for stage in run.plan), sum(stage.seconds(pace) for stage in run.plan))
+    return Planned(scales, max(plan.memory for plan in run.plan), sum(plan.seconds(pace) for plan in run.plan))
 
 
 def step_events(step: Step) -> Iterator[Event]:

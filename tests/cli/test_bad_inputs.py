@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_painted_from_is_refused_in_a_line(data, said, rol
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [((3, 7), "3x7 pixels become 14x32, the layers asked for need 16 or more"), ((1, 20000), "1x20000 pixels become ")],
+    [((3, 7), "3x7 pixels become 14x32, the selected layers need 16 or more"), ((1, 20000), "1x20000 pixels become ")],
 )
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_picture_too_narrow_for_the_network_is_refused_in_a_line(size, said, order, paint, content_image):

@@ -52,7 +52,7 @@ def test_a_seamless_texture_loses_nothing_to_the_pools(paint, style_image, told,
 
 
 def test_a_texture_that_begins_with_its_content_is_refused(paint, style_image):
-    assert "a texture has none" in paint("texture", style_image, "--init", "content").complaint()
+    assert "texture synthesis has no content image" in paint("texture", style_image, "--init", "content").complaint()
 
 
 def test_a_reconstruction_reads_one_layer(paint, content_image, told):

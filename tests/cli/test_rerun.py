@@ -155,7 +155,7 @@ def test_no_folder_of_the_users_is_told_in_a_result(paint, content_image, style_
         (lambda r: r.update(task="format my disk"), "task: got 'format my disk'"),
         (lambda r: r.update(device="cuda:9; rm"), "device: got 'cuda:9; rm'"),
         (lambda r: r.update(threads="many"), "threads: got 'many'"),
-        (lambda r: r.update(content=None, styles=[]), "no picture given"),
+        (lambda r: r.update(content=None, styles=[]), "no image given"),
         (lambda r: r.update(loss={"x" * 10**5: "y"}), "loss.xxx"),
         (lambda r: r.pop("settings"), "settings: got "),
         (lambda r: "{}", "impasto: got '{}'; field required"),
@@ -171,7 +171,7 @@ def test_a_hostile_recipe_is_refused_in_a_line(change, said, forge, repeat):
     complaint = repeat(forge(change)).complaint()
     assert said in complaint
     assert len(complaint) < 3000
-    assert "forged.png: " in complaint or "init: got" in complaint or "no picture given" in complaint
+    assert "forged.png: " in complaint or "init: got" in complaint or "no image given" in complaint
 
 
 def test_threads_asked_for_count_more_than_those_of_the_recipe(forge, repeat):

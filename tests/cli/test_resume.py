@@ -167,12 +167,12 @@ def test_a_run_that_diverges_saves_its_best_picture_and_ends_with_1(stylize, out
         for step in steps(self):
             yield step
             if step.number == 1:
-                raise DivergedError("step 2: the loss is nan; the run ends; lower the weights or --learning-rate")
+                raise DivergedError("step 2: the loss is nan; the run is stopped; lower the weights or --learning-rate")
 
     monkeypatch.setattr(Run, "__iter__", diverging)
     outcome = stylize("--checkpoint-every", "0s")
     assert outcome.status == 1
     *_, saved, told = outcome.err.splitlines()
     assert saved == f"saved {out}"
-    assert told == "impasto: step 2: the loss is nan; the run ends; lower the weights or --learning-rate"
+    assert told == "impasto: step 2: the loss is nan; the run is stopped; lower the weights or --learning-rate"
     assert [path.name for path in out.parent.iterdir()] == ["out.png"]

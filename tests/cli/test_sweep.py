@@ -237,7 +237,7 @@ def test_a_combination_that_is_refused_or_diverges_does_not_end_the_sweep(sweep,
         ("diverged", "style_weight=2.png"),
         ("done", "style_weight=1.png"),
     ]
-    assert told[0]["message"].startswith("all weights that matter to a stylize are 0")
+    assert told[0]["message"].startswith("all weights used by the task stylize are 0")
     assert told[1]["message"] == "step 2: the loss is nan"
     monkeypatch.undo()
     assert sweep("--grid", "style_weight=2,1", "--content-weight", 0, "--resume").status == 0

@@ -45,7 +45,7 @@ def test_a_misused_command_is_refused_in_a_line(arguments, said, impasto):
         ("--steps " + "9" * 5000, "give a whole number"),
         ("--steps 1000000000000000000", "--steps: got '1000000000000000000'; input should be less than or equal to"),
         ("--size 1000000000", "--size: got '1000000000'; input should be less than or equal to 65535"),
-        ("--size 16", "photo.png: 40x30 pixels become 16x12, the layers asked for need 16 or more"),
+        ("--size 16", "photo.png: 40x30 pixels become 16x12, the selected layers need 16 or more"),
         ("--seed -1", "--seed: got '-1'; input should be greater than or equal to 0"),
         ("--content-weight nan", "--content-weight: got 'nan'; input should be a finite number"),
         ("--content-weight 1e400", "--content-weight: got 'inf'; input should be a finite number"),

@@ -425,7 +425,7 @@ def test_the_head_start_has_the_strength_and_the_colors_of_the_painting(narrow: 
     start = fast(PHOTO, WAVES, SMALL, network=network)
     for changes in ({"strength": 0.9}, {"color": "luminance"}):
         run = api.create_run(PHOTO, [WAVES], STEPS.replace(scale_factor=1, **changes), vgg=narrow)
-        assert mean(run.initial[0], start) < 0.01
+        assert mean(run.initial_image[0], start) < 0.01
 
 
 def test_a_run_with_a_head_start_is_painted_again_from_its_recipe(

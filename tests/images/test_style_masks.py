@@ -122,7 +122,7 @@ def test_each_region_is_painted_in_its_own_manner(narrow: VGG19) -> None:
 
 
 def test_masks_over_a_texture_are_refused(narrow: VGG19) -> None:
-    with pytest.raises(SettingError, match="mask: a texture has no photograph"):
+    with pytest.raises(SettingError, match="mask: texture synthesis has no content image"):
         Run(None, [Style(noise(2), mask=half())], SMALL.from_noise(), vgg=narrow)
 
 

@@ -69,7 +69,7 @@ def test_a_checkpoint_says_the_strips_that_a_run_is_resumed_in(begin, tmp_path: 
     checkpoint.save(advance(broken, 5), tmp_path / "c")
     found = checkpoint.read(tmp_path / "c")
     resumed = begin(strips=found.strips)
-    assert [stage.strip for stage in resumed.plan] == found.strips == [16, 16]
+    assert [plan.strip for plan in resumed.plan] == found.strips == [16, 16]
     checkpoint.resume(resumed, found)
     for run in (whole, resumed):
         list(run)
@@ -190,7 +190,7 @@ def test_what_is_no_checkpoint_is_refused_in_a_line(begin, narrow_weights: Path,
         (tmp_path / "c").write_bytes(data)
         with pytest.raises(CheckpointError, match=r"c: is no checkpoint, or damaged \(.*\); begin anew"):
             checkpoint.read(tmp_path / "c")
-    for numbers in ({"stage": 7}, {"scale_run": {}}, {"steps_done": 10**9}):
+    for numbers in ({"scale_index": 7}, {"scale_run": {}}, {"steps_done": 10**9}):
         (tmp_path / "c").write_bytes(forged(numbers={**said["numbers"], **numbers}))
         with pytest.raises(CheckpointError, match=r"c: is damaged \(.*\); begin anew without --resume"):
             checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))

@@ -10,7 +10,8 @@ from impasto.errors import DivergedError, PictureError, SettingError
 from impasto.images.masks import Style
 from impasto.images.resize import resize
 from impasto.loss.objective import Objective
-from impasto.optimize.optimizers import LBFGS, Adam, Average
+from impasto.optimize.adam import Adam, IterateAverage
+from impasto.optimize.lbfgs import LBFGS
 from impasto.vgg.backward import Backprop
 from impasto.vgg.model import VGG19
 
@@ -74,7 +75,7 @@ def test_leaving_the_loop_keeps_the_picture_and_iterating_again_goes_on(start) -
     assert halves.steps_done == 3
     kept = halves.picture.tensor.clone()
     assert torch.equal(halves.picture.tensor, kept)
-    assert not torch.equal(kept, halves.initial[0])
+    assert not torch.equal(kept, halves.initial_image[0])
     assert [step.number for step in halves] == [3, 4, 5]
     assert torch.equal(halves.picture.tensor, whole.picture.tensor)
 
@@ -92,14 +93,14 @@ def test_a_preview_stays_as_it_was_when_the_run_goes_on(optimizer: str, average:
 
 def test_what_is_shown_is_the_average_of_adams_pictures_and_of_lbfgs_the_last(start) -> None:
     adam, lbfgs = start(optimizer="adam", average=0.5), start(optimizer="lbfgs", average=0.5)
-    iterates = [adam.scale_run.optimizer.picture.clone() for _ in adam]
-    average = Average(0.5)
+    iterates = [adam.scale_run.optimizer.image.clone() for _ in adam]
+    average = IterateAverage(0.5)
     for each in iterates:
         average.update(each)
     assert torch.equal(adam.picture.tensor, average.value[0])
     assert not torch.equal(adam.picture.tensor, iterates[-1][0])
     list(lbfgs)
-    assert torch.equal(lbfgs.picture.tensor, lbfgs.scale_run.optimizer.picture[0])
+    assert torch.equal(lbfgs.picture.tensor, lbfgs.scale_run.optimizer.image[0])
 
 
 def test_the_settings_reach_the_optimizer(start) -> None:
@@ -149,7 +150,7 @@ def test_a_run_begins_with_the_content_or_with_the_picture_that_it_is_given(pair
 
 
 def test_a_picture_to_begin_with_that_was_not_handed_over_is_asked_for(pair, narrow: VGG19) -> None:
-    with pytest.raises(SettingError, match=r"init: got 'sketch\.png' but no such picture; hand it to the run as init"):
+    with pytest.raises(SettingError, match=r"init: got 'sketch\.png', but no such image; pass it to the run as `init`"):
         Run(*pair[:1], [pair[1]], SMALL.replace(init="sketch.png"), vgg=narrow)
 
 
@@ -197,17 +198,17 @@ def test_the_style_scale_is_the_size_at_which_the_painting_is_looked_at(pair, st
 @pytest.mark.parametrize(
     ("content", "styles", "changes", "complaint"),
     [
-        (False, 0, {}, "no picture given; give a content, a style or both"),
-        (True, 1, {"content_weight": 0, "style_weight": 0}, "all weights that matter to a stylize are 0"),
-        (True, 0, {"content_weight": 0}, "all weights that matter to a reconstruct are 0"),
+        (False, 0, {}, "no image given; give a content image, a style image or both"),
+        (True, 1, {"content_weight": 0, "style_weight": 0}, "all weights used by the task stylize are 0"),
+        (True, 0, {"content_weight": 0}, "all weights used by the task reconstruct are 0"),
         (
             True,
             1,
             {"content_layers": {}, "style_layers": {"block1_conv1": 0}},
-            "all weights that matter to a stylize are",
+            "all weights used by the task stylize are",
         ),
-        (False, 1, {"style_weight": 0, "init": "noise"}, "all weights that matter to a texture are 0"),
-        (False, 1, {}, "init: got 'content' but a texture has none; give 'noise' or a picture"),
+        (False, 1, {"style_weight": 0, "init": "noise"}, "all weights used by the task texture are 0"),
+        (False, 1, {}, "init: got 'content', but texture synthesis has no content image; give 'noise' or an image"),
     ],
 )
 def test_a_run_without_anything_to_do_is_refused(content, styles, changes, complaint, start) -> None:
@@ -218,7 +219,7 @@ def test_a_run_without_anything_to_do_is_refused(content, styles, changes, compl
 
 def test_a_picture_too_narrow_for_the_layers_is_refused_with_the_smallest_that_does(pair, narrow: VGG19) -> None:
     thin = Picture(torch.rand(3, 10, 200), name="thin.png")
-    with pytest.raises(PictureError, match=r"thin\.png: 200x10 pixels become 100x5, the layers asked for need 16 or "):
+    with pytest.raises(PictureError, match=r"thin\.png: 200x10 pixels become 100x5, the selected layers need 16 or "):
         Run(thin, [pair[1]], SMALL.replace(size=100), vgg=narrow)
     with pytest.raises(PictureError, match=r"style 2: 300x10 pixels become 32x1, "):
         Run(pair[0], [pair[1], Picture(torch.rand(3, 10, 300))], SMALL, vgg=narrow)
@@ -269,14 +270,14 @@ def test_constant_pictures_have_finite_losses(optimizer: str, value: float, pair
 def test_a_photograph_in_its_own_manner_has_no_loss_and_stays(optimizer: str, pair, narrow: VGG19) -> None:
     run = Run(pair[0], [pair[0]], SMALL.replace(optimizer=optimizer), vgg=narrow)
     assert [float(step.terms.total) for step in run] == [0] * 4
-    assert torch.equal(run.picture.tensor, run.initial[0])
-    assert run.is_untouched(run.picture.rounded())
+    assert torch.equal(run.picture.tensor, run.initial_image[0])
+    assert run.equals_initial(run.picture.rounded())
 
 
 def test_a_step_of_lbfgs_that_finds_no_way_down_goes_on_with_adam_and_says_so(pair, narrow: VGG19) -> None:
     run = Run(pair[0], [pair[0]], SMALL, vgg=narrow)
     notes = [step.notes for step in run]
-    assert notes[0] == ("L-BFGS can lower the loss no further at step 0; going on with Adam",)
+    assert notes[0] == ("L-BFGS cannot lower the loss any further at step 0; continuing with Adam",)
     assert not any(notes[1:])
     assert isinstance(run.scale_run.optimizer, Adam)
     assert run.scale_run.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
@@ -288,7 +289,7 @@ def test_after_lbfgs_the_lowest_picture_of_all_is_kept(rate: float, steps: int, 
     taken = iter(run)
     for _ in range(3):
         next(taken)
-    run.scale_run.optimizer._search = lambda *_: False  # no way down
+    run.scale_run.optimizer._line_search = lambda *_: False  # no way down
     stalled = next(taken)
     assert stalled.notes
     totals = [float(stalled.terms.total), *(float(step.terms.total) for step in taken)]
@@ -305,7 +306,9 @@ def test_a_loss_beyond_all_numbers_ends_the_run_with_what_to_do(optimizer: str, 
     }  # Gram matrices of 1e23: their squares are too many
     settings = SMALL.replace(optimizer=optimizer, init="noise", convention="impasto")
     run = Run(pair[0], [pair[1]], settings, vgg=VGG19(loud))
-    with pytest.raises(DivergedError, match=r"step 0: the loss is inf; the run ends; lower the weights or --learning"):
+    with pytest.raises(
+        DivergedError, match=r"step 0: the loss is inf; the run is stopped; lower the weights or --learning"
+    ):
         list(run)
 
 
@@ -334,15 +337,15 @@ def test_a_scale_begins_where_the_one_before_ended(start, monkeypatch) -> None:
     run, begun = start(**CLIMBING, optimizer="adam"), []
     scale_run = Run._scale_run
 
-    def noting(self: Run, stage, picture=None, before=None):
-        begun.append((picture, before))
-        return scale_run(self, stage, picture, before)
+    def recording(self: Run, image=None, coarser=None):
+        begun.append((image, coarser))
+        return scale_run(self, image, coarser)
 
-    monkeypatch.setattr(Run, "_scale_run", noting)
+    monkeypatch.setattr(Run, "_scale_run", recording)
     shown = [step.preview().tensor for step in run]
-    for (picture, before), end in zip(begun, (shown[2], shown[5]), strict=True):
-        torch.testing.assert_close(picture[0], resize(end[None], *picture.shape[2:])[0])
-        assert isinstance(before, Adam)
+    for (image, coarser), end in zip(begun, (shown[2], shown[5]), strict=True):
+        torch.testing.assert_close(image[0], resize(end[None], *image.shape[2:])[0])
+        assert isinstance(coarser, Adam)
 
 
 def test_moments_go_on_at_the_next_scale_as_large_as_gradients_are_there(start) -> None:
@@ -351,11 +354,11 @@ def test_moments_go_on_at_the_next_scale_as_large_as_gradients_are_there(start) 
     for _ in range(3):
         next(taken)
     coarse = run.scale_run.optimizer
-    run._climb()
+    run._next_scale()
     fine = run.scale_run.optimizer
-    assert (fine.steps, fine.mean.shape) == (3, (1, 3, 33, 44))
-    assert float(fine.mean.sum()) == pytest.approx(float(coarse.mean.sum()), rel=0.05)
-    assert float(fine.square.sum()) == pytest.approx(float(coarse.square.sum()) / 4, rel=0.2)
+    assert (fine.steps, fine.first_moment.shape) == (3, (1, 3, 33, 44))
+    assert float(fine.first_moment.sum()) == pytest.approx(float(coarse.first_moment.sum()), rel=0.05)
+    assert float(fine.second_moment.sum()) == pytest.approx(float(coarse.second_moment.sum()) / 4, rel=0.2)
 
 
 def test_a_small_run_is_bit_for_bit_the_beginning_of_a_large_one(narrow: VGG19) -> None:
@@ -388,22 +391,22 @@ def test_a_mask_that_paintings_share_is_made_small_once(pair, narrow: VGG19) -> 
         Run(pair[0], [Style(pair[1], mask=mask) for mask in masks], Settings(size=64, first_scale=32), vgg=narrow)
         for masks in [(one, one), (one, other)]
     )
-    assert shared.inputs.held < apart.inputs.held
+    assert shared.inputs.nbytes < apart.inputs.nbytes
 
 
 def test_a_scale_that_a_picture_is_too_narrow_at_is_left_out(pair, narrow: VGG19) -> None:
     settings = Settings(size=100, first_scale=25, steps=2)
     run = Run(Picture(torch.rand(3, 30, 100)), [pair[1]], settings, vgg=narrow)
-    assert [stage.frame for stage in run.plan] == [(30, 100)]
+    assert [plan.size for plan in run.plan] == [(30, 100)]
     run = Run(pair[0], [Picture(torch.rand(3, 80, 200))], settings, vgg=narrow)
-    assert [stage.frame for stage in run.plan] == [(38, 50), (75, 100)]
+    assert [plan.size for plan in run.plan] == [(38, 50), (75, 100)]
 
 
 def test_the_content_weight_of_a_scale_is_its_own(start) -> None:
     run = start(size=512, first_scale=128, steps=1, coarse_content=16, content_weight=2, convention="impasto")
     weights = [run.scale_run.objective.weights.content]
     for _ in range(2):
-        run._climb()
+        run._next_scale()
         weights.append(run.scale_run.objective.weights.content)
     assert weights == pytest.approx([32, 8, 2])
 
@@ -414,7 +417,7 @@ def test_the_content_weight_of_a_scale_is_its_own(start) -> None:
 def test_a_run_in_strips_paints_what_a_whole_one_paints(start, pair, narrow: VGG19) -> None:
     settings = Settings(size=64, first_scale=32, steps=3, optimizer="adam")
     whole, strips = (Run(pair[0], [pair[1]], settings, vgg=narrow, strips=each) for each in ((None, None), (16, 16)))
-    assert [stage.strip for stage in strips.plan] == [16, 16]
+    assert [plan.strip for plan in strips.plan] == [16, 16]
     for one, other in zip(whole, strips, strict=True):
         assert one.terms.to_floats() == pytest.approx(other.terms.to_floats(), rel=1e-4)
     torch.testing.assert_close(whole.picture.tensor, strips.picture.tensor, rtol=0, atol=1e-3)
@@ -437,9 +440,9 @@ def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -
     list(plain)
     monkeypatch.setattr(Objective, "value_and_grad_rows", short_of_memory)
     notes = [step.notes for step in run]
-    assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
+    assert notes[0] == ("not enough memory; continuing in strips of 16 rows",)
     assert not any(notes[1:])
-    assert [stage.strip for stage in run.plan] == [16]
+    assert [plan.strip for plan in run.plan] == [16]
     torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
 
 
@@ -467,7 +470,7 @@ def test_memory_that_gives_out_amid_the_gradient_takes_no_row_twice(  # noqa: PL
     list(plain)
     monkeypatch.setattr(Objective, "value_and_grad_rows", short_of_memory)
     notes = [step.notes for step in run]
-    assert notes[0] == ("not enough memory; going on in strips of 16 rows",)
+    assert notes[0] == ("not enough memory; continuing in strips of 16 rows",)
     torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
 
 
@@ -481,7 +484,7 @@ def test_targets_that_memory_does_not_suffice_for_are_found_in_strips(start, mon
 
     monkeypatch.setattr(Backprop, "forward", short_of_memory)
     run = start(optimizer="adam", size=64)
-    assert [stage.strip for stage in run.plan] == [16]
+    assert [plan.strip for plan in run.plan] == [16]
     assert not any(step.notes for step in run)
 
 
@@ -526,7 +529,7 @@ def test_a_loss_that_blows_up_goes_back_to_the_best_picture_with_smaller_steps(
     (noted,) = [step for step in steps if step.notes]
     assert (noted.number, noted.notes) == (
         5,
-        (f"the loss is {value:g} at step 5; back to the best picture, with smaller steps",),
+        (f"the loss is {value:g} at step 5; returning to the best image with a smaller step size",),
     )
     assert run.scale_run.optimizer.learning_rate == pytest.approx(0.1 * SMALL.learning_rate)
     totals = [float(step.terms.total) for step in steps if step.number != 5]
@@ -535,7 +538,7 @@ def test_a_loss_that_blows_up_goes_back_to_the_best_picture_with_smaller_steps(
 
 
 def test_a_large_picture_goes_back_to_eight_bits_of_the_best(start, failing, monkeypatch) -> None:
-    monkeypatch.setattr("impasto.optimize.scale_run.LARGE", 100)
+    monkeypatch.setattr("impasto.optimize.scale_run.LARGE_IMAGE", 100)
     run = start(steps=6)
     failing(3, 1)
     steps = list(run)
@@ -549,7 +552,9 @@ def test_a_run_that_blows_up_again_and_again_ends_with_its_best_picture(start, f
     run = start(optimizer="adam", steps=30)
     failing(3, 100)
     steps = []
-    with pytest.raises(DivergedError, match=r"step 7: the loss is nan; the run ends; lower the weights or --learning"):
+    with pytest.raises(
+        DivergedError, match=r"step 7: the loss is nan; the run is stopped; lower the weights or --learning"
+    ):
         steps.extend(run)
     assert sum(len(step.notes) for step in steps) == 1
     totals = [float(step.terms.total) for step in steps]
@@ -568,6 +573,6 @@ def test_lbfgs_whose_loss_is_no_number_along_the_whole_way_goes_on_with_adam(sta
     monkeypatch.setattr(Objective, "value_and_grad_rows", failing)
     notes = [note for step in run for note in step.notes]
     assert len(notes) == 1
-    assert "going on with Adam" in notes[0]
+    assert "continuing with Adam" in notes[0]
     assert isinstance(run.scale_run.optimizer, Adam)
     assert run.picture.tensor.isfinite().all()

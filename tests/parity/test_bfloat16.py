@@ -64,8 +64,10 @@ def test_the_gradients_of_real_images_point_the_same_way(networks: dict[str, VGG
         with resources.as_file(demo) as folder:
             content, style = load(folder / "portrait.jpg"), load(folder / "swirls.jpg")
         run = Run(content, [style], preset("pastiche").replace(size=64), vgg=vgg)
-        noise = torch.rand(run.initial.shape, generator=torch.Generator().manual_seed(0)) - 0.5
-        gradients.append(run.scale_run.objective.value_and_grad((run.initial + 0.1 * noise).clamp(0, 1))[1].flatten())
+        noise = torch.rand(run.initial_image.shape, generator=torch.Generator().manual_seed(0)) - 0.5
+        gradients.append(
+            run.scale_run.objective.value_and_grad((run.initial_image + 0.1 * noise).clamp(0, 1))[1].flatten()
+        )
     assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.995
 
 

@@ -17,7 +17,7 @@ def test_scales_grow_from_the_first_to_the_size() -> None:
     assert edges(size=600, first_scale=100, scale_factor=3) == [100, 300, 600]
 
 
-def test_a_scale_that_hardly_differs_from_the_last_is_left_out() -> None:
+def test_a_scale_close_to_the_size_is_left_out() -> None:
     assert edges(size=530) == [128, 256, 530]
     assert edges(size=150) == [150]
     assert edges(size=1023) == [128, 256, 512, 1023]
@@ -30,20 +30,22 @@ def test_a_run_may_have_one_scale(changes: dict[str, object]) -> None:
     assert edges(**changes) == [changes["size"]]
 
 
-def test_a_single_scale_takes_the_steps_and_the_weight_as_they_are() -> None:
+def test_a_single_scale_uses_the_steps_and_the_weight_of_the_settings() -> None:
     settings = Settings(size=4096, scale_factor=1, steps=1000)
     assert scales(settings) == (Scale(4096, 1000, 1),)
     assert scales(settings.replace(size=128)) == (Scale(128, 1000, 1),)
 
 
-def test_beyond_512_pixels_steps_get_fewer_but_never_less_than_twenty() -> None:
+def test_above_512_pixels_there_are_fewer_steps_but_at_least_twenty() -> None:
     assert [scale.steps for scale in scales(Settings(size=8192, steps=150))] == [150, 150, 150, 75, 38, 20, 20]
     assert [scale.steps for scale in scales(Settings(size=2048, steps=5))] == [5, 5, 5, 5, 5]
 
 
-def test_content_is_held_more_firmly_below_512_pixels_as_the_setting_says() -> None:
-    assert [scale.content for scale in scales(Settings(size=1024, coarse_content=9))] == pytest.approx([9, 3, 1, 1])
-    assert [scale.content for scale in scales(Settings(size=64, coarse_content=9))] == [9]
+def test_the_content_weight_is_higher_below_512_pixels_by_coarse_content() -> None:
+    assert [scale.content_factor for scale in scales(Settings(size=1024, coarse_content=9))] == pytest.approx(
+        [9, 3, 1, 1]
+    )
+    assert [scale.content_factor for scale in scales(Settings(size=64, coarse_content=9))] == [9]
 
 
 @given(
@@ -52,7 +54,9 @@ def test_content_is_held_more_firmly_below_512_pixels_as_the_setting_says() -> N
     factor=st.floats(1.1, 8),
     first=st.integers(16, 1000),
 )
-def test_a_small_run_is_the_beginning_of_a_large_one(size: int, larger: int, factor: float, first: int) -> None:
+def test_the_scales_of_a_small_run_are_the_first_of_a_large_one(
+    size: int, larger: int, factor: float, first: int
+) -> None:
     small, large = (
         scales(Settings(size=min(edge, 65535), scale_factor=factor, first_scale=first))
         for edge in (size, size + larger)

@@ -140,16 +140,16 @@ def _scales(settings: Settings, how: MachineFlags, vgg: "VGG19") -> Iterator[dic
 
     photo, painting = (Picture(torch.rand(3, *frame)) for frame in ((96, 128), (128, 128)))
     run = Run(photo, [painting], settings.replace(init="content"), vgg=vgg, memory=how.memory)
-    pace = run.trial()
-    for stage in run.plan:
-        height, width = stage.frame
+    pace = run.measure_pace()
+    for plan in run.plan:
+        height, width = plan.size
         yield {
             "size": f"{width}x{height}",
-            "steps": stage.scale.steps,
-            "evaluated": "whole" if stage.strip is None else f"in strips of {stage.strip} rows",
-            "GB": round(stage.memory / GIGA, 1),
-            "GFLOP a step": round(2 * stage.multiplications / stage.scale.steps / GIGA),
-            "seconds a step": float(f"{stage.seconds(pace) / stage.scale.steps:.2g}"),
+            "steps": plan.scale.steps,
+            "evaluated": "whole" if plan.strip is None else f"in strips of {plan.strip} rows",
+            "GB": round(plan.memory / GIGA, 1),
+            "GFLOP a step": round(2 * plan.multiply_adds / plan.scale.steps / GIGA),
+            "seconds a step": float(f"{plan.seconds(pace) / plan.scale.steps:.2g}"),
         }
 
 

@@ -65,7 +65,7 @@ def execute(run: Run, outputs: Outputs, show: OnEvent, stopped: ShouldStop, foun
         film = None if outputs.timelapse is None else Timelapse(run)
         diverged = _take_steps(run, outputs, tell, stopped, film)
         picture = result_of(run)
-        if diverged is None or not run.is_untouched(picture.rounded()):
+        if diverged is None or not run.equals_initial(picture.rounded()):
             for event in reporting.end_events(run, picture):
                 show(event)
             _save(picture, outputs.picture)

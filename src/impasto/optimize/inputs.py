@@ -1,6 +1,5 @@
-"""The pictures that go into a run, and what they are at each of its scales."""
+"""The input images of a run: content image, style images, initial image and masks, at each of its scales."""
 
-import contextlib
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -8,33 +7,36 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from impasto.errors import PictureError, SettingError
+from impasto.errors import SettingError
 from impasto.images import color_transfer
 from impasto.images.masks import Style, by_role, check_mask_shape, group_regions, mask_levels, region_guides
 from impasto.images.picture import Picture
 from impasto.images.recipe import Task
-from impasto.images.resize import resize, rotate, scaled_size
-from impasto.optimize.memory_plan import Size, Stage
-from impasto.settings import layers
+from impasto.images.resize import rotate
+from impasto.optimize.memory_plan import Size
+from impasto.optimize.scale_sizes import plan_sizes
+from impasto.optimize.scaled_pictures import ALL_CHANNELS, FIRST_CHANNEL, ScaledPictures
 from impasto.settings.model import Settings
-from impasto.settings.schedule import Scale, scales
-
-ALL, GRAY = slice(3), slice(1)
-"""Colors of a picture, and the one of a mask."""
 
 _Maybe = TypeVar("_Maybe", Picture, Picture | None)
 
 
 class Inputs:
-    """Photograph, paintings, masks: checked, and no larger than the run needs them.
+    """The validated inputs of a run, no larger than it needs them.
 
     Attributes:
-        wanted: the layers that are compared.
-        stages: the scales that no picture is too narrow at, coarse to fine, with the sizes of picture and styles.
+        task: what the run does, given the images that there are.
+        layer_names: the layers that losses are computed in.
+        scale_plans: the scales, coarse to fine, with the sizes of the result and of the style images.
+        size: height and width of the result.
+        content: the content image, with the colors of the style images if `color` is "match".
+        styles: the style images, rotated, and with the colors of the content image if `color` is "content".
+        regions: the parts of the image with a style of their own.
+        alpha: of the content image, (1, 1, H, W).
 
     Raises:
-        PictureError: a picture that is too narrow for the layers asked for, or a mask that fits nowhere.
-        SettingError: settings that do not fit the pictures given.
+        PictureError: an image is too small for the layers, or a mask has another shape or leaves a region empty.
+        SettingError: the settings do not fit the images.
     """
 
     def __init__(
@@ -48,165 +50,141 @@ class Inputs:
     ) -> None:
         self.settings = settings
         self.task: Task = "texture" if content is None else "stylize" if styles else "reconstruct"
-        self.wanted = self._wanted()
-        turned = [dataclasses.replace(style, picture=self._turned(style.picture)) for style in styles]
-        # what is left of a painting's long edge, so that its strokes keep their size
-        self._left = [
-            _edge(after.picture) / _edge(before.picture) for before, after in zip(styles, turned, strict=True)
+        self.layer_names = _layer_names(settings, self.task)
+        original = content
+        rotated = [self._rotated(style.picture) for style in styles]
+        content, pictures = color_transfer.moved(content, rotated, settings.color)
+        masks = dict.fromkeys(mask for mask in (keep, *(style.mask for style in styles)) if mask is not None)
+        _check_masks(masks, content)
+        uncropped = [
+            _long_edge(after) / _long_edge(before.picture) for after, before in zip(rotated, styles, strict=True)
         ]
-        photo, (content, pictures) = (
-            content,
-            color_transfer.moved(content, [each.picture for each in turned], settings.color),
-        )
-        styles = [dataclasses.replace(style, picture=each) for style, each in zip(turned, pictures, strict=True)]
-        masks = {id(each): each for each in (keep, *(style.mask for style in styles)) if each is not None}
-        _check_masks(masks.values(), content)
-        self.stages = self._stages(content, [style.picture for style in styles])
-        self.frame = self.stages[-1].frame
-        self._coarse: dict[tuple[int, Size], Tensor] = {}  # by the id of a picture that is kept below
-        frames = [stage.frame for stage in self.stages]
-        self.content, self.init = self._fitting(content, frames), self._fitting(init, frames)
-        self._photo = self.content if photo is content else self._fitting(photo, frames)  # in its own colors
-        fitted = {key: self._fitted(mask, mask_levels(mask), frames) for key, mask in masks.items()}
-        self.keep = None if keep is None else fitted[id(keep)]
+        fractions = list(zip(pictures, uncropped, strict=True))
+        self.scale_plans = plan_sizes(content, fractions, settings, self.layer_names)
+        self.size = self.scale_plans[-1].size
+
+        self._scaled, sizes = ScaledPictures(settings.resampling), [plan.size for plan in self.scale_plans]
+        self.content, self.init = self._reduced(content, sizes), self._reduced(init, sizes)
+        self._original_content = self.content if original is content else self._reduced(original, sizes)
+        reduced = {mask: self._scaled.reduce(mask, mask_levels(mask), sizes) for mask in masks}
+        self.keep = None if keep is None else reduced[keep]
+        style_sizes = zip(*(plan.style_sizes for plan in self.scale_plans), strict=True)  # per style, not per scale
         self.styles = tuple(
-            Style(self._fitting(style.picture, own), style.weight, style.mask and fitted[id(style.mask)])
-            for style, *own in zip(styles, *(stage.styles for stage in self.stages), strict=True)
+            Style(self._reduced(picture, own), style.weight, None if style.mask is None else reduced[style.mask])
+            for style, picture, own in zip(styles, pictures, style_sizes, strict=True)
         )
         self.regions = group_regions(self.styles)
         self.alpha = None if content is None or content.alpha is None else content.alpha[None]
-        for stage in (self.stages[0], self.stages[-1]):  # refused before the network is loaded, if they are to be
-            self.guides(stage.frame)
-        self.initial(self.stages[0].frame)
+        self._check_first_and_last_scale()
 
     @property
     def pictures(self) -> dict[str, Picture]:
-        """All of them, by what they are."""
+        """All pictures by their role: content, style 1, mask 1, ..."""
         return by_role(self.content, self.styles, self.init, self.keep)
 
     @property
-    def held(self) -> int:
-        """Bytes that they take."""
-        tensors = [each.tensor for each in self.pictures.values()]
-        alpha = [] if self.alpha is None else [self.alpha]
-        return sum(each.nbytes for each in [*tensors, *self._coarse.values(), *alpha])
+    def nbytes(self) -> int:
+        """Memory of all pictures."""
+        alpha = 0 if self.alpha is None else self.alpha.nbytes
+        return sum(picture.tensor.nbytes for picture in self.pictures.values()) + self._scaled.nbytes + alpha
 
-    def at(self, picture: Picture, frame: Size, colors: slice = ALL) -> Tensor:
-        """One of the pictures, or some of its colors, at a scale's size: (1, 3, H, W)."""
-        coarse = self._coarse.get((id(picture), frame))
-        return self._resized(picture.tensor[None, colors], frame) if coarse is None else coarse[:, colors]
+    @property
+    def guided_regions(self) -> int:
+        """The number of regions that have a guide: all of them if there is any mask, else none."""
+        has_masks = self.keep is not None or any(style.mask is not None for style in self.styles)
+        return len(self.regions) if has_masks else 0
 
-    def alpha_at(self, frame: Size) -> Tensor | None:
-        """The content's alpha at a size, (1, H, W)."""
-        return None if self.alpha is None else self._resized(self.alpha, frame)[0]
+    def guides(self, size: Size) -> list[Tensor | None]:
+        """For every region its share in each pixel, (1, 1, H, W) in [0, 1]; None: the whole image.
 
-    def guides(self, frame: Size) -> list[Tensor | None]:
-        """For every region its share in each pixel, (1, 1, H, W); None: all of the picture."""
-        levels = [None if part.mask is None else self.at(part.mask, frame, GRAY) for part in self.regions]
-        kept = None if self.keep is None else self.at(self.keep, frame, GRAY)
-        return region_guides(self.regions, levels, kept)
+        Raises:
+            PictureError: a region is empty at this size.
+        """
+        masks = [
+            None if region.mask is None else self._scaled.at(region.mask, size, FIRST_CHANNEL)
+            for region in self.regions
+        ]
+        keep = None if self.keep is None else self._scaled.at(self.keep, size, FIRST_CHANNEL)
+        return region_guides(self.regions, masks, keep)
 
-    def finished(self, painted: Tensor) -> Tensor:
-        """The picture (1, 3, H, W) in the colors asked for, and with what is to be left alone as the photograph is."""
-        frame = painted.shape[2], painted.shape[3]
-        if self.settings.color == "luminance" and self.content is not None:
-            painted = color_transfer.luminance(painted[0], self.at(self.content, frame)[0])[None]
-        if self.keep is not None and self._photo is not None:
-            painted = torch.lerp(painted, self.at(self._photo, frame), self.at(self.keep, frame, GRAY))
-        return painted
+    def content_at(self, size: Size) -> Tensor | None:
+        """The content image at the size of a scale, (1, 3, H, W); None if there is none."""
+        return None if self.content is None else self._scaled.at(self.content, size)
 
-    def initial(self, frame: Size, colors: slice = ALL) -> Tensor:
-        """What is painted over, or some of its colors: (1, 3, H, W)."""
+    def style_at(self, number: int, size: Size) -> Tensor:
+        """Style image `number`, from 0, at one of its sizes, (1, 3, H, W)."""
+        return self._scaled.at(self.styles[number].picture, size)
+
+    def alpha_at(self, size: Size) -> Tensor | None:
+        """The content image's alpha at a size, (1, H, W)."""
+        return None if self.alpha is None else self._scaled.resize(self.alpha, size)[0]
+
+    def initial_image(self, size: Size, channels: slice = ALL_CHANNELS) -> Tensor:
+        """The image that a run starts from, or some of its channels: (1, C, H, W) in [0, 1]."""
         if self.init is not None:
-            return self.at(self.init, frame, colors)
+            return self._scaled.at(self.init, size, channels)
         if self.settings.init == "noise":
             generator = torch.Generator().manual_seed(self.settings.seed)
-            return torch.rand(1, 3, *frame, generator=generator)[:, colors]
+            return torch.rand(1, 3, *size, generator=generator)[:, channels]
         if self.settings.init != "content":
-            raise SettingError(f"init: got {self.settings.init!r} but no such picture; hand it to the run as init")
+            raise SettingError(f"init: got {self.settings.init!r}, but no such image; pass it to the run as `init`")
         if self.content is None:
-            raise SettingError("init: got 'content' but a texture has none; give 'noise' or a picture")
-        return self.at(self.content, frame, colors)
-
-    def _wanted(self) -> tuple[str, ...]:
-        settings = self.settings
-        contents = settings.content_layers if self.task != "texture" else {}
-        manners = settings.style_layers if self.task != "reconstruct" else {}
-        weights = settings.content_weight * sum(contents.values()), settings.style_weight * sum(manners.values())
-        if not any((*weights, settings.tv_weight)):
-            raise SettingError(f"all weights that matter to a {self.task} are 0; raise the content, style or tv weight")
-        return tuple({**contents, **manners})
-
-    def _stages(self, content: Picture | None, styles: Sequence[Picture]) -> list[Stage]:
-        """The scales that no picture is too narrow at; the last one is asked for, and there all must fit."""
-        *coarse, last = scales(self.settings)
-        stages = []
-        for scale in coarse:
-            with contextlib.suppress(PictureError):
-                stages.append(self._stage(scale, content, styles))
-        return [*stages, self._stage(last, content, styles)]
-
-    def _stage(self, scale: Scale, content: Picture | None, styles: Sequence[Picture]) -> Stage:
-        model, role = (styles[0], "style 1") if content is None else (content, "content")
-        frame = self._tiling(self._frame(model, role, scale.edge))
-        edge = scale.edge * self.settings.style_scale
-        frames = [
-            self._frame(style, f"style {number}", round(edge * share))
-            for number, (style, share) in enumerate(zip(styles, self._left, strict=True), 1)
-        ]
-        return Stage(scale, frame, tuple(frames))
-
-    def _frame(self, picture: Picture, role: str, edge: int) -> Size:
-        """Height and width at which a picture enters the network."""
-        height, width = scaled_size(picture.height, picture.width, edge, self.settings.resampling)
-        smallest = layers.min_edge(self.wanted)
-        if min(height, width) < smallest:
-            raise PictureError(
-                f"{picture.name or role}: {picture.width}x{picture.height} pixels become {width}x{height}, "
-                f"the layers asked for need {smallest} or more; crop it or give a larger --size"
+            raise SettingError(
+                "init: got 'content', but texture synthesis has no content image; give 'noise' or an image"
             )
-        return height, width
+        return self._scaled.at(self.content, size, channels)
 
-    def _tiling(self, frame: Size) -> Size:
-        """The frame, or the nearest one that pools leave nothing of: a seamless picture has no row to spare."""
-        if self.settings.padding != "circular":
-            return frame
-        cell = layers.min_edge(self.wanted)
-        return cell * max(round(frame[0] / cell), 1), cell * max(round(frame[1] / cell), 1)
+    def postprocess(self, image: Tensor) -> Tensor:
+        """The optimized image (1, 3, H, W) with the colors asked for, and protected areas as in the content image."""
+        size = image.shape[2], image.shape[3]
+        if self.settings.color == "luminance" and self.content is not None:
+            image = color_transfer.luminance(image[0], self._scaled.at(self.content, size)[0])[None]
+        if self.keep is not None and self._original_content is not None:
+            keep = self._scaled.at(self.keep, size, FIRST_CHANNEL)
+            image = torch.lerp(image, self._scaled.at(self._original_content, size), keep)
+        return image
 
-    def _turned(self, painting: Picture) -> Picture:
-        """A painting with its strokes in the direction asked for."""
-        if not self.settings.style_rotation:
-            return painting
-        tensor = rotate(painting.matted()[None], self.settings.style_rotation)[0]
-        return dataclasses.replace(painting, tensor=tensor, alpha=None)
+    def _check_first_and_last_scale(self) -> None:
+        """Refuse a missing initial image and regions that are empty, before the network is loaded.
 
-    def _fitting(self, picture: _Maybe, frames: Sequence[Size]) -> _Maybe:
-        """The picture without its alpha, as the scales need it."""
-        return None if picture is None else self._fitted(picture, picture.matted(), frames)
-
-    def _fitted(self, picture: Picture, tensor: Tensor, frames: Sequence[Size]) -> Picture:
-        """`tensor` (C, H, W) as the picture, no larger than at the last scale; at coarser ones it is kept beside that.
-
-        Resized twice it would not be the same: a small run would not be the beginning of a large one.
+        A region is most likely to vanish at the coarsest scale; the last one is checked as it is what the user sees.
         """
-        last = min(frames[-1], (picture.height, picture.width))
-        whole = tensor[None]
-        fitted = dataclasses.replace(picture, tensor=self._resized(whole, last)[0].expand(3, -1, -1), alpha=None)
-        if last != (picture.height, picture.width):
-            self._coarse |= {(id(fitted), frame): self._resized(whole, frame) for frame in frames if frame != last}
-        return fitted
+        for plan in (self.scale_plans[0], self.scale_plans[-1]):
+            self.guides(plan.size)
+        self.initial_image(self.scale_plans[0].size)
 
-    def _resized(self, images: Tensor, frame: Size) -> Tensor:
-        return resize(images, *frame, self.settings.resampling)
+    def _rotated(self, style: Picture) -> Picture:
+        """A style image, rotated as the settings say."""
+        if not self.settings.style_rotation:
+            return style
+        tensor = rotate(style.matted()[None], self.settings.style_rotation)[0]
+        return dataclasses.replace(style, tensor=tensor, alpha=None)
+
+    def _reduced(self, picture: _Maybe, sizes: Sequence[Size]) -> _Maybe:
+        """The picture, matted, at the sizes of the scales."""
+        return None if picture is None else self._scaled.reduce(picture, picture.matted(), sizes)
 
 
-def _edge(picture: Picture) -> int:
+def _layer_names(settings: Settings, task: Task) -> tuple[str, ...]:
+    """The layers that losses are computed in.
+
+    Raises:
+        SettingError: nothing has a weight, so that there is nothing to minimize.
+    """
+    content = settings.content_layers if task != "texture" else {}
+    style = settings.style_layers if task != "reconstruct" else {}
+    weights = settings.content_weight * sum(content.values()), settings.style_weight * sum(style.values())
+    if not any((*weights, settings.tv_weight)):
+        raise SettingError(f"all weights used by the task {task} are 0; raise the content, style or tv weight")
+    return tuple({**content, **style})
+
+
+def _long_edge(picture: Picture) -> int:
     return max(picture.height, picture.width)
 
 
 def _check_masks(masks: Iterable[Picture], content: Picture | None) -> None:
     for mask in masks:
         if content is None:
-            raise SettingError("mask: a texture has no photograph that it could lie over; give no masks")
+            raise SettingError("mask: texture synthesis has no content image that a mask applies to; remove the masks")
         check_mask_shape(mask, content)

@@ -1,25 +1,31 @@
-"""The plan of a run: for each scale whether it is evaluated whole or in strips, the memory it takes, and how long."""
+"""Memory and time that each scale of a run needs, and the height of strips that fits into a memory limit."""
 
 from dataclasses import dataclass, replace
 
 from impasto.errors import SettingError
 from impasto.loss.objective import MIN_STRIP
-from impasto.optimize.scale_run import LARGE, remembered
+from impasto.optimize.scale_run import LARGE_IMAGE, lbfgs_history_size
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.schedule import Scale
 from impasto.vgg.model import VGG19
 
-STRIPS = (512, 384, 256, 192, 128, 96, 64, 48, 32, MIN_STRIP)
-"""Rows of a strip, the best first: the higher, the less time goes into moving the rows between them."""
-BASE = 500 * 2**20
-"""Bytes of Python, torch, the network, and what an evaluation takes beside the responses: measured."""
-SPARE = 1.3
-"""Responses, and what malloc cannot give back between them."""
-ADAM, LARGE_ADAM, LBFGS = 6, 2.5, 8
-"""Pictures in float32 that are held at a time during a step, beside the average and what L-BFGS remembers."""
-BEYOND = 1.15
-"""A whole step as a multiple of its evaluation: the optimizer, targets, a length that was tried in vain."""
+STRIP_HEIGHTS = (512, 384, 256, 192, 128, 96, 64, 48, 32, MIN_STRIP)
+"""Rows of a strip, best first: the higher, the less time goes into moving rows between strips."""
+BASE_BYTES = 500 * 2**20
+"""Python, torch, the network's weights, and an evaluation's buffers other than feature maps; measured."""
+FRAGMENTATION = 1.3
+"""Memory of the process per byte of feature maps: malloc cannot return the gaps between them; measured."""
+ADAM_IMAGES, LARGE_ADAM_IMAGES, LBFGS_IMAGES = 6, 2.5, 8
+"""Float32 images held at the peak of a step, besides the iterate average and the history of L-BFGS.
+
+Adam: image and new image, gradient, both moments, best image. Adam on a large image, during the evaluation: image,
+moments in bfloat16 (one image), best image in 8 bits (a quarter), bands of the gradient (a quarter); the new image
+takes the place of the feature maps, which are released before. L-BFGS: image and gradient before and after the step
+(y is computed in place of the gradient), direction or s, best image, and two for temporaries.
+"""
+STEP_OVERHEAD = 1.15
+"""Time of a step relative to its evaluation: the optimizer, the losses, additional evaluations of the line search."""
 
 GIGA = 1e9
 
@@ -28,96 +34,108 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One scale of a run: its picture and its styles' sizes, how it is evaluated, and what that takes.
+class ScalePlan:
+    """One scale of a run: the sizes of its images, how it is evaluated, and what that needs.
 
     Attributes:
-        strip: rows of the picture that are evaluated at a time; None: all.
+        size: of the image that is optimized.
+        style_sizes: of the style images.
+        strip: rows of the image that are evaluated at a time; None: all.
         memory: bytes that the process needs.
-        multiplications: of all steps together.
+        multiply_adds: of all steps together.
     """
 
     scale: Scale
-    frame: Size
-    styles: tuple[Size, ...]
+    size: Size
+    style_sizes: tuple[Size, ...]
     strip: int | None = None
     memory: int = 0
-    multiplications: int = 0
+    multiply_adds: int = 0
 
     def seconds(self, pace: float) -> float:
-        """How long its steps take at so many seconds a multiplication."""
-        return BEYOND * pace * self.multiplications
+        """Estimated time of all steps, given the seconds per multiply-add."""
+        return STEP_OVERHEAD * pace * self.multiply_adds
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What the stages of a run have in common, and from it what each of them needs.
+class CostModel:
+    """Estimates the memory and the work of a run's scales.
 
     Attributes:
-        wanted: the layers that are compared.
-        held: bytes of the pictures given.
-        guided: regions of the picture that have a guide.
+        layer_names: the layers that losses are computed in.
+        input_bytes: memory of the input images.
+        guided_regions: number of regions that have a guide.
     """
 
     vgg: VGG19
     settings: Settings
-    wanted: tuple[str, ...]
-    held: int
-    guided: int = 0
+    layer_names: tuple[str, ...]
+    input_bytes: int
+    guided_regions: int = 0
 
-    def within(self, stage: Stage, memory: int) -> Stage:
-        """The stage evaluated whole, or in the highest strips that fit into `memory` bytes.
+    def fit(self, plan: ScalePlan, memory_limit: int) -> ScalePlan:
+        """The scale evaluated whole, or in the highest strips that fit into `memory_limit` bytes.
 
         Raises:
-            SettingError: it does not fit, however narrow they are.
+            SettingError: even the lowest strips do not fit.
         """
-        # the first row of a seamless picture is next to its last one
-        for strip in (None,) if self.settings.padding == "circular" else (None, *STRIPS):
-            fitted = self.in_strips(stage, strip)
-            if fitted.memory <= memory:
+        # with circular padding the first row is next to the last one, so that an image must be evaluated whole
+        for strip in (None,) if self.settings.padding == "circular" else (None, *STRIP_HEIGHTS):
+            fitted = self.estimate(plan, strip)
+            if fitted.memory <= memory_limit:
                 return fitted
-        height, width = stage.frame
+        height, width = plan.size
         raise SettingError(
-            f"memory: {width}x{height} pixels need {fitted.memory / GIGA:.1f} GB, got {memory / GIGA:.1f} GB; "
+            f"memory: {width}x{height} pixels need {fitted.memory / GIGA:.1f} GB, got {memory_limit / GIGA:.1f} GB; "
             "give a smaller --size, or a higher --memory-limit"
         )
 
-    def in_strips(self, stage: Stage, strip: int | None) -> Stage:
-        """The stage evaluated in strips of so many rows; None: whole."""
-        whole = strip is None or strip >= stage.frame[0]
-        evaluated = max(self._responses(frame, strip) for frame in (stage.frame, *stage.styles))
+    def estimate(self, plan: ScalePlan, strip: int | None) -> ScalePlan:
+        """The scale evaluated in strips of `strip` rows (None: whole), with its memory and work."""
+        whole = strip is None or strip >= plan.size[0]
+        # the targets are computed from the style images before the first step, so the larger of the two counts
+        features = max(self._feature_bytes(size, strip) for size in (plan.size, *plan.style_sizes))
         return replace(
-            stage,
+            plan,
             strip=None if whole else strip,
-            memory=BASE + self.held + self._pictures(stage) + round(SPARE * evaluated),
-            # the way back multiplies as often as the way there, which strips go twice
-            multiplications=(2 if whole else 3) * stage.scale.steps * layers.multiply_adds(self.wanted, *stage.frame),
+            memory=BASE_BYTES + self.input_bytes + self._step_bytes(plan) + round(FRAGMENTATION * features),
+            # the backward pass multiplies as often as the forward pass, which strips run twice
+            multiply_adds=(2 if whole else 3) * plan.scale.steps * layers.multiply_adds(self.layer_names, *plan.size),
         )
 
-    def _pictures(self, stage: Stage) -> int:
-        """Bytes of the optimizer and of the content's responses."""
-        height, width = stage.frame
-        picture = 3 * height * width
-        steps = remembered(picture) if self.settings.optimizer == "lbfgs" else 0
-        pictures = LBFGS + 2 * steps + 1 if steps else LARGE_ADAM if picture > LARGE else ADAM
-        pictures += self.settings.average > 0
-        content = [name for name in self.settings.content_layers if name in self.wanted]
+    def _step_bytes(self, plan: ScalePlan) -> int:
+        """Bytes of the optimizer, of the content targets and of the guides."""
+        height, width = plan.size
+        values = 3 * height * width
+        history_size = lbfgs_history_size(values) if self.settings.optimizer == "lbfgs" else 0
+        images: float = LARGE_ADAM_IMAGES if values > LARGE_IMAGE else ADAM_IMAGES
+        if history_size:
+            images = LBFGS_IMAGES + 2 * history_size + 1  # the basis: s and y of every pair, and the gradient
+        images += self.settings.average > 0
+        content = [name for name in self.settings.content_layers if name in self.layer_names]
         targets = sum(self.vgg.channels(name) * layers.position_count(name, height, width) for name in content)
-        guides = self.guided * sum(layers.position_count(name, height, width) for name in self.settings.style_layers)
-        return round(4 * (pictures * picture + guides)) + self.vgg.dtype.itemsize * targets
+        guides = self.guided_regions * sum(
+            layers.position_count(name, height, width) for name in self.settings.style_layers
+        )
+        return round(4 * (images * values + guides)) + self.vgg.dtype.itemsize * targets
 
-    def _responses(self, frame: Size, strip: int | None) -> int:
-        """Bytes of the responses that are kept of a picture evaluated in strips."""
-        (height, width), names = frame, layers.up_to_last(self.wanted)
+    def _feature_bytes(self, size: Size, strip: int | None) -> int:
+        """Bytes of the feature maps that are kept of an image evaluated in strips of `strip` rows (None: whole).
+
+        Whole: the feature maps of all layers, h w C values each. In strips: per layer a window of rows, those of the
+        strip and those that deeper layers still need. As every 3x3 convolution sees one row more to either side, this
+        margin is, in pixels, the sum of the strides of the deeper convolutions.
+        """
+        (height, width), names = size, layers.up_to_last(self.layer_names)
         whole = strip is None or strip >= height
-        reach = sum(layers.min_edge([name]) for name in names if name in layers.CONVS)  # pixels seen to one side
-        values = seen = 0
+        reach = sum(layers.min_edge([name]) for name in names if name in layers.CONVS)  # of the deepest layer
+        values = reach_so_far = 0
         for name in names:
-            shrink = layers.min_edge([name])
-            seen += shrink if name in layers.CONVS else 0
-            rows = height // shrink
+            stride = layers.min_edge([name])
+            reach_so_far += stride if name in layers.CONVS else 0
+            rows = height // stride
             if not whole:
-                window = (2 * (reach - seen) + (strip or 0)) // shrink + 3
-                rows = min(rows, window + window // 4)  # as much room to spare as `Rows` takes
-            values += self.vgg.channels(name) * rows * (width // shrink)
+                window = (2 * (reach - reach_so_far) + (strip or 0)) // stride + 3
+                rows = min(rows, window + window // 4)  # `Rows` allocates a quarter more than it needs
+            values += self.vgg.channels(name) * rows * (width // stride)
         return self.vgg.dtype.itemsize * values

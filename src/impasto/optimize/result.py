@@ -14,7 +14,7 @@ def result_of(run: Run) -> Picture:
     run.scale_run.objective.release()  # from here on only copies of the image need memory
     picture = run.picture
     rounded = picture.rounded()
-    notes = ["identical to the initial image"] if run.is_untouched(rounded) else []
+    notes = ["identical to the initial image"] if run.equals_initial(rounded) else []
     if (picture.width, picture.height) != (run.width, run.height):
         notes.append(f"stopped at the {picture.width}x{picture.height} scale, before {run.width}x{run.height}")
     return dataclasses.replace(picture, recipe=_recipe(run, rounded).model_dump(mode="json"), notes=tuple(notes))
@@ -34,7 +34,7 @@ def _recipe(run: Run, rounded: Picture) -> Recipe:
         weights=run.vgg.sha256,
         device=run.vgg.device.type,
         precision=run.vgg.precision,
-        strips=tuple(stage.strip for stage in run.plan),
+        strips=tuple(plan.strip for plan in run.plan),
         loss=run.evaluate(rounded).to_floats(),
     )
 

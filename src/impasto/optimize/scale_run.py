@@ -1,4 +1,4 @@
-"""One scale of a run: a picture goes down one objective, and what is done where its numbers blow up."""
+"""The optimization at one scale, and its recovery when the loss diverges."""
 
 import math
 from collections.abc import Mapping
@@ -7,203 +7,175 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.errors import DivergedError, is_out_of_memory
-from impasto.loss.objective import MIN_STRIP, Objective, Terms
-from impasto.optimize import optimizers
+from impasto.errors import DivergedError
+from impasto.loss.objective import Objective, Terms
+from impasto.optimize.adam import Adam, IterateAverage
+from impasto.optimize.evaluation import Evaluation
+from impasto.optimize.lbfgs import LBFGS
+from impasto.optimize.optimizer import Optimizer, State
 from impasto.settings.model import Settings
-from impasto.vgg.backward import GradientRows
 
-FALLBACK_RATE = 0.1
-"""Adam's step after L-BFGS, which stops near a minimum, as a share of the learning rate."""
-EXPLODED = 1e3
-"""A loss of so many times the first one at a scale is an explosion."""
-RECOVERIES = 4
-"""Times that a scale goes back to its best picture, with a tenth of the step each time, before it is given up."""
-MEMORY, SHORTEST = 20, 3
-"""Steps that L-BFGS remembers at most and at least."""
-HISTORY = 96 * 2**20
-"""Values that it remembers, as far as they are SHORTEST steps: MEMORY steps at 1024x768, 5 at 2048x1536."""
-LARGE = 64 * 2**20
-"""Values of a picture beyond which Adam takes its place, its moments in half precision, the best picture in 8 bits."""
+RATE_REDUCTION = 0.1
+"""Factor on the learning rate: for Adam after L-BFGS, which has stopped near a minimum, and for every recovery."""
+DIVERGENCE_FACTOR = 1e3
+"""A loss above this multiple of the scale's first loss counts as diverged."""
+MAX_RECOVERIES = 4
+"""Returns to the best image before the run is stopped; the learning rate is then a ten-thousandth of the setting."""
+MAX_HISTORY, MIN_HISTORY = 20, 3
+"""Pairs in the history of L-BFGS: 3 to 20 work well in practice (Nocedal & Wright, section 7.2)."""
+HISTORY_VALUES = 96 * 2**20
+"""Values (384 MiB in float32) that limit the history down to MIN_HISTORY: 20 pairs at 1024x768, 5 at 2048x1536."""
+LARGE_IMAGE = 64 * 2**20
+"""Values of an image above which memory goes before precision.
 
-
-def remembered(values: int) -> int:
-    """Steps that L-BFGS remembers for a picture of so many values; 0 where Adam takes its place."""
-    return 0 if values > LARGE else max(min(HISTORY // (2 * values), MEMORY), SHORTEST)
+Three float32 pairs of such an image alone take 1.5 GiB. Adam replaces L-BFGS, its moments are stored in bfloat16, and
+the best image in 8 bits a channel.
+"""
 
 
-def _is_large(picture: Tensor) -> bool:
-    """Whether a picture is so large that what is not shown must do with less precision."""
-    return picture.numel() > LARGE
+def lbfgs_history_size(values: int) -> int:
+    """The number of pairs in the history of L-BFGS for an image of `values` values; 0: Adam replaces L-BFGS."""
+    if values > LARGE_IMAGE:
+        return 0
+    return max(min(HISTORY_VALUES // (2 * values), MAX_HISTORY), MIN_HISTORY)  # a pair is two vectors, s and y
 
 
 class ScaleRun:
-    """The steps at one scale.
+    """The optimization of an image at one scale.
 
     Args:
-        objective: what is minimized.
-        picture: (1, 3, H, W) float in [0, 1], where to begin.
-        settings: which optimizer, and its numbers.
-        before: the optimizer of the scale before; the moments of an Adam go on.
+        objective: the objective to minimize.
+        image: (1, 3, H, W) float in [0, 1], the initial image.
+        settings: the optimizer and its parameters.
+        coarser: the optimizer of the previous scale; another Adam takes over its moments.
     """
 
-    def __init__(
-        self, objective: Objective, picture: Tensor, settings: Settings, before: optimizers.Optimizer | None = None
-    ) -> None:
-        self.objective, self.settings = objective, settings
-        memory = remembered(picture.numel()) if settings.optimizer == "lbfgs" else 0
-        self.optimizer: optimizers.Optimizer
-        if memory:
-            self.optimizer = optimizers.LBFGS(picture, memory=memory)
+    def __init__(self, objective: Objective, image: Tensor, settings: Settings, coarser: Adam | None = None) -> None:
+        self.settings = settings
+        self._large = image.numel() > LARGE_IMAGE
+        self._evaluation = Evaluation(objective, settings, release=self._large)
+        history_size = lbfgs_history_size(image.numel()) if settings.optimizer == "lbfgs" else 0
+        self.optimizer: Optimizer
+        if history_size:
+            self.optimizer = LBFGS(image, history_size=history_size)
         else:
-            self.optimizer = self._adam(picture, settings.learning_rate, before)
-        self.average = optimizers.Average(settings.average)
-        self.first = self.lowest = math.inf
-        self.best = _kept(picture)  # the picture with the lowest loss
+            self.optimizer = self._adam(image, settings.learning_rate, coarser)
+        self.average = IterateAverage(settings.average)
+        self.first_loss = self.lowest_loss = math.inf
+        self.best = self._stored(image)  # the image with the lowest loss
+        # After a recovery, or once L-BFGS has stalled, the result is the best image: Adam's next ones may be worse.
         self.shows_best, self.recoveries = False, 0
-        self._notes: list[str] = []
+
+    @property
+    def objective(self) -> Objective:
+        """The objective that is minimized."""
+        return self._evaluation.objective
 
     def step(self, number: int) -> tuple[Terms, tuple[str, ...]]:
-        """The run's step `number`: the terms of the picture before it, and what is to be told.
+        """Take the run's step `number`; return the terms of the image before it, and notes for the user.
 
         Raises:
-            DivergedError: the loss is no longer a number, and no way back helped.
+            DivergedError: the loss is not finite or has exploded, and recovery did not help.
         """
-        before = self.optimizer.picture
-        terms = self.optimizer.step(self._evaluate)
-        total = float(terms.total)
-        if math.isinf(self.first):
-            self.first = total
-        if not self._is_sane(total):
-            self._recover(number, total)
+        before = self.optimizer.image
+        terms = self.optimizer.step(self._evaluation)
+        loss = float(terms.total)
+        if math.isinf(self.first_loss):
+            self.first_loss = loss
+        notes = []
+        if self._has_diverged(loss):
+            notes = self._recover(number, loss)
         else:
-            if total < self.lowest:
-                self.lowest, self.best = total, _kept(before)
+            if loss < self.lowest_loss:
+                self.lowest_loss, self.best = loss, self._stored(before)
             if self.optimizer.stalled:
-                self._fall_back(number)
-            elif isinstance(self.optimizer, optimizers.Adam):
-                self.average.update(self.optimizer.picture)
-        notes, self._notes = tuple(self._notes), []
-        return terms, notes
+                notes = self._continue_with_adam(number)
+            elif isinstance(self.optimizer, Adam):
+                self.average.update(self.optimizer.image)
+        return terms, (*self._evaluation.take_notes(), *notes)
 
     @property
     def current(self) -> Tensor:
-        """The picture to look at and to save, (1, 3, H, W)."""
+        """The result so far, (1, 3, H, W) float in [0, 1]: the best image, the average of iterates, or the last one."""
         if self.shows_best:
             return self.best.float().div_(255) if self.best.dtype == torch.uint8 else self.best
-        return self.average.value if self.average.count else self.optimizer.picture
+        return self.average.value if self.average.count else self.optimizer.image
 
-    def state(self) -> optimizers.State:
-        """All that the steps to come depend on."""
-        (optimizer, numbers), (average, count) = self.optimizer.state(), self.average.state()
-        tensors = {f"optimizer.{name}": each for name, each in optimizer.items()}
-        tensors |= {f"average.{name}": each for name, each in average.items()}
-        known = {"first": self.first, "lowest": self.lowest}
+    def state(self) -> State:
+        """All that later steps depend on."""
+        (optimizer, optimizer_numbers), (average, average_numbers) = self.optimizer.state(), self.average.state()
+        tensors = {f"optimizer.{name}": tensor for name, tensor in optimizer.items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
+        losses = {"first_loss": self.first_loss, "lowest_loss": self.lowest_loss}
         return {**tensors, "best": self.best}, {
             "kind": type(self.optimizer).__name__,
-            "optimizer": numbers,
-            "average": count,
+            "optimizer": optimizer_numbers,
+            "average": average_numbers,
             "shows_best": self.shows_best,
             "recoveries": self.recoveries,
-            **{name: loss if math.isfinite(loss) else None for name, loss in known.items()},
+            **{name: loss if math.isfinite(loss) else None for name, loss in losses.items()},  # JSON has no infinity
         }
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        if numbers["kind"] == "Adam" and isinstance(self.optimizer, optimizers.LBFGS):
-            self.optimizer = self._adam(self.optimizer.picture, self.settings.learning_rate)
-        self.optimizer.restore(_part(tensors, "optimizer."), numbers["optimizer"])
-        self.average.restore(_part(tensors, "average."), numbers["average"])
+        """Continue from a state."""
+        if numbers["kind"] == "Adam" and isinstance(self.optimizer, LBFGS):
+            self.optimizer = self._adam(self.optimizer.image, self.settings.learning_rate)
+        self.optimizer.restore(_with_prefix("optimizer.", tensors), numbers["optimizer"])
+        self.average.restore(_with_prefix("average.", tensors), numbers["average"])
         self.best, self.shows_best, self.recoveries = tensors["best"], numbers["shows_best"], numbers["recoveries"]
-        self.first, self.lowest = (math.inf if numbers[name] is None else numbers[name] for name in ("first", "lowest"))
+        self.first_loss, self.lowest_loss = (
+            math.inf if numbers[name] is None else numbers[name] for name in ("first_loss", "lowest_loss")
+        )
 
-    def _is_sane(self, total: float) -> bool:
-        exploded = math.isfinite(self.first) and 0 < EXPLODED * self.first < total
-        # clipped as it is, a picture's sum is a number as long as all its values are
-        return math.isfinite(total) and not exploded and math.isfinite(self.optimizer.picture.sum())
+    def _has_diverged(self, loss: float) -> bool:
+        """Whether the loss is not finite or has exploded, or the image has values that are not finite."""
+        # 0 < ...: a first loss of exactly 0, the content as its own style, is no scale to measure by
+        exploded = math.isfinite(self.first_loss) and 0 < DIVERGENCE_FACTOR * self.first_loss < loss
+        # all values are clipped to [0, 1], so that their sum is finite if and only if none of them is NaN
+        return not math.isfinite(loss) or exploded or not math.isfinite(self.optimizer.image.sum())
 
-    def _recover(self, number: int, total: float) -> None:
-        """Go back to the best picture with a tenth of the step, by Adam."""
+    def _recover(self, number: int, loss: float) -> list[str]:
+        """Return to the best image and continue with Adam at a tenth of the learning rate; notes for the user."""
         self.recoveries, self.shows_best = self.recoveries + 1, True
-        if math.isinf(self.lowest) or self.recoveries > RECOVERIES:
+        if math.isinf(self.lowest_loss) or self.recoveries > MAX_RECOVERIES:
             raise DivergedError(
-                f"step {number}: the loss is {total:g}; the run ends; lower the weights or --learning-rate"
+                f"step {number}: the loss is {loss:g}; the run is stopped; lower the weights or --learning-rate"
             )
-        if self.recoveries == 1:
-            self._notes.append(f"the loss is {total:g} at step {number}; back to the best picture, with smaller steps")
-        rate = self.settings.learning_rate * FALLBACK_RATE**self.recoveries
-        self.optimizer = self._adam(self.current, rate)
+        self.optimizer = self._adam(self.current, self.settings.learning_rate * RATE_REDUCTION**self.recoveries)
+        if self.recoveries > 1:
+            return []
+        return [f"the loss is {loss:g} at step {number}; returning to the best image with a smaller step size"]
 
-    def _fall_back(self, number: int) -> None:
-        """Go on with Adam where L-BFGS finds no way down, keeping the best picture from here on."""
+    def _continue_with_adam(self, number: int) -> list[str]:
+        """Continue with Adam where L-BFGS has stalled; notes for the user."""
         self.shows_best = True
-        self._notes.append(f"L-BFGS can lower the loss no further at step {number}; going on with Adam")
-        self.optimizer = self._adam(self.optimizer.picture, FALLBACK_RATE * self.settings.learning_rate)
+        self.optimizer = self._adam(self.optimizer.image, RATE_REDUCTION * self.settings.learning_rate)
+        return [f"L-BFGS cannot lower the loss any further at step {number}; continuing with Adam"]
 
-    def _adam(
-        self, picture: Tensor, learning_rate: float, before: optimizers.Optimizer | None = None
-    ) -> optimizers.Adam:
+    def _adam(self, image: Tensor, learning_rate: float, coarser: Adam | None = None) -> Adam:
         settings = self.settings
-        adam = optimizers.Adam(
-            picture,
+        adam = Adam(
+            image,
             learning_rate=learning_rate,
             betas=(settings.adam_beta1, settings.adam_beta2),
             epsilon=settings.adam_epsilon,
             epsilon_hat=settings.optimizer == "keras-adam",
-            moments=torch.bfloat16 if _is_large(picture) else None,
+            moments_dtype=torch.bfloat16 if self._large else None,
         )
-        if isinstance(before, optimizers.Adam):
-            adam.inherit(before)
+        if coarser is not None:
+            adam.continue_from(coarser)
         return adam
 
-    def _evaluate(self, picture: Tensor) -> tuple[Terms, GradientRows]:
-        """The objective's value and gradient; in narrower strips from now on where the memory does not suffice."""
-        terms, rows = self._begun(picture)
-        return terms, self._gradient(picture, rows)
-
-    def _begun(self, picture: Tensor) -> tuple[Terms, GradientRows]:
-        while True:
-            try:
-                return self.objective.value_and_grad_rows(picture)
-            except (MemoryError, RuntimeError) as error:
-                self._check_narrowable(error)
-            self._narrow(picture)
-
-    def _gradient(self, picture: Tensor, rows: GradientRows) -> GradientRows:
-        taken = 0
-        while taken < picture.shape[2]:
-            try:
-                for here, gradient in rows:
-                    if here.stop > taken:  # begun once more in narrower strips, the first rows come again
-                        yield slice(taken, here.stop), gradient[:, :, taken - here.start :]
-                        taken = here.stop
-            except (MemoryError, RuntimeError) as error:
-                self._check_narrowable(error)
-            if taken < picture.shape[2]:
-                self._narrow(picture)
-                _, rows = self._begun(picture)
-        if _is_large(picture):
-            self.objective.release()  # for the optimizer's use
-
-    def _check_narrowable(self, error: Exception) -> None:
-        circular = self.settings.padding == "circular"
-        if not is_out_of_memory(error) or self.objective.strip == MIN_STRIP or circular:
-            raise error
-
-    def _narrow(self, picture: Tensor) -> None:
-        self.objective.narrow(picture.shape[2])
-        self._notes.append(f"not enough memory; going on in strips of {self.objective.strip} rows")
+    def _stored(self, image: Tensor) -> Tensor:
+        """The image itself, which no optimizer modifies, or a copy in 8 bits a channel if it is large."""
+        if not self._large:
+            return image
+        levels = torch.empty_like(image, dtype=torch.uint8)
+        for plane, plane_levels in zip(image[0], levels[0], strict=True):  # one channel's temporaries at a time
+            plane_levels.copy_(plane.mul(255).round_())
+        return levels
 
 
-def _kept(picture: Tensor) -> Tensor:
-    """The picture, which is not changed any more, or a copy in eight bits if it is large."""
-    if not _is_large(picture):
-        return picture
-    levels = torch.empty_like(picture, dtype=torch.uint8)
-    for plane, to in zip(picture[0], levels[0], strict=True):
-        to.copy_(plane.mul(255).round_())
-    return levels
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,39 +1,44 @@
-"""The scales that a run climbs, coarse to fine."""
+"""The multi-scale schedule: the scales of a run, coarse to fine."""
 
 import math
 from dataclasses import dataclass
 
 from impasto.settings.model import Settings
 
-BASE = 512
-"""The long edge at which the settings hold as they are: beyond it steps get fewer, below it the content heavier."""
-FEWEST = 20
-"""Steps at the largest scales, unless fewer are asked for."""
+REFERENCE_EDGE = 512
+"""Long edge at which steps and content weight are those of the settings: larger scales take fewer steps, smaller ones
+a higher content weight."""
+MIN_STEPS = 20
+"""Steps at the largest scales, unless the settings ask for fewer."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A size at which a run paints: its long edge in pixels, its steps, and the factor of the content weight."""
+    """One scale of a run: long edge in pixels, number of steps, and the factor on the content weight."""
 
     edge: int
     steps: int
-    content: float
+    content_factor: float
 
 
 def scales(settings: Settings) -> tuple[Scale, ...]:
-    """The scales of a run, the last of `settings.size`; one that it would hardly differ from is left out.
+    """The scales of a run, coarse to fine; the last one has the edge `settings.size`.
 
-    Each depends on its own size alone: what a small run does is the beginning of what a large one does.
+    The edges grow geometrically, first_scale * scale_factor^k. The last of them is left out if it is within a factor
+    of sqrt(scale_factor) of the size: it would cost steps and change little. A scale depends only on its own edge, so
+    the scales of a small run are the first scales of a large one.
     """
     if settings.scale_factor == 1:
         return (Scale(settings.size, settings.steps, 1),)
     growth, near = settings.scale_factor, math.sqrt(settings.scale_factor)
+    # the number of k with first_scale * growth^k < size / near; 1e-9 absorbs the rounding of the logarithms
     count = max(math.ceil(math.log(settings.size / settings.first_scale / near, growth) - 1e-9), 0)
     edges = [round(settings.first_scale * growth**index) for index in range(count)]
     return tuple(_scale(edge, settings) for edge in [*edges, settings.size])
 
 
 def _scale(edge: int, settings: Settings) -> Scale:
-    fewer = round(settings.steps * min(1, BASE / edge))
-    coarseness = min(max(math.log2(BASE / edge) / 2, 0), 1)  # 1 at 128 pixels
-    return Scale(edge, max(fewer, min(settings.steps, FEWEST)), settings.coarse_content**coarseness)
+    steps = round(settings.steps * min(1, REFERENCE_EDGE / edge))
+    # 0 at 512 pixels and above, 1 at 128 and below, linear in log(edge): the factor is geometric in between
+    coarseness = min(max(math.log2(REFERENCE_EDGE / edge) / 2, 0), 1)
+    return Scale(edge, max(steps, min(settings.steps, MIN_STEPS)), settings.coarse_content**coarseness)

@@ -1,0 +1,62 @@
+"""The objective of one scale: style targets per region, content targets, and the weights of both."""
+
+import dataclasses
+
+from torch import Tensor
+
+from impasto.images.masks import Region, layer_guides
+from impasto.loss.conventions import loss_weights
+from impasto.loss.objective import Objective
+from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
+from impasto.optimize.inputs import Inputs
+from impasto.optimize.memory_plan import ScalePlan
+from impasto.vgg.model import VGG19
+
+
+def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
+    """The objective at one scale, evaluated as its plan says.
+
+    Args:
+        vgg: the network, with the pooling and padding of the settings.
+    """
+    settings = inputs.settings
+    # The inputs are not seamless: their opposite edges do not belong together, even if those of the result shall.
+    padding = "replicate" if settings.padding == "circular" else settings.padding
+    target_vgg = vgg.configured(pooling=settings.pooling, padding=padding)
+    guides = inputs.guides(plan.size)
+    style = [
+        _style_target(target_vgg, inputs, region, guide, plan)
+        for region, guide in zip(inputs.regions, guides, strict=True)
+    ]
+    image = inputs.content_at(plan.size)  # after the style images, which may be large and are released by now
+    content = {} if image is None else content_targets(target_vgg, image, settings.content_layers, strip=plan.strip)
+    targets = Targets(content, style)
+    weights = loss_weights(settings, targets)
+    weights = dataclasses.replace(weights, content=weights.content * plan.scale.content_factor)
+    return Objective(vgg, targets, weights, strip=plan.strip)
+
+
+def _style_target(vgg: VGG19, inputs: Inputs, region: Region, guide: Tensor | None, plan: ScalePlan) -> StyleTarget:
+    """The style target of one region.
+
+    Args:
+        guide: the region's share in each pixel, (1, 1, H, W); None: the whole image.
+    """
+    settings = inputs.settings
+    guides = {name: each.to(vgg.device) for name, each in layer_guides(guide, settings.style_layers).items()}
+    # a small region may be without a single position in a deep layer, whose stride is 16 pixels, at a coarse scale
+    layer_names = [name for name in settings.style_layers if guide is None or guides[name].any()]
+    # a generator: each style image is resized when it is needed, and released before the next one
+    weighted_images = (
+        (inputs.style_at(number, plan.style_sizes[number]), share) for number, share in region.shares.items()
+    )
+    targets = style_targets(
+        vgg,
+        weighted_images,
+        layer_names,
+        loss=settings.style_loss,
+        guides=guides,
+        strip=plan.strip,
+        inner=settings.padding == "circular",
+    )
+    return StyleTarget(targets, share=1.0 if guide is None else float(guide.mean()))
