@@ -43,7 +43,7 @@ def color(value: float, height: int = 30, width: int = 40) -> Picture:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "keras-adam"])
-def test_there_are_as_many_steps_as_asked_for_and_the_loss_falls(optimizer: str, start) -> None:
+def test_a_run_takes_the_requested_steps_and_lowers_the_loss(optimizer: str, start) -> None:
     run = start(optimizer=optimizer, steps=12)
     steps = list(run)
     assert [step.number for step in steps] == list(range(12))
@@ -60,13 +60,13 @@ def test_the_terms_of_a_step_are_those_before_its_update(start) -> None:
         before = step.preview()
 
 
-def test_seconds_only_grow_also_over_a_pause(start) -> None:
+def test_seconds_increase_also_across_a_pause(start) -> None:
     run = start()
     seconds = [next(iter(run)).seconds for _ in range(4)]
     assert 0 < seconds[0] < seconds[1] < seconds[2] < seconds[3] == run.seconds
 
 
-def test_leaving_the_loop_keeps_the_picture_and_iterating_again_goes_on(start) -> None:
+def test_leaving_the_loop_keeps_the_result_and_iterating_again_continues(start) -> None:
     whole, halves = start(steps=6, optimizer="adam"), start(steps=6, optimizer="adam")
     list(whole)
     for step in halves:
@@ -82,7 +82,7 @@ def test_leaving_the_loop_keeps_the_picture_and_iterating_again_goes_on(start) -
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "keras-adam"])
 @pytest.mark.parametrize("average", [0, 0.9])
-def test_a_preview_stays_as_it_was_when_the_run_goes_on(optimizer: str, average: float, start) -> None:
+def test_a_preview_does_not_change_when_the_run_continues(optimizer: str, average: float, start) -> None:
     previews: list[tuple[Tensor, Tensor]] = []
     for step in start(optimizer=optimizer, average=average):
         tensor = step.preview().tensor
@@ -91,7 +91,7 @@ def test_a_preview_stays_as_it_was_when_the_run_goes_on(optimizer: str, average:
     assert len({float(then.sum()) for _, then in previews}) == len(previews)
 
 
-def test_what_is_shown_is_the_average_of_adams_pictures_and_of_lbfgs_the_last(start) -> None:
+def test_the_result_is_the_average_of_adam_iterates_and_the_last_iterate_of_lbfgs(start) -> None:
     adam, lbfgs = start(optimizer="adam", average=0.5), start(optimizer="lbfgs", average=0.5)
     iterates = [adam.scale_run.optimizer.image.clone() for _ in adam]
     average = IterateAverage(0.5)
@@ -113,17 +113,17 @@ def test_the_settings_reach_the_optimizer(start) -> None:
     assert isinstance(start(optimizer="lbfgs").scale_run.optimizer, LBFGS)
 
 
-def test_a_run_leaves_the_network_and_the_pictures_as_they_were(pair, start, narrow: VGG19) -> None:
+def test_a_run_modifies_neither_the_network_nor_the_inputs(pair, start, narrow: VGG19) -> None:
     before = [each.tensor.clone() for each in pair]
     list(start(pooling="avg", padding="replicate", size=40))
     assert (narrow.pooling, narrow.padding) == ("max", "zeros")
     assert all(torch.equal(each.tensor, tensor) for each, tensor in zip(pair, before, strict=True))
 
 
-# -- what it begins with --
+# -- the initial image --
 
 
-def test_the_same_seed_gives_the_same_picture_and_another_another_noise(start) -> None:
+def test_equal_seeds_give_equal_results_and_different_seeds_different_noise(start) -> None:
     runs = [start(init="noise", seed=seed) for seed in (7, 7, 8)]
     noises = [run.picture.tensor for run in runs]
     assert torch.equal(noises[0], noises[1])
@@ -135,13 +135,13 @@ def test_the_same_seed_gives_the_same_picture_and_another_another_noise(start) -
     assert torch.equal(runs[0].picture.tensor, runs[1].picture.tensor)
 
 
-def test_a_seed_leaves_the_random_numbers_of_others_alone(start) -> None:
+def test_the_seed_does_not_change_the_global_random_state(start) -> None:
     state = torch.get_rng_state()
     start(init="noise")
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_run_begins_with_the_content_or_with_the_picture_that_it_is_given(pair, start) -> None:
+def test_a_run_starts_from_the_content_image_or_the_given_initial_image(pair, start) -> None:
     content_image, style_image = pair
     assert torch.equal(start(size=40).picture.tensor, content_image.tensor)
     given = Picture(content_image.tensor.flip(0))
@@ -149,7 +149,7 @@ def test_a_run_begins_with_the_content_or_with_the_picture_that_it_is_given(pair
     assert start(size=40, given=style_image).picture.tensor.shape == content_image.tensor.shape
 
 
-def test_a_picture_to_begin_with_that_was_not_handed_over_is_asked_for(pair, narrow: VGG19) -> None:
+def test_a_missing_initial_image_is_refused(pair, narrow: VGG19) -> None:
     with pytest.raises(SettingError, match=r"init: got 'sketch\.png', but no such image; pass it to the run as `init`"):
         Run(*pair[:1], [pair[1]], SMALL.replace(init="sketch.png"), vgg=narrow)
 
@@ -157,7 +157,7 @@ def test_a_picture_to_begin_with_that_was_not_handed_over_is_asked_for(pair, nar
 # -- the tasks --
 
 
-def test_a_texture_has_the_size_of_the_painting_and_no_content(pair, narrow: VGG19) -> None:
+def test_texture_synthesis_has_the_shape_of_the_style_image_and_no_content_loss(pair, narrow: VGG19) -> None:
     run = Run(None, [pair[1]], SMALL.replace(init="noise", size=36, steps=15), vgg=narrow)
     steps = [step.terms.to_floats() for step in run]
     assert (run.task, run.width, run.height) == ("texture", 36, 28)
@@ -174,12 +174,12 @@ def test_without_a_style_the_content_is_reconstructed(pair, narrow: VGG19) -> No
 
 
 def grams(run: Run) -> dict[str, Tensor]:
-    """The Gram matrices that a run aims at."""
-    (manner,) = run.scale_run.objective.targets.style
-    return {name: target.moments.second for name, target in manner.layers.items()}
+    """The target Gram matrices of a run."""
+    (style_target,) = run.scale_run.objective.targets.style
+    return {name: target.moments.second for name, target in style_target.layers.items()}
 
 
-def test_several_paintings_are_mixed(pair, start, narrow: VGG19) -> None:
+def test_several_style_images_are_mixed(pair, start, narrow: VGG19) -> None:
     content_image, style_image = pair
     other = Picture(style_image.tensor.flip(0))
     mixed = grams(Run(content_image, [style_image, other], SMALL, vgg=narrow))
@@ -189,7 +189,7 @@ def test_several_paintings_are_mixed(pair, start, narrow: VGG19) -> None:
     assert all(torch.equal(gram, alone[0][name]) for name, gram in grams(start(styles=2)).items())
 
 
-def test_the_style_scale_is_the_size_at_which_the_painting_is_looked_at(pair, start, narrow: VGG19) -> None:
+def test_the_style_scale_is_the_size_of_the_style_image_relative_to_the_result(pair, start, narrow: VGG19) -> None:
     half = grams(start(style_scale=0.5, size=72))
     same = grams(Run(pair[0], [pair[1]], SMALL.replace(size=36), vgg=narrow))
     assert all(torch.equal(half[name], same[name]) for name in same)
@@ -211,13 +211,13 @@ def test_the_style_scale_is_the_size_at_which_the_painting_is_looked_at(pair, st
         (False, 1, {}, "init: got 'content', but texture synthesis has no content image; give 'noise' or an image"),
     ],
 )
-def test_a_run_without_anything_to_do_is_refused(content, styles, changes, complaint, start) -> None:
+def test_a_run_without_anything_to_minimize_is_refused(content, styles, changes, complaint, start) -> None:
     with pytest.raises(SettingError) as caught:
         start(content=content, styles=styles, **changes)
     assert complaint in str(caught.value)
 
 
-def test_a_picture_too_narrow_for_the_layers_is_refused_with_the_smallest_that_does(pair, narrow: VGG19) -> None:
+def test_an_image_too_small_for_the_layers_is_refused_with_the_smallest_size(pair, narrow: VGG19) -> None:
     thin = Picture(torch.rand(3, 10, 200), name="thin.png")
     with pytest.raises(PictureError, match=r"thin\.png: 200x10 pixels become 100x5, the selected layers need 16 or "):
         Run(thin, [pair[1]], SMALL.replace(size=100), vgg=narrow)
@@ -229,7 +229,7 @@ def test_a_picture_too_narrow_for_the_layers_is_refused_with_the_smallest_that_d
 # -- alpha --
 
 
-def test_alpha_goes_with_the_content_at_the_size_of_the_result(pair, narrow: VGG19) -> None:
+def test_the_result_has_the_alpha_of_the_content_image_at_its_own_size(pair, narrow: VGG19) -> None:
     alpha = torch.zeros(1, 30, 40)
     alpha[..., 20:] = 1
     content_image = dataclasses.replace(pair[0], alpha=alpha)
@@ -241,7 +241,7 @@ def test_alpha_goes_with_the_content_at_the_size_of_the_result(pair, narrow: VGG
     assert float(found[..., 16:].min()) > 0.9999
 
 
-def test_what_is_transparent_cannot_be_told_from_the_picture(pair, narrow: VGG19) -> None:
+def test_colors_of_transparent_pixels_do_not_affect_the_result(pair, narrow: VGG19) -> None:
     alpha = torch.ones(1, 30, 40)
     alpha[:, 5:15, 5:15] = 0
     loud = pair[0].tensor.clone()
@@ -258,7 +258,7 @@ def test_what_is_transparent_cannot_be_told_from_the_picture(pair, narrow: VGG19
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_constant_pictures_have_finite_losses(optimizer: str, value: float, pair, narrow: VGG19) -> None:
+def test_constant_images_have_finite_losses(optimizer: str, value: float, pair, narrow: VGG19) -> None:
     settings = SMALL.replace(optimizer=optimizer, tv_weight=1, steps=3)
     for content_image, style_image in ((color(value), pair[1]), (pair[0], color(value)), (color(value), color(value))):
         run = Run(content_image, [style_image], settings, vgg=narrow)
@@ -267,14 +267,14 @@ def test_constant_pictures_have_finite_losses(optimizer: str, value: float, pair
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "keras-adam"])
-def test_a_photograph_in_its_own_manner_has_no_loss_and_stays(optimizer: str, pair, narrow: VGG19) -> None:
+def test_a_content_image_in_its_own_style_has_no_loss_and_is_unchanged(optimizer: str, pair, narrow: VGG19) -> None:
     run = Run(pair[0], [pair[0]], SMALL.replace(optimizer=optimizer), vgg=narrow)
     assert [float(step.terms.total) for step in run] == [0] * 4
     assert torch.equal(run.picture.tensor, run.initial_image[0])
     assert run.equals_initial(run.picture.rounded())
 
 
-def test_a_step_of_lbfgs_that_finds_no_way_down_goes_on_with_adam_and_says_so(pair, narrow: VGG19) -> None:
+def test_when_lbfgs_stalls_the_run_continues_with_adam_with_a_note(pair, narrow: VGG19) -> None:
     run = Run(pair[0], [pair[0]], SMALL, vgg=narrow)
     notes = [step.notes for step in run]
     assert notes[0] == ("L-BFGS cannot lower the loss any further at step 0; continuing with Adam",)
@@ -284,12 +284,14 @@ def test_a_step_of_lbfgs_that_finds_no_way_down_goes_on_with_adam_and_says_so(pa
 
 
 @pytest.mark.parametrize(("rate", "steps", "improves"), [(0.05, 20, True), (10, 8, False)])
-def test_after_lbfgs_the_lowest_picture_of_all_is_kept(rate: float, steps: int, improves: bool, start) -> None:
+def test_after_lbfgs_the_result_is_the_image_with_the_lowest_loss(
+    rate: float, steps: int, improves: bool, start
+) -> None:
     run = start(steps=steps, learning_rate=rate)
     taken = iter(run)
     for _ in range(3):
         next(taken)
-    run.scale_run.optimizer._line_search = lambda *_: False  # no way down
+    run.scale_run.optimizer._line_search = lambda *_: False  # stalls
     stalled = next(taken)
     assert stalled.notes
     totals = [float(stalled.terms.total), *(float(step.terms.total) for step in taken)]
@@ -298,7 +300,7 @@ def test_after_lbfgs_the_lowest_picture_of_all_is_kept(rate: float, steps: int, 
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "keras-adam"])
-def test_a_loss_beyond_all_numbers_ends_the_run_with_what_to_do(optimizer: str, pair, narrow: VGG19) -> None:
+def test_an_infinite_loss_stops_the_run_with_what_to_do(optimizer: str, pair, narrow: VGG19) -> None:
     kernel, bias = narrow.kernels["block1_conv1"]
     loud = {
         **narrow.kernels,
@@ -312,7 +314,7 @@ def test_a_loss_beyond_all_numbers_ends_the_run_with_what_to_do(optimizer: str, 
         list(run)
 
 
-def test_a_network_that_gives_no_numbers_ends_the_run(pair, narrow: VGG19) -> None:
+def test_a_network_that_returns_nan_stops_the_run(pair, narrow: VGG19) -> None:
     kernels = {name: (kernel, bias.clone()) for name, (kernel, bias) in narrow.kernels.items()}
     kernels["block5_conv1"][1][:] = float("nan")
     with pytest.raises(DivergedError, match="the loss is nan"):
@@ -322,19 +324,19 @@ def test_a_network_that_gives_no_numbers_ends_the_run(pair, narrow: VGG19) -> No
 # -- scales --
 
 
-CLIMBING = {"size": 88, "first_scale": 22, "steps": 3}
+SCALES = {"size": 88, "first_scale": 22, "steps": 3}
 
 
-def test_a_run_climbs_its_scales_and_each_begins_with_the_picture_of_the_one_before(start) -> None:
-    run = start(**CLIMBING)
+def test_a_run_takes_its_steps_at_every_scale_from_coarse_to_fine(start) -> None:
+    run = start(**SCALES)
     steps = [(step.scale, step.preview()) for step in run]
     assert [scale for scale, _ in steps] == [22] * 3 + [44] * 3 + [88] * 3
     assert (run.width, run.height) == (steps[-1][1].width, steps[-1][1].height) == (88, 66)
     assert run.steps == run.steps_done == 9
 
 
-def test_a_scale_begins_where_the_one_before_ended(start, monkeypatch) -> None:
-    run, begun = start(**CLIMBING, optimizer="adam"), []
+def test_a_scale_starts_from_the_result_of_the_previous_one(start, monkeypatch) -> None:
+    run, begun = start(**SCALES, optimizer="adam"), []
     scale_run = Run._scale_run
 
     def recording(self: Run, image=None, coarser=None):
@@ -348,8 +350,8 @@ def test_a_scale_begins_where_the_one_before_ended(start, monkeypatch) -> None:
         assert isinstance(coarser, Adam)
 
 
-def test_moments_go_on_at_the_next_scale_as_large_as_gradients_are_there(start) -> None:
-    run = start(**CLIMBING, optimizer="adam")
+def test_moments_are_rescaled_to_the_gradients_of_the_next_scale(start) -> None:
+    run = start(**SCALES, optimizer="adam")
     taken = iter(run)
     for _ in range(3):
         next(taken)
@@ -361,8 +363,8 @@ def test_moments_go_on_at_the_next_scale_as_large_as_gradients_are_there(start) 
     assert float(fine.second_moment.sum()) == pytest.approx(float(coarse.second_moment.sum()) / 4, rel=0.2)
 
 
-def test_a_small_run_is_bit_for_bit_the_beginning_of_a_large_one(narrow: VGG19) -> None:
-    """Also where the pictures given are larger than either."""
+def test_a_small_run_equals_the_beginning_of_a_large_one_bit_for_bit(narrow: VGG19) -> None:
+    """Also with input images larger than either run."""
     generator = torch.Generator().manual_seed(1)
     content, init, keep, mask, first, second = (
         Picture(torch.rand(3, height, width, generator=generator), name=f"{height}.png")
@@ -385,7 +387,7 @@ def test_a_small_run_is_bit_for_bit_the_beginning_of_a_large_one(narrow: VGG19) 
     assert torch.equal(ends[44], small.picture.tensor)
 
 
-def test_a_mask_that_paintings_share_is_made_small_once(pair, narrow: VGG19) -> None:
+def test_a_mask_shared_by_style_images_is_reduced_once(pair, narrow: VGG19) -> None:
     one, other = (Picture(torch.rand(3, 150, 200)) for _ in range(2))
     shared, apart = (
         Run(pair[0], [Style(pair[1], mask=mask) for mask in masks], Settings(size=64, first_scale=32), vgg=narrow)
@@ -394,7 +396,7 @@ def test_a_mask_that_paintings_share_is_made_small_once(pair, narrow: VGG19) -> 
     assert shared.inputs.nbytes < apart.inputs.nbytes
 
 
-def test_a_scale_that_a_picture_is_too_narrow_at_is_left_out(pair, narrow: VGG19) -> None:
+def test_a_scale_at_which_an_image_is_too_small_is_left_out(pair, narrow: VGG19) -> None:
     settings = Settings(size=100, first_scale=25, steps=2)
     run = Run(Picture(torch.rand(3, 30, 100)), [pair[1]], settings, vgg=narrow)
     assert [plan.size for plan in run.plan] == [(30, 100)]
@@ -402,7 +404,7 @@ def test_a_scale_that_a_picture_is_too_narrow_at_is_left_out(pair, narrow: VGG19
     assert [plan.size for plan in run.plan] == [(38, 50), (75, 100)]
 
 
-def test_the_content_weight_of_a_scale_is_its_own(start) -> None:
+def test_every_scale_has_its_own_content_weight(start) -> None:
     run = start(size=512, first_scale=128, steps=1, coarse_content=16, content_weight=2, convention="impasto")
     weights = [run.scale_run.objective.weights.content]
     for _ in range(2):
@@ -414,7 +416,7 @@ def test_the_content_weight_of_a_scale_is_its_own(start) -> None:
 # -- strips --
 
 
-def test_a_run_in_strips_paints_what_a_whole_one_paints(start, pair, narrow: VGG19) -> None:
+def test_a_run_in_strips_equals_a_whole_one(start, pair, narrow: VGG19) -> None:
     settings = Settings(size=64, first_scale=32, steps=3, optimizer="adam")
     whole, strips = (Run(pair[0], [pair[1]], settings, vgg=narrow, strips=each) for each in ((None, None), (16, 16)))
     assert [plan.strip for plan in strips.plan] == [16, 16]
@@ -423,12 +425,12 @@ def test_a_run_in_strips_paints_what_a_whole_one_paints(start, pair, narrow: VGG
     torch.testing.assert_close(whole.picture.tensor, strips.picture.tensor, rtol=0, atol=1e-3)
 
 
-def test_a_limit_of_memory_is_refused_before_the_first_step_if_nothing_fits(pair, narrow: VGG19) -> None:
+def test_a_memory_limit_that_nothing_fits_into_is_refused_before_the_first_step(pair, narrow: VGG19) -> None:
     with pytest.raises(SettingError, match="memory: 32x24 pixels need "):
         Run(pair[0], [pair[1]], SMALL, vgg=narrow, memory=1000)
 
 
-def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -> None:
+def test_a_run_that_is_out_of_memory_continues_in_strips_with_a_note(start, monkeypatch) -> None:
     run, plain = start(optimizer="adam", size=64), start(optimizer="adam", size=64)
     evaluate = Objective.value_and_grad_rows
 
@@ -448,7 +450,7 @@ def test_a_run_out_of_memory_goes_on_in_strips_and_says_so(start, monkeypatch) -
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 @pytest.mark.parametrize("before", [0, 1])
-def test_memory_that_gives_out_amid_the_gradient_takes_no_row_twice(  # noqa: PLR0917
+def test_running_out_of_memory_during_the_gradient_counts_no_row_twice(  # noqa: PLR0917
     before: int, optimizer: str, start, pair, narrow: VGG19, monkeypatch
 ) -> None:
     near = {"content_layers": {"block1_conv2": 1.0}, "style_layers": {"block1_conv1": 1.0}}
@@ -474,7 +476,7 @@ def test_memory_that_gives_out_amid_the_gradient_takes_no_row_twice(  # noqa: PL
     torch.testing.assert_close(run.picture.tensor, plain.picture.tensor, rtol=0, atol=1e-3)
 
 
-def test_targets_that_memory_does_not_suffice_for_are_found_in_strips(start, monkeypatch) -> None:
+def test_targets_are_computed_in_strips_when_out_of_memory(start, monkeypatch) -> None:
     forward = Backprop.forward
 
     def short_of_memory(self: Backprop, image: Tensor, read):
@@ -488,7 +490,7 @@ def test_targets_that_memory_does_not_suffice_for_are_found_in_strips(start, mon
     assert not any(step.notes for step in run)
 
 
-def test_a_run_that_is_out_of_memory_however_narrow_the_strips_ends(start, monkeypatch) -> None:
+def test_a_run_that_is_out_of_memory_in_the_lowest_strips_fails(start, monkeypatch) -> None:
     def never(self: Objective, image: Tensor):
         raise RuntimeError("can't allocate memory")
 
@@ -520,7 +522,7 @@ def failing(monkeypatch):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
 @pytest.mark.parametrize("optimizer", ["adam", "keras-adam"])
-def test_a_loss_that_blows_up_goes_back_to_the_best_picture_with_smaller_steps(
+def test_a_diverged_loss_returns_to_the_best_image_with_a_smaller_step_size(
     optimizer: str, value: float, start, failing
 ) -> None:
     run = start(optimizer=optimizer, steps=12)
@@ -537,7 +539,7 @@ def test_a_loss_that_blows_up_goes_back_to_the_best_picture_with_smaller_steps(
     assert float(steps[6].terms.total) == pytest.approx(min(totals[:5]), rel=1e-6)
 
 
-def test_a_large_picture_goes_back_to_eight_bits_of_the_best(start, failing, monkeypatch) -> None:
+def test_a_large_image_returns_to_its_best_one_in_8_bits(start, failing, monkeypatch) -> None:
     monkeypatch.setattr("impasto.optimize.scale_run.LARGE_IMAGE", 100)
     run = start(steps=6)
     failing(3, 1)
@@ -548,7 +550,7 @@ def test_a_large_picture_goes_back_to_eight_bits_of_the_best(start, failing, mon
     assert totals[4] == pytest.approx(min(totals[:3]), rel=1e-2)
 
 
-def test_a_run_that_blows_up_again_and_again_ends_with_its_best_picture(start, failing) -> None:
+def test_a_run_that_diverges_repeatedly_stops_with_its_best_image(start, failing) -> None:
     run = start(optimizer="adam", steps=30)
     failing(3, 100)
     steps = []
@@ -561,7 +563,7 @@ def test_a_run_that_blows_up_again_and_again_ends_with_its_best_picture(start, f
     assert float(run.scale_run.objective(run.picture.tensor[None]).total) == pytest.approx(min(totals[:3]), rel=1e-5)
 
 
-def test_lbfgs_whose_loss_is_no_number_along_the_whole_way_goes_on_with_adam(start, monkeypatch) -> None:
+def test_lbfgs_without_a_finite_loss_on_its_line_search_continues_with_adam(start, monkeypatch) -> None:
     run, evaluate, count = start(steps=8), Objective.value_and_grad_rows, iter(range(1000))
 
     def failing(self: Objective, image: Tensor):

@@ -52,6 +52,7 @@ class Inputs:
         self.task: Task = "texture" if content is None else "stylize" if styles else "reconstruct"
         self.layer_names = _layer_names(settings, self.task)
         original = content
+        # in the order of use: rotated before their colors are measured, so that what rotation crops does not count
         rotated = [self._rotated(style.picture) for style in styles]
         content, pictures = color_transfer.moved(content, rotated, settings.color)
         masks = dict.fromkeys(mask for mask in (keep, *(style.mask for style in styles)) if mask is not None)
@@ -65,7 +66,9 @@ class Inputs:
 
         self._scaled, sizes = ScaledPictures(settings.resampling), [plan.size for plan in self.scale_plans]
         self.content, self.init = self._reduced(content, sizes), self._reduced(init, sizes)
+        # protected areas keep the content's own colors, also where "match" changes those that the network gets
         self._original_content = self.content if original is content else self._reduced(original, sizes)
+        # a mask that several styles share is reduced once
         reduced = {mask: self._scaled.reduce(mask, mask_levels(mask), sizes) for mask in masks}
         self.keep = None if keep is None else reduced[keep]
         style_sizes = zip(*(plan.style_sizes for plan in self.scale_plans), strict=True)  # per style, not per scale
@@ -124,6 +127,8 @@ class Inputs:
         if self.init is not None:
             return self._scaled.at(self.init, size, channels)
         if self.settings.init == "noise":
+            # uniform in [0, 1), from a generator of its own, on the CPU: the same noise on every device, and the
+            # caller's random numbers are not affected
             generator = torch.Generator().manual_seed(self.settings.seed)
             return torch.rand(1, 3, *size, generator=generator)[:, channels]
         if self.settings.init != "content":
@@ -141,6 +146,7 @@ class Inputs:
             image = color_transfer.luminance(image[0], self._scaled.at(self.content, size)[0])[None]
         if self.keep is not None and self._original_content is not None:
             keep = self._scaled.at(self.keep, size, FIRST_CHANNEL)
+            # (1 - keep) image + keep content: gray areas of the protection mask are blended
             image = torch.lerp(image, self._scaled.at(self._original_content, size), keep)
         return image
 

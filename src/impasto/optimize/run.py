@@ -113,6 +113,7 @@ class Run:
     def __iter__(self) -> Iterator[Step]:
         """Take the remaining steps."""
         started = time.perf_counter() - self.seconds
+        # after the last step of a scale, `picture` is still its result; the next scale begins with its first step
         ends = list(accumulate(plan.scale.steps for plan in self.plan))
         while self.steps_done < self.steps:
             if self.steps_done == ends[self.scale_index]:
@@ -167,6 +168,7 @@ class Run:
             for _, gradient in network.backward({name: lambda features, _: features.clone() for name in layer_names}):
                 float(gradient.sum())  # waits for the device
             seconds.append(time.perf_counter() - started)
+        # a backward pass multiplies as often as a forward pass: by the transposed kernels, without weight gradients
         return min(seconds) / (2 * layers.multiply_adds(layer_names, *small[-1]))
 
     @property
@@ -206,7 +208,7 @@ class Run:
         first = sum(plan.scale.steps for plan in self.plan[: self.scale_index])
         if not first <= self.steps_done <= first + self.current_plan.scale.steps:
             raise ValueError(f"step {self.steps_done} does not belong to scale {self.scale_index}")
-        if self.scale_index:
+        if self.scale_index:  # the one of the first scale exists already; the state replaces its image
             self.scale_run = self._scale_run(tensors["optimizer.image"])
         on_device = {name: tensor.to(self.vgg.device) for name, tensor in tensors.items()}
         self.scale_run.restore(on_device, numbers["scale_run"])
@@ -215,6 +217,7 @@ class Run:
         """The scales with their strips: those given, or what fits into the memory limit."""
         inputs = self.inputs
         costs = CostModel(self.vgg, self.settings, inputs.layer_names, inputs.nbytes, inputs.guided_regions)
+        # a resumed run gets the strips of its checkpoint: sums must be split alike to be rounded alike
         if strips is not None and len(strips) == len(inputs.scale_plans):
             return tuple(map(costs.estimate, inputs.scale_plans, strips))
         limit = devices.memory(self.vgg.device) if memory is None else memory

@@ -32,6 +32,7 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     content = {} if image is None else content_targets(target_vgg, image, settings.content_layers, strip=plan.strip)
     targets = Targets(content, style)
     weights = loss_weights(settings, targets)
+    # coarse scales weight the content more: there the style's large forms would cover it (see `Scale`)
     weights = dataclasses.replace(weights, content=weights.content * plan.scale.content_factor)
     return Objective(vgg, targets, weights, strip=plan.strip)
 

@@ -35,7 +35,7 @@ class ScaledPictures:
         size = min(sizes[-1], original_size)
         image = tensor[None]
         reduced = dataclasses.replace(picture, tensor=self.resize(image, size)[0].expand(3, -1, -1), alpha=None)
-        if size != original_size:
+        if size != original_size:  # a small original is kept whole, and resized whenever a scale needs it
             self._copies |= {(reduced, other): self.resize(image, other) for other in sizes if other != size}
         return reduced
 
