@@ -57,7 +57,7 @@ def test_a_photograph_brought_to_the_painting_is_painted_over(start, content_ima
     assert run.inputs.content.sha256 == load(content_image).sha256
     assert torch.equal(run.picture.tensor, run.inputs.content.tensor)
     assert run.equals_initial(run.picture.rounded())
-    assert torch.equal(start(color="match", init="noise").initial, start(init="noise").initial_image)
+    assert torch.equal(start(color="match", init="noise").initial_image, start(init="noise").initial_image)
 
 
 def test_a_photograph_is_brought_to_all_paintings(start, content_image: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_recipe_refuses_weights_that_make_no_sense() -> None:
 def test_a_turned_painting_keeps_the_size_of_its_strokes(narrow: VGG19) -> None:
     content_image, style_image = noise(1, 48, 64), noise(2, 64, 64)
     plain, turned = (
-        Run(content_image, [style_image], SMALL.replace(style_rotation=degrees), vgg=narrow).plan[-1].styles[0]
+        Run(content_image, [style_image], SMALL.replace(style_rotation=degrees), vgg=narrow).plan[-1].style_sizes[0]
         for degrees in (0, 45)
     )
     assert plain == (64, 64)
