@@ -37,7 +37,7 @@ format: .venv/checked
 	$(BIN)/ruff check --fix .
 
 docs: .venv/documented
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	$(BIN)/zensical build --strict
 
 bench: .venv/benched
 	$(BIN)/python -m benchmarks
