@@ -224,7 +224,7 @@ def test_defaults_in_the_text_are_right(name: str) -> None:
         assert default_in(" ".join(default.split()), BY_FLAG[flag]) == BY_FLAG[flag].default, flag
 
 
-@pytest.mark.parametrize("name", [name for name in TEXTS if name != "architecture.md"])
+@pytest.mark.parametrize("name", TEXTS)
 def test_no_default_is_stated_in_a_form_that_is_not_checked(name: str) -> None:
     text = STATED.sub("", TEXTS[name].partition("## All settings")[0])
     assert re.findall(r"\bdefaults?\b[^.|\n]{0,12}\d[^\n]*", text) == []
