@@ -12,7 +12,7 @@ import torch
 from benchmarks.plain import Plain, adam
 from benchmarks.plan import Curve, Plan, Row, Section
 from impasto import Run, Settings, Step, preset
-from impasto.vgg.device import dtype
+from impasto.vgg.device import select_dtype
 
 FORMULA = (
     *("convention", "content_weight", "style_weight", "tv_weight"),
@@ -50,7 +50,7 @@ def measure(plan: Plan) -> Section:
 
 
 def _best_precision() -> str:
-    return str(dtype("auto", torch.device("cpu"))).removeprefix("torch.")
+    return str(select_dtype("auto", torch.device("cpu"))).removeprefix("torch.")
 
 
 def _usual(judge: Plain, plan: Plan) -> Iterator[tuple[float, float]]:

@@ -180,7 +180,7 @@ def test_a_layers_weight_multiplies_its_term_in_every_convention(narrow64: VGG19
 
 def test_nothing_is_relative_to_a_target_of_zeros() -> None:
     relative = CONVENTIONS["relative"]
-    assert relative.content(statistics.Responses(torch.zeros(1, 4, 2, 2))) == 1
+    assert relative.content(statistics.ContentFeatures(torch.zeros(1, 4, 2, 2))) == 1
     assert relative.style(Gram(Moments(torch.full((1, 4, 4), 3.0)))) == pytest.approx(1 / 9)
 
 

@@ -242,6 +242,6 @@ def test_strips_are_as_close_as_the_precision_is(strip: int, dtype: torch.dtype,
 def test_narrower_strips_are_halves_and_sixteen_rows_at_least(whole: Objective) -> None:
     strips = []
     for _ in range(4):
-        whole.narrow(100)
+        whole.narrow_strips(100)
         strips.append(whole.strip)
     assert strips == [48, 16, 16, 16]

@@ -8,8 +8,9 @@ from torch import Tensor
 from impasto.images.masks import layer_guides
 from impasto.loss import functional
 from impasto.loss.objective import LossWeights, Objective
-from impasto.loss.statistics import Gaussian, Moments, Sample
-from impasto.loss.targets import SAMPLE, StyleTarget, Targets, content_targets, style_targets
+from impasto.loss.nearest import Sample
+from impasto.loss.statistics import Gaussian, Moments
+from impasto.loss.targets import SAMPLE_SIZE, StyleTarget, Targets, content_targets, style_targets
 from impasto.vgg.model import VGG19
 
 LAYERS = ("block1_conv1", "block3_conv1")
@@ -141,7 +142,7 @@ def test_the_distance_of_gaussians_on_one_axis_is_that_of_their_means_and_deviat
     def gaussian(mean: float, deviation: float) -> Moments:
         return Moments(torch.tensor([[[mean**2 + deviation**2]]]).double(), torch.tensor([[mean]]).double())
 
-    loss, slope = Gaussian(gaussian(3, 0.5)).compared(gaussian(1, 2))
+    loss, slope = Gaussian(gaussian(3, 0.5)).loss_and_gradient(gaussian(1, 2))
     assert float(loss) == pytest.approx(4 + 1.5**2, rel=1e-5)
     # at mean m and second moment q: (m - 3)^2 + (sqrt(q - m^2) - 0.5)^2
     assert float(slope.second) == pytest.approx(1.5 / 2, rel=1e-5)
@@ -152,7 +153,7 @@ def test_covariances_that_commute_differ_by_their_deviations() -> None:
     one, other = (
         torch.diag_embed(torch.tensor([values], dtype=torch.float64)) for values in ([4.0, 9, 1], [1.0, 16, 0])
     )
-    squared, _ = functional.bures(one, functional.root(other))
+    squared, _ = functional.squared_bures_distance(one, functional.matrix_sqrt(other))
     assert float(squared) == pytest.approx(1 + 1 + 1, rel=1e-2)
 
 
@@ -172,16 +173,16 @@ def test_a_mixture_has_the_moments_of_a_picture_made_of_both(narrow64: VGG19, ki
 def test_a_sample_has_its_share_of_every_painting_and_is_bounded(narrow64: VGG19) -> None:
     layer, (one, other) = "block4_conv1", (picture(2, 640, 512), picture(3, 640, 512))
     (mixed,) = style_targets(narrow64, [(one, 0.25), (other, 0.75)], [layer], loss="nearest").values()
-    assert len(mixed.values) == SAMPLE
+    assert len(mixed.values) == SAMPLE_SIZE
     of_one = {tuple(each) for each in narrow64(one, [layer])[layer][0].flatten(1).T.tolist()}
-    assert all(tuple(each) in of_one for each in mixed.values[: SAMPLE // 4].tolist())
-    assert not all(tuple(each) in of_one for each in mixed.values[SAMPLE // 4 :].tolist())
+    assert all(tuple(each) in of_one for each in mixed.values[: SAMPLE_SIZE // 4].tolist())
+    assert not all(tuple(each) in of_one for each in mixed.values[SAMPLE_SIZE // 4 :].tolist())
 
 
 def test_responses_find_the_nearest_by_the_angle() -> None:
     sample = Sample(torch.tensor([[2.0, 1.0], [1.0, 2.0], [0.0, 0.0]]))
     features = torch.tensor([[9.0, 1.0], [1.5, 1.9], [-3.0, -4.0]]).T.view(1, 2, 1, 3)
-    assert functional.nearest(features, sample.directions, sample.center).tolist() == [[[0, 1, 2]]]
+    assert functional.nearest_indices(features, sample.directions, sample.center).tolist() == [[[0, 1, 2]]]
 
 
 def test_two_halves_with_guides_are_as_two_pictures(narrow64: VGG19) -> None:

@@ -85,7 +85,7 @@ def test_a_seamless_picture_has_no_edge(narrow64: VGG19, band: int, shift: tuple
 
 
 def test_a_seamless_picture_is_evaluated_whole(narrow64: VGG19) -> None:
-    with pytest.raises(ValueError, match="next to its last one; evaluate it whole"):
+    with pytest.raises(ValueError, match="needs the last one; evaluate the image whole"):
         Backprop(narrow64.configured(pooling="max", padding="circular"), ["block1_conv1"], strip=16)
 
 

@@ -25,21 +25,21 @@ def at_hand(monkeypatch: pytest.MonkeyPatch):
 )
 def test_auto_is_the_fastest_at_hand(kinds: tuple[str, ...], best: str, at_hand) -> None:
     at_hand(*kinds)
-    assert device.device() == torch.device(best)
-    assert device.device("cpu") == CPU
+    assert device.select_device() == torch.device(best)
+    assert device.select_device("cpu") == CPU
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
 def test_a_device_that_is_not_there_is_refused(name: str, at_hand) -> None:
     at_hand()
     with pytest.raises(SettingError, match=f"device: {name} is not available to torch .* use cpu"):
-        device.device(name)
+        device.select_device(name)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:1", "", "CPU"])
 def test_an_unknown_device_is_answered_with_those_that_there_are(name: str) -> None:
     with pytest.raises(SettingError, match=f"device: got '{name}'; give one of auto, cpu, cuda, mps"):
-        device.device(name)
+        device.select_device(name)
 
 
 @pytest.mark.parametrize("feature", ["avx512_bf16", "amx_bf16"])
@@ -48,22 +48,22 @@ def test_auto_computes_in_bfloat16_where_the_processor_multiplies_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, feature: True}, raising=False)
     assert device.cpu_features() == ("avx2", feature)
-    assert device.dtype("auto", CPU) == torch.bfloat16
-    assert device.dtype("float32", CPU) == torch.float32
+    assert device.select_dtype("auto", CPU) == torch.bfloat16
+    assert device.select_dtype("float32", CPU) == torch.float32
 
 
 def test_auto_computes_in_float32_where_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         torch.cpu, "get_capabilities", lambda: {"avx2": True, "amx_bf16": False, "cpu_name": "?"}, raising=False
     )
-    assert device.dtype("auto", CPU) == torch.float32
-    assert device.dtype("bfloat16", CPU) == torch.bfloat16
+    assert device.select_dtype("auto", CPU) == torch.float32
+    assert device.select_dtype("bfloat16", CPU) == torch.bfloat16
 
 
 def test_a_torch_that_tells_nothing_of_the_processor_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert device.cpu_features() == ()
-    assert device.dtype("auto", CPU) == torch.float32
+    assert device.select_dtype("auto", CPU) == torch.float32
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -76,21 +76,21 @@ def test_a_gpu_is_asked_for_bfloat16_that_is_not_emulated(native: bool, monkeypa
 @pytest.mark.parametrize("name", ["float16", "bf16", ""])
 def test_an_unknown_precision_is_answered_with_those_that_there_are(name: str) -> None:
     with pytest.raises(SettingError, match=f"precision: got '{name}'; give one of auto, float32, bfloat16"):
-        device.dtype(name, CPU)
+        device.select_dtype(name, CPU)
 
 
 def test_freed_memory_can_be_given_back() -> None:
-    device.give_back(CPU)
+    device.release_memory(CPU)
 
 
 def test_the_memory_at_hand_is_some_of_what_the_machine_has() -> None:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert 0 < device.resident() < total
-    assert 0 < device.memory(CPU) <= device.SHARE * (total + device.resident())
+    assert 0 < device.resident_memory() < total
+    assert 0 < device.available_memory(CPU) <= device.MEMORY_SHARE * (total + device.resident_memory())
 
 
 def test_a_limit_of_the_container_is_minded(monkeypatch: pytest.MonkeyPatch) -> None:
     read = device._read
     limit = {"/sys/fs/cgroup/memory.max": "1000000\n"}
     monkeypatch.setattr(device, "_read", lambda path: limit.get(path) or read(path))
-    assert device.memory(CPU) == 800_000
+    assert device.available_memory(CPU) == 800_000

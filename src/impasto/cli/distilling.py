@@ -139,8 +139,8 @@ def _fit(distiller: "Training", place: Path, how: DistillFlags, show: Display, r
 
 def _planned(distiller: "Training") -> Planned:
     from impasto.feedforward.train import CROP
-    from impasto.vgg.device import resident
+    from impasto.vgg.device import resident_memory
 
     seconds = distiller.seconds / distiller.steps_done * distiller.steps
     scale = {"width": CROP, "height": CROP, "steps": distiller.steps, "seconds": seconds, "strip": None}
-    return Planned([scale], resident(), seconds)
+    return Planned([scale], resident_memory(), seconds)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Iterator
 from importlib import metadata
@@ -115,8 +114,8 @@ def info(settings: Settings, how: MachineFlags, *, as_json: bool) -> int:
         "processor": platform.processor() or platform.machine(),
         "processor features": ", ".join(device.cpu_features()) or "none known",
         "threads": torch.get_num_threads(),
-        "memory in GB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGA, 1),
-        "memory at hand in GB": round(device.memory(vgg.device) / GIGA, 1),
+        "memory in GB": round(device.total_memory() / GIGA, 1),
+        "memory at hand in GB": round(device.available_memory(vgg.device) / GIGA, 1),
     }
     scales = list(_scales(settings, how, vgg))
     if as_json:

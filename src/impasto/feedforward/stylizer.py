@@ -39,8 +39,8 @@ class _Painter:
     """
 
     def __init__(self, transformer: Transformer, sha256: str, device: str, precision: str) -> None:
-        self.device = devices.device(device)
-        self.dtype = devices.dtype(precision, self.device)
+        self.device = devices.select_device(device)
+        self.dtype = devices.select_dtype(precision, self.device)
         self.sha256 = sha256
         self._one_pass = StripInference(transformer, device=self.device, dtype=self.dtype)
 
@@ -54,14 +54,14 @@ class _Painter:
 
         `into` is where it goes, which may be the photograph itself.
         """
-        limit = devices.memory(self.device) if memory is None else memory
-        at_hand = max(limit - devices.resident(), 0) if self.device.type == "cpu" else limit
+        limit = devices.available_memory(self.device) if memory is None else memory
+        at_hand = max(limit - devices.resident_memory(), 0) if self.device.type == "cpu" else limit
         try:
             return self._one_pass(photo, style, at_hand, into)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error) or into is not None:  # some of the photograph may be painted over
                 raise
-        devices.give_back(self.device)
+        devices.release_memory(self.device)
         return self._one_pass.in_strips(photo, style, NARROW)
 
 

@@ -1,6 +1,7 @@
-"""The losses: pure functions of the network's responses and of the picture.
+"""Losses as pure functions of a network's features and of an image.
 
-F is the (C, M) matrix of a layer's responses: C filters, M = H * W positions.
+F is the (C, M) matrix of a layer's features: C channels, M = H * W positions. Functions that end in `_sum` add up over
+some rows of a layer, so that a layer can be read strip by strip. In channels_last memory F^T is a view, (M, C).
 """
 
 from collections.abc import Callable
@@ -9,61 +10,70 @@ import torch
 from torch import Tensor
 
 CHUNK = 256
-"""Positions whose products are added up in the dtype of the responses."""
+"""Positions whose products are added up in the dtype of the features, before float32 takes over."""
 
-SEARCHED = 2**11
-"""Positions whose nearest ones are searched for at a time."""
+SEARCH_CHUNK = 2**11
+"""Positions whose nearest neighbors are searched at a time: their cosines with 4096 samples take 32 MB in float32."""
 
 RIDGE = 1e-6
-"""What is added to eigenvalues, as a share of those aimed at, so that the root of those that vanish has a slope."""
+"""Added to the eigenvalues before their square root, as a share of the mean of the target's squared eigenvalues.
+
+The slope of the square root, 1 / (2 sqrt(x)), is unbounded at 0, and a covariance of C channels over fewer than C
+positions has eigenvalues of 0. With 1e-6 no slope exceeds 1000 times that at the mean.
+"""
 
 BAND = 2**20
-"""Values of a picture whose differences are looked at at a time."""
+"""Values of an image whose differences are computed at a time: 4 MB in float32."""
 
 
 def gram(features: Tensor) -> Tensor:
-    """(N, C, H, W) responses -> (N, C, C) Gram matrices F F^T / M, at least float32.
+    """(N, C, H, W) features -> (N, C, C) Gram matrices G = F F^T / M, at least float32.
 
-    The expectation over positions of the products of filter responses (Gatys et al. 2015, eq. 3, divided by M).
+    Gatys et al. 2015 (arXiv 1508.06576), eq. 3, divided by M: the paper's sum grows with the image, the mean does not.
     """
-    return products(features) / (features.shape[2] * features.shape[3])
+    return gram_sum(features) / (features.shape[2] * features.shape[3])
 
 
-def products(features: Tensor, guide: Tensor | None = None) -> Tensor:
-    """(N, C, h, W) responses -> (N, C, C) F F^T, at least float32: what some rows add to the Gram matrix times M.
+def gram_sum(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """(N, C, h, W) features -> (N, C, C) F F^T, at least float32: what some rows add to M times the Gram matrix.
 
-    A `guide` (N, 1, h, W) says how much each position counts. The products of CHUNK positions at a time are added up in
-    the responses' own dtype, and these sums in float32: the eight bits of bfloat16 are too few for 10^5 positions.
+    A `guide` (N, 1, h, W) weights the positions: F diag(guide) F^T.
     """
+    # Products of CHUNK positions are added up in the dtype of the features, where the hardware is fastest, and these
+    # sums in float32: the 8 significant bits of bfloat16 cannot hold a sum over 10^5 positions.
     flat = _flat(features)
     precise = torch.promote_types(flat.dtype, torch.float32)
     count, positions, channels = flat.shape
     whole = positions // CHUNK * CHUNK
     chunks, rest = flat[:, :whole].reshape(count, -1, CHUNK, channels), flat[:, whole:]
-    counted, rest_counted = chunks, rest
+    weighted, weighted_rest = chunks, rest
     if guide is not None:
         flat = flat * _flat(guide).to(flat.dtype)
-        counted, rest_counted = flat[:, :whole].reshape(chunks.shape), flat[:, whole:]
-    return (counted.mT @ chunks).sum(1, dtype=precise) + (rest_counted.mT @ rest).to(precise)
+        weighted, weighted_rest = flat[:, :whole].reshape(chunks.shape), flat[:, whole:]
+    return (weighted.mT @ chunks).sum(1, dtype=precise) + (weighted_rest.mT @ rest).to(precise)
 
 
-def sums(features: Tensor, guide: Tensor | None = None) -> Tensor:
-    """(N, C, h, W) responses -> (N, C) their sums over positions, at least float32; `guide` as in `products`."""
-    counted = features if guide is None else features * guide.to(features.dtype)
-    return torch.sum(counted, dim=(2, 3), dtype=torch.promote_types(features.dtype, torch.float32))
+def feature_sum(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """(N, C, h, W) features -> (N, C) sums over positions, at least float32; `guide` as in `gram_sum`."""
+    weighted = features if guide is None else features * guide.to(features.dtype)
+    return torch.sum(weighted, dim=(2, 3), dtype=torch.promote_types(features.dtype, torch.float32))
 
 
-def mass(guide: Tensor) -> Tensor:
-    """(N, 1, h, W) -> how many positions count, a scalar, at least float32."""
+def guide_sum(guide: Tensor) -> Tensor:
+    """(N, 1, h, W) weights of positions -> their sum, a scalar, at least float32: M of the positions that count."""
     return torch.sum(guide, dtype=torch.promote_types(guide.dtype, torch.float32))
 
 
 def moments_gradient(features: Tensor, second: Tensor, first: Tensor | None = None) -> Tensor:
-    """The gradient at some rows of responses (N, C, h, W), of a loss that depends on their moments, in their dtype.
+    """(N, C, h, W) features -> the gradient of a loss of their moments with respect to them, same shape and dtype.
 
-    `second` (N, C, C), symmetric, and `first` (N, C) are its gradients at F F^T / M and at the responses' means, over M
-    of the whole picture: it is 2 second F + first.
+    Args:
+        features: some rows of a layer.
+        second: (N, C, C), symmetric: the gradient S with respect to F F^T / M, divided by M of the whole layer.
+        first: (N, C): the gradient s with respect to the mean of the features, divided by M as well.
     """
+    # d/dF of a function of F F^T is 2 S F for symmetric S; of a function of the sum over positions it is s everywhere.
+    # For the Gram loss, S is proportional to G - A: eq. 6 of Gatys et al. 2015.
     count, channels, height, width = features.shape
     gradient = _flat(features) @ (2 * second).to(features.dtype)
     if first is not None:
@@ -72,100 +82,108 @@ def moments_gradient(features: Tensor, second: Tensor, first: Tensor | None = No
 
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
-    """Mean of the squared differences of two tensors of one shape, at least float32, a scalar.
+    """Mean squared error of two tensors of the same shape, at least float32, a scalar.
 
-    Of responses it is the content loss (2015, eq. 1, as a mean), of Gram matrices a layer's style loss (eq. 4, too).
+    Of features: the content loss (Gatys et al. 2015, eq. 1, as a mean instead of half the sum). Of Gram matrices: the
+    style loss of a layer (eq. 4, whose factors are in `conventions`).
     """
-    return squares(one, other) / one.numel()
+    return squared_error_sum(one, other) / one.numel()
 
 
-def squares(one: Tensor, other: Tensor) -> Tensor:
-    """Sum of the squared differences of two tensors, at least float32, a scalar: what some rows add to `distance`."""
+def squared_error_sum(one: Tensor, other: Tensor) -> Tensor:
+    """Sum of squared errors of two tensors, at least float32, a scalar: what some rows add to a mean squared error."""
     return (one.to(torch.promote_types(one.dtype, torch.float32)) - other).square().sum()
 
 
-def root(covariance: Tensor) -> Tensor:
-    """(N, C, C) symmetric, positive semi-definite -> its square root, which is so too, in float64."""
+def matrix_sqrt(covariance: Tensor) -> Tensor:
+    """(N, C, C) symmetric positive semi-definite A -> its square root A^1/2, of the same kind, in float64."""
+    # Rounding makes eigenvalues of 0 slightly negative. In float64 the roots lose half of 16 digits there, not of 7.
     values, vectors = torch.linalg.eigh(covariance.double())
-    found: Tensor = (vectors * values.clamp_min(0).sqrt()[:, None]) @ vectors.mT
-    return found
+    root: Tensor = (vectors * values.clamp_min(0).sqrt()[:, None]) @ vectors.mT
+    return root
 
 
-def bures(covariance: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """The squared Bures distance of two covariances: tr S + tr A - 2 tr (A^1/2 S A^1/2)^1/2, and its gradient at S.
+def squared_bures_distance(covariance: Tensor, target_root: Tensor) -> tuple[Tensor, Tensor]:
+    """The squared Bures distance of covariances S and A, and its gradient with respect to S.
 
-    With the squared distance of the means it is the squared Wasserstein-2 distance of Gaussians (Dowson and Landau
-    1982). Where eigenvalues of the product vanish the root has no slope; RIDGE of the mean of A^2's is added to all.
+    tr S + tr A - 2 tr (A^1/2 S A^1/2)^1/2: together with the squared distance of the means it is the squared
+    Wasserstein-2 distance of two Gaussians (Dowson and Landau 1982, J. Multivariate Analysis 12, 450-455).
 
     Args:
         covariance: S, (1, C, C).
-        other: A^1/2, as `root` gives it.
+        target_root: A^1/2, from `matrix_sqrt`.
 
     Returns:
         A scalar and (1, C, C), in the dtype of `covariance`.
     """
-    values, vectors = torch.linalg.eigh(other @ covariance.double() @ other)
-    ridge = RIDGE * (other @ other).square().sum() / len(values[0]) + torch.finfo(values.dtype).tiny
+    # With A^1/2 S A^1/2 = V diag(l) V^T the last term is -2 sum sqrt(l), and its gradient with respect to S is
+    # -A^1/2 V diag(1 / sqrt(l)) V^T A^1/2. RIDGE keeps l above 0, and `tiny` does if A = 0. At S = A the eigenvalues l
+    # are those of A^2, with mean tr A^2 / C: the scale of the ridge.
+    values, vectors = torch.linalg.eigh(target_root @ covariance.double() @ target_root)
+    ridge = RIDGE * (target_root @ target_root).square().sum() / len(values[0]) + torch.finfo(values.dtype).tiny
     roots = (values.clamp_min(0) + ridge).sqrt()
-    aligned = other @ vectors
-    slope = (
-        torch.eye(len(values[0]), dtype=values.dtype, device=values.device) - (aligned / roots[:, None]) @ aligned.mT
-    )
-    squared = covariance.diagonal(dim1=1, dim2=2).sum(dtype=values.dtype) + other.square().sum() - 2 * roots.sum()
-    return squared.to(covariance.dtype), slope.to(covariance.dtype)
+    aligned = target_root @ vectors
+    identity = torch.eye(len(values[0]), dtype=values.dtype, device=values.device)
+    gradient = identity - (aligned / roots[:, None]) @ aligned.mT
+    traces = covariance.diagonal(dim1=1, dim2=2).sum(dtype=values.dtype) + target_root.square().sum()
+    return (traces - 2 * roots.sum()).to(covariance.dtype), gradient.to(covariance.dtype)
 
 
-def nearest(features: Tensor, directions: Tensor, center: Tensor) -> Tensor:
-    """(1, C, h, W) responses -> (1, h, W) numbers of the `directions` (N, C), unit vectors, nearest by the angle.
+def nearest_indices(features: Tensor, directions: Tensor, center: Tensor) -> Tensor:
+    """(1, C, h, W) features -> (1, h, W) indices of the nearest of `directions` (N, C), unit vectors, by cosine.
 
-    Both are seen from `center` (C,). Some positions at a time, for the products with all directions are many.
+    The cosine is that of the features minus `center` (C,) (Kolkin et al. 2022, arXiv 2203.13215, section 3.3).
     """
+    # The length of a feature scales all of its products alike and does not change which is the largest. In bfloat16
+    # `max` takes a third of the time of `argmax`.
     flat = _flat(features)[0]
-    # in bfloat16 `max` takes a third of the time of `argmax`
-    found = [((some - center) @ directions.T).max(1).indices for some in torch.split(flat, SEARCHED)]
-    return torch.cat(found).view(1, *features.shape[2:])
+    chunks = [((chunk - center) @ directions.T).max(1).indices for chunk in torch.split(flat, SEARCH_CHUNK)]
+    return torch.cat(chunks).view(1, *features.shape[2:])
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """(N, 3, H, W) -> mean |dx| + mean |dy|, a scalar: the same for a picture and an enlargement of its detail."""
+    """(N, 3, H, W) -> mean |dx| + mean |dy|, a scalar, which does not grow with the number of pixels."""
     count, channels, height, width = images.shape
-    across, down = (max(count * channels * each, 1) for each in (height * (width - 1), (height - 1) * width))
-    return _over_rows(images, lambda dx, dy: dx.abs().sum() / across + dy.abs().sum() / down)
+    # The mean of no differences, in an image one pixel wide or high, is 0.
+    across, down = (max(count * channels * number, 1) for number in (height * (width - 1), (height - 1) * width))
+    return _sum_over_rows(images, lambda dx, dy: dx.abs().sum() / across + dy.abs().sum() / down)
 
 
 def total_variation_sum(images: Tensor) -> Tensor:
-    """(N, 3, H, W) -> sum |dx| + sum |dy|, a scalar: `tf.image.total_variation`. Grows with the picture."""
-    return _over_rows(images, lambda dx, dy: dx.abs().sum() + dy.abs().sum())
+    """(N, 3, H, W) -> sum |dx| + sum |dy|, a scalar: `tf.image.total_variation`. Grows with the number of pixels."""
+    return _sum_over_rows(images, lambda dx, dy: dx.abs().sum() + dy.abs().sum())
 
 
 def total_variation_squares(images: Tensor) -> Tensor:
-    """(N, 3, H, W) in [0, 1] -> 1/2 sum (dx^2 + dy^2) of the 0..255 picture less its last row and column, a scalar.
+    """(N, 3, H, W) in [0, 1] -> 1/2 sum (dx^2 + dy^2) in 0..255, without the last row and column, a scalar.
 
-    What neural-style's TVLoss descends (it codes the gradient only).
+    The function whose gradient neural-style's TVLoss computes (neural_style.lua codes the gradient only).
     """
-    squares = _over_rows(images, lambda dx, dy: dx[:, :, : dy.shape[2]].square().sum() + dy[..., :-1].square().sum())
+    squares = _sum_over_rows(
+        images, lambda dx, dy: dx[:, :, : dy.shape[2]].square().sum() + dy[..., :-1].square().sum()
+    )
     return squares * 255**2 / 2
 
 
 def differences(images: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, 3, H, W) -> dx (N, 3, H, W-1) and dy (N, 3, H-1, W), each pixel less its left or upper neighbor."""
+    """(N, 3, H, W) -> dx (N, 3, H, W-1) and dy (N, 3, H-1, W): each pixel minus its left or upper neighbor."""
     return images.diff(dim=3), images.diff(dim=2)
 
 
-def _over_rows(images: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The sum of what is measured at the differences, some rows at a time: they would take twice the picture's memory.
+def _sum_over_rows(images: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The sum of `measure(dx, dy)` over bands of rows; dy is from each row of the band to the next row.
 
-    `measure` gets dx of the rows and dy from each of them to the next; the last row of the picture has no dy.
+    The differences of a whole image would take twice its memory.
     """
     rows = max(BAND // (images.shape[1] * images.shape[3]), 1)
     total = images.new_zeros(())
     for start in range(0, images.shape[2], rows):
-        band = images[:, :, start : start + rows + 1]
+        band = images[:, :, start : start + rows + 1]  # the next band's first row included, for dy
         dx, _ = differences(band[:, :, :rows])
         total = total + measure(dx, differences(band)[1])
     return total
 
 
 def _flat(features: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, M, C): in channels_last a view."""
+    """(N, C, H, W) -> (N, M, C): F^T, in channels_last memory a view."""
     return features.permute(0, 2, 3, 1).flatten(1, 2)

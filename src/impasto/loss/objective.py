@@ -1,4 +1,4 @@
-"""The objective: a picture -> its loss, term by term, and the gradient of the loss."""
+"""The objective: an image -> its loss, term by term, and the gradient with respect to the image."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ import torch
 from torch import Tensor
 
 from impasto.loss import functional
-from impasto.loss.statistics import Sums, Target
+from impasto.loss.statistics import Accumulator, LayerTarget
 from impasto.loss.targets import Targets
-from impasto.vgg.backward import Backprop, GradientRows, Pull, gather_gradient, vjp
+from impasto.vgg.backward import Backprop, FeatureGradient, GradientRows, gather_gradient, vjp
 from impasto.vgg.model import VGG19
 
 MIN_STRIP = 16
-"""Rows of the narrowest strips: with fewer, the rows kept for their neighbors are nearly all."""
+"""Rows of the narrowest strips: with fewer, most rows in memory are those kept for their neighbors."""
 
 
 def narrower_strip(strip: int | None, height: int) -> int:
-    """Rows of strips half as high, of a picture of that height if it was evaluated whole; MIN_STRIP at least."""
+    """Rows of strips half as high as `strip`, or as `height` if it is None: a positive multiple of MIN_STRIP."""
     return max((strip or height) // 2 // MIN_STRIP * MIN_STRIP, MIN_STRIP)
 
 
 class Terms(NamedTuple):
-    """The loss of a picture: `total`, and its terms before their weights. Scalars that stay on the device.
+    """The loss of an image: `total`, and its terms before their weights. Scalars that stay on the device.
 
-    `layers`, such as "style block1_conv1", are the shares of which content and style are the sums.
+    `layers`, such as "style block1_conv1", are the addends of content and style, with the layers' weights.
     """
 
     total: Tensor
@@ -35,23 +35,24 @@ class Terms(NamedTuple):
     layers: Mapping[str, Tensor] = {}
 
     def to_floats(self) -> dict[str, float]:
-        """The total and its terms, fetched from the device."""
+        """The total and its terms as numbers."""
+        # Stacked first: one transfer from the device, which waits for it, instead of four.
         return dict(zip(self._fields, torch.stack(self[:4]).tolist(), strict=False))
 
     def layers_to_floats(self) -> dict[str, dict[str, float]]:
-        """Term -> layer -> its share."""
-        found: dict[str, dict[str, float]] = {}
+        """Term -> layer -> its addend, as numbers."""
+        terms: dict[str, dict[str, float]] = {}
         for name, value in self.layers.items():
             term, layer = name.split()
-            found.setdefault(term, {})[layer] = float(value)
-        return found
+            terms.setdefault(term, {})[layer] = float(value)
+        return terms
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of our plain means: total = content * sum c_l mean_l + style * sum s_l mean_l + tv * variation.
+    """Weights of the mean squared errors: total = content * sum c_l e_l + style * sum s_l e_l + tv * variation.
 
-    `style_layers` are those of every region of the picture, as many as the targets' manners.
+    `style_layers`: one mapping for each region, in the order of `Targets.style`.
     """
 
     content: float
@@ -62,112 +63,117 @@ class LossWeights:
     variation: Callable[[Tensor], Tensor] = functional.total_variation
 
 
-class _Aim(NamedTuple):
-    """One target: the term and the layer that it belongs to, and its weight within the term."""
+class _LayerTerm(NamedTuple):
+    """One addend of the loss: the term and the layer that it belongs to, its weight within the term, its target."""
 
     term: str
     layer: str
     weight: float
-    target: Target
+    target: LayerTarget
 
 
-def _aims(targets: Targets, weights: LossWeights) -> list[_Aim]:
-    aims = [_Aim("content", name, weights.content_layers[name], each) for name, each in targets.content.items()]
-    for manner, shares in zip(targets.style, weights.style_layers, strict=True):
-        aims += [_Aim("style", name, shares[name], each) for name, each in manner.layers.items()]
-    return aims
+def _layer_terms(targets: Targets, weights: LossWeights) -> list[_LayerTerm]:
+    terms = [
+        _LayerTerm("content", name, weights.content_layers[name], target) for name, target in targets.content.items()
+    ]
+    for style, layer_weights in zip(targets.style, weights.style_layers, strict=True):
+        terms += [_LayerTerm("style", name, layer_weights[name], target) for name, target in style.layers.items()]
+    return terms
 
 
 class Objective:
     """The weighted sum of content, style and total variation against fixed targets (Gatys et al. 2015, eq. 7).
 
-    A picture is evaluated whole, or in strips of `strip` rows: then a first pass adds up what the terms of the whole
-    picture need, and a second one, half as much work again, finds the gradient strip by strip. Same numbers, in memory
-    that grows with the width of the picture only. What an evaluation took is kept for the next.
+    An image is evaluated whole, or in strips of `strip` rows: a first pass collects what the terms of the whole image
+    need, a second one computes the gradient strip by strip. Half as much work again, the same numbers, and memory that
+    grows with the width of the image only. Buffers are kept for the next evaluation.
     """
 
     def __init__(self, vgg: VGG19, targets: Targets, weights: LossWeights, *, strip: int | None = None) -> None:
         self.vgg, self.targets, self.weights = vgg, targets, weights
-        self._aims = _aims(targets, weights)
-        self._network = Backprop(vgg, {aim.layer for aim in self._aims}, strip=strip)
+        self._layer_terms = _layer_terms(targets, weights)
+        self._network = Backprop(vgg, {term.layer for term in self._layer_terms}, strip=strip)
 
     @property
     def strip(self) -> int | None:
-        """Rows of the picture that are evaluated at a time; None: all."""
+        """Rows of the image that are evaluated at a time; None: all."""
         return self._network.strip
 
-    def release(self) -> None:
-        """Give back the memory of the last evaluation; the next one takes it anew."""
+    def release_memory(self) -> None:
+        """Free the buffers of the last evaluation; the next one allocates them again."""
         self._network = Backprop(self.vgg, self._network.wanted, strip=self.strip)
 
-    def narrow(self, height: int) -> None:
-        """Evaluate pictures of that height in strips from now on, or in narrower ones."""
+    def narrow_strips(self, height: int) -> None:
+        """From now on, evaluate images of that height in strips, or in strips half as high as before."""
         self._network = Backprop(self.vgg, self._network.wanted, strip=narrower_strip(self.strip, height))
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Terms:
         """(1, 3, H, W) float in [0, 1] -> its terms."""
-        return self._terms(image, self._sums(image))
+        return self._terms(image, self._accumulate(image))
 
     @torch.no_grad()
     def value_and_grad_rows(self, image: Tensor) -> tuple[Terms, GradientRows]:
-        """(1, 3, H, W) -> its terms, and the gradient of the total as it comes, both in the image's dtype.
+        """(1, 3, H, W) -> its terms, and the gradient of the total in chunks of rows, both in the image's dtype.
 
-        The gradient is found while it is iterated over, which must be done before the next evaluation, if it is done.
+        The gradient is computed while it is iterated over, which is possible until the next evaluation.
         """
-        sums = self._sums(image)
-        return self._terms(image, sums), self._rows(image, sums)
+        accumulators = self._accumulate(image)
+        return self._terms(image, accumulators), self._gradient_rows(image, accumulators)
 
     def value_and_grad(self, image: Tensor) -> tuple[Terms, Tensor]:
         """(1, 3, H, W) -> its terms, and the gradient (1, 3, H, W) of the total, both in the image's dtype."""
         terms, rows = self.value_and_grad_rows(image)
         return terms, gather_gradient(rows, image)
 
-    def _sums(self, image: Tensor) -> list[Sums]:
-        """What every aim's target says of a picture."""
-        sums = [aim.target.begin() for aim in self._aims]
+    def _accumulate(self, image: Tensor) -> list[Accumulator]:
+        """Evaluate an image: one accumulator for each layer term, with all rows added."""
+        accumulators = [term.target.accumulator() for term in self._layer_terms]
 
-        def read(name: str, here: Tensor, rows: slice) -> None:
-            for aim, each in zip(self._aims, sums, strict=True):
-                if aim.layer == name:
-                    each.read(here, rows)
+        def add(name: str, features: Tensor, rows: slice) -> None:
+            for term, accumulator in zip(self._layer_terms, accumulators, strict=True):
+                if term.layer == name:
+                    accumulator.add(features, rows)
 
-        self._network.forward(image, read)
-        return sums
+        self._network.forward(image, add)
+        return accumulators
 
-    def _terms(self, image: Tensor, sums: Sequence[Sums]) -> Terms:
-        weights, nothing = self.weights, image.new_zeros(())
-        shares: dict[str, Tensor] = {}
-        for aim, each in zip(self._aims, sums, strict=True):
-            name = f"{aim.term} {aim.layer}"
-            shares[name] = shares.get(name, nothing) + aim.weight * each.loss()
+    def _terms(self, image: Tensor, accumulators: Sequence[Accumulator]) -> Terms:
+        weights, zero = self.weights, image.new_zeros(())
+        addends: dict[str, Tensor] = {}
+        for term, accumulator in zip(self._layer_terms, accumulators, strict=True):
+            name = f"{term.term} {term.layer}"
+            # The regions of a style share their layers: one addend is the sum over the regions.
+            addends[name] = addends.get(name, zero) + term.weight * accumulator.loss()
         content, style = (
-            sum((share for name, share in shares.items() if name.startswith(term)), nothing)
+            sum((addend for name, addend in addends.items() if name.startswith(term)), zero)
             for term in ("content", "style")
         )
         tv = weights.variation(image)
-        return Terms(weights.content * content + weights.style * style + weights.tv * tv, content, style, tv, shares)
+        total = weights.content * content + weights.style * style + weights.tv * tv
+        return Terms(total, content, style, tv, addends)
 
-    def _rows(self, image: Tensor, sums: Sequence[Sums]) -> GradientRows:
-        pulls: dict[str, list[Pull]] = {}
-        for aim, each in zip(self._aims, sums, strict=True):
-            factor = self.weights.content if aim.term == "content" else self.weights.style
-            pulls.setdefault(aim.layer, []).append(each.pull(factor * aim.weight))
-        rows = self._network.backward({name: _together(each) for name, each in pulls.items()})
+    def _gradient_rows(self, image: Tensor, accumulators: Sequence[Accumulator]) -> GradientRows:
+        gradients: dict[str, list[FeatureGradient]] = {}
+        for term, accumulator in zip(self._layer_terms, accumulators, strict=True):
+            factor = self.weights.content if term.term == "content" else self.weights.style
+            gradients.setdefault(term.layer, []).append(accumulator.gradient(factor * term.weight))
+        rows = self._network.backward({name: _sum_of(parts) for name, parts in gradients.items()})
         if not self.weights.tv:
             return rows
+        # Total variation depends on the image alone: its gradient needs no strips, only the image's own memory again.
         variation = vjp(self.weights.variation, image, image.new_tensor(self.weights.tv))
-        return ((here, some.add_(variation[:, :, here])) for here, some in rows)
+        return ((here, chunk.add_(variation[:, :, here])) for here, chunk in rows)
 
 
-def _together(pulls: Sequence[Pull]) -> Pull:
-    """The sum of some pulls at one layer."""
-    first, *others = pulls
+def _sum_of(gradients: Sequence[FeatureGradient]) -> FeatureGradient:
+    """The sum of the gradients of several terms at one layer."""
+    first, *others = gradients
 
-    def pulled(here: Tensor, rows: slice) -> Tensor:
-        gradient = first(here, rows)
-        for each in others:
-            gradient = gradient.add_(each(here, rows))
+    def feature_gradient(features: Tensor, rows: slice) -> Tensor:
+        gradient = first(features, rows)
+        for other in others:
+            gradient = gradient.add_(other(features, rows))
         return gradient
 
-    return pulled
+    return feature_gradient

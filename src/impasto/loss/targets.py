@@ -1,4 +1,4 @@
-"""What a picture is to be like: content and manners, layer by layer, found in the pictures that were given."""
+"""Targets of a loss, layer by layer: content features and style statistics, computed from the images given."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,160 +6,168 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.loss.statistics import Gaussian, Gram, Means, Moments, Responses, Sample, Target
+from impasto.loss.nearest import Sample
+from impasto.loss.statistics import ContentFeatures, Gaussian, Gram, LayerTarget, Moments, MomentsAccumulator
 from impasto.settings import layers
 from impasto.settings.model import StyleLoss
 from impasto.vgg.backward import Backprop
 from impasto.vgg.model import VGG19
 
-SAMPLE = 4096
-"""Responses that are kept of the paintings, so that each of the picture's finds its like among them."""
-DEEP = 4
-"""The block from which on responses look for their neighbors.
+SAMPLE_SIZE = 4096
+"""Features kept of all style images together for nearest neighbors: 8 MB at 512 channels in float32.
 
-Those of shallower layers see a few pixels: each would find its like in the same flat places, and nothing would ask for
-the painting's strokes. There the Gram matrix does.
+The search costs as much as a convolution of so many filters; a larger sample costs more in proportion.
+"""
+NEAREST_FROM_BLOCK = 4
+"""The first block whose layers look for nearest neighbors; shallower ones compare Gram matrices.
+
+Features of shallow layers see a few pixels: each would find its neighbor in the same flat areas of the style image, and
+no term would ask for its strokes.
 """
 
 
 @dataclass(frozen=True)
 class StyleTarget:
-    """What a region of the picture, of a share of its area, is to be like in each layer."""
+    """The style of one region, layer by layer; `share` is the region's share of the image's area."""
 
-    layers: Mapping[str, Target]
+    layers: Mapping[str, LayerTarget]
     share: float = 1.0
 
 
 @dataclass(frozen=True)
 class Targets:
-    """All that a picture is compared with: the content, layer by layer, and one manner a region."""
+    """Everything that an image is compared with: the content layer by layer, and one style for each region."""
 
-    content: Mapping[str, Target]
+    content: Mapping[str, LayerTarget]
     style: Sequence[StyleTarget]
 
 
 @torch.no_grad()
 def content_targets(
     vgg: VGG19, content: Tensor, wanted: Iterable[str], *, strip: int | None = None
-) -> dict[str, Responses]:
-    """The responses of the layers wanted to `content` (1, 3, H, W). `strip`: as in `Objective`."""
-    found = {}
+) -> dict[str, ContentFeatures]:
+    """The features of the wanted layers for `content` (1, 3, H, W). `strip`: as in `Objective`."""
+    features = {}
     for name in wanted:
-        shrink = layers.min_edge([name])
-        shape = 1, vgg.channels(name), content.shape[2] // shrink, content.shape[3] // shrink
-        found[name] = torch.empty(shape, dtype=vgg.dtype, device=vgg.device, memory_format=torch.channels_last)
+        height, width = layers.feature_size(name, *content.shape[2:])
+        shape = 1, vgg.channels(name), height, width
+        # The layout of the features that they are compared with: differences are taken without a copy.
+        features[name] = torch.empty(shape, dtype=vgg.dtype, device=vgg.device, memory_format=torch.channels_last)
 
-    def keep(name: str, here: Tensor, rows: slice) -> None:
-        found[name][:, :, rows] = here
+    def keep(name: str, chunk: Tensor, rows: slice) -> None:
+        features[name][:, :, rows] = chunk
 
-    Backprop(vgg, found, strip=strip).forward(content, keep)
-    return {name: Responses(values) for name, values in found.items()}
-
-
-class _Drawn:
-    """Responses at positions drawn from all those of a painting, always the same."""
-
-    def __init__(self, count: int, positions: int) -> None:
-        drawn = torch.randperm(positions, generator=torch.Generator().manual_seed(0))
-        self._drawn = drawn[: max(count, 1)].sort().values
-        self._found: list[Tensor] = []
-
-    def read(self, here: Tensor, rows: slice) -> None:
-        width = here.shape[3]
-        inside = (self._drawn >= rows.start * width) & (self._drawn < rows.stop * width)
-        flat = here.permute(0, 2, 3, 1).flatten(0, 2)
-        self._found.append(flat[(self._drawn[inside] - rows.start * width).to(here.device)])
-
-    @property
-    def values(self) -> Tensor:
-        return torch.cat(self._found)
+    Backprop(vgg, features, strip=strip).forward(content, keep)
+    return {name: ContentFeatures(values) for name, values in features.items()}
 
 
 WeightedImage = tuple[Tensor, float]
-"""A painting (1, 3, H, W) and its share in a mixture; they add up to 1."""
+"""A style image (1, 3, H, W) and its share in a mixture; the shares add up to 1."""
 
 
 @torch.no_grad()
 def style_targets(
     vgg: VGG19,
-    paintings: Iterable[WeightedImage],
+    images: Iterable[WeightedImage],
     wanted: Iterable[str],
     *,
     loss: StyleLoss = "gram",
     guides: Mapping[str, Tensor] | None = None,
     strip: int | None = None,
     inner: bool = False,
-) -> dict[str, Target]:
-    """The manner of a mixture of paintings in the layers wanted; none where there is no painting.
+) -> dict[str, LayerTarget]:
+    """The style of a mixture of images in the wanted layers; empty if there is no image.
 
-    Of moments those of the paintings are averaged by their shares: they are expectations over positions, so that these
-    are the moments of a picture made of such shares of them. Samples hold such shares of each. By "nearest" the
-    layers before block DEEP have Gram matrices.
+    Moments of the images are averaged by their shares: they are expectations over positions, so that the average has
+    the moments of an image composed of such shares of them. Samples hold such shares of each. By "nearest" the layers
+    before NEAREST_FROM_BLOCK have Gram matrices.
 
     Args:
-        guides: for every layer the region's share in each position, (1, 1, h, w); none: everywhere the same.
+        guides: for every layer the region's share in each position, (1, 1, h, w); none: 1 everywhere.
         strip: as in `Objective`.
-        inner: leave out the outermost positions, which see zeros beyond the edge of the layer below: a picture whose
-            edges meet has none such, and would need marks like edges in its midst to be like them.
+        inner: leave out the outermost positions, whose features depend on the zero padding of the layers below. An
+            image with circular padding has no such positions, and would get edge-like marks in its middle to match.
     """
     wanted, guides, parts = tuple(wanted), guides or {}, []
-    kinds = {name: _kind(loss, name) for name in wanted}
-    for image, share in paintings:
-        inside = {name: _inside(layers.feature_size(name, *image.shape[2:]), margin=int(inner)) for name in wanted}
-        readers = {name: _reader(kinds[name], share, *inside[name]) for name in wanted}
-        _read(vgg, image, readers, inside, strip=strip)
-        parts.append((share, readers))
+    losses = {name: _loss_in(loss, name) for name in wanted}
+    for image, share in images:
+        areas = {name: _area(layers.feature_size(name, *image.shape[2:]), margin=int(inner)) for name in wanted}
+        collectors = {name: _collector(losses[name], share, *areas[name]) for name in wanted}
+        _collect(vgg, image, collectors, areas, strip=strip)
+        parts.append((share, collectors))
     if not parts:
         return {}
     return {
-        name: _mixed([(share, found[name]) for share, found in parts], kinds[name], guides.get(name)) for name in wanted
+        name: _mix([(share, collectors[name]) for share, collectors in parts], losses[name], guides.get(name))
+        for name in wanted
     }
 
 
-Reader = Means | _Drawn
-Inside = tuple[range, range]
-"""The rows and columns of a layer that are looked at."""
+class _SampleCollector:
+    """Collects the features at random positions of one style image, the same in every run."""
+
+    def __init__(self, count: int, positions: int) -> None:
+        # A generator of its own: the choice depends neither on the run's seed nor on the device.
+        order = torch.randperm(positions, generator=torch.Generator().manual_seed(0))
+        self._positions = order[: max(count, 1)].sort().values
+        self._chunks: list[Tensor] = []
+
+    def add(self, features: Tensor, rows: slice) -> None:
+        width = features.shape[3]
+        inside = (self._positions >= rows.start * width) & (self._positions < rows.stop * width)
+        flat = features.permute(0, 2, 3, 1).flatten(0, 2)
+        self._chunks.append(flat[(self._positions[inside] - rows.start * width).to(features.device)])
+
+    @property
+    def values(self) -> Tensor:
+        return torch.cat(self._chunks)
 
 
-def _inside(grid: tuple[int, int], margin: int) -> Inside:
-    """All but a margin, where there is room for it."""
-    rows, columns = (range(margin, edge - margin) if edge > 2 * margin else range(edge) for edge in grid)
+_Collector = MomentsAccumulator | _SampleCollector
+_Area = tuple[range, range]
+"""The rows and columns of a layer that are used."""
+
+
+def _area(size: tuple[int, int], margin: int) -> _Area:
+    """All rows and columns but a margin; all of them where the layer is too small for one."""
+    rows, columns = (range(margin, edge - margin) if edge > 2 * margin else range(edge) for edge in size)
     return rows, columns
 
 
-def _kind(loss: StyleLoss, layer: str) -> StyleLoss:
-    """What is compared in a layer."""
-    return "gram" if loss == "nearest" and layers.block_of(layer) < DEEP else loss
+def _loss_in(loss: StyleLoss, layer: str) -> StyleLoss:
+    """The style loss of one layer."""
+    return "gram" if loss == "nearest" and layers.block_of(layer) < NEAREST_FROM_BLOCK else loss
 
 
-def _reader(loss: StyleLoss, share: float, rows: range, columns: range) -> Reader:
+def _collector(loss: StyleLoss, share: float, rows: range, columns: range) -> _Collector:
     if loss == "nearest":
-        return _Drawn(round(share * SAMPLE), len(rows) * len(columns))
-    return Means(first=loss == "wasserstein")
+        return _SampleCollector(round(share * SAMPLE_SIZE), len(rows) * len(columns))
+    return MomentsAccumulator(needs_first=loss == "wasserstein")
 
 
-def _read(
-    vgg: VGG19, image: Tensor, readers: Mapping[str, Reader], inside: Mapping[str, Inside], *, strip: int | None
+def _collect(
+    vgg: VGG19, image: Tensor, collectors: Mapping[str, _Collector], areas: Mapping[str, _Area], *, strip: int | None
 ) -> None:
-    """Let the readers take in the responses to a painting, which begin for them where the inside does."""
+    """Evaluate a style image and add the features within each layer's area, whose rows are counted from 0."""
 
-    def read(name: str, here: Tensor, rows: slice) -> None:
-        kept, columns = inside[name]
-        start, stop = max(rows.start, kept.start), min(rows.stop, kept.stop)
+    def add(name: str, features: Tensor, rows: slice) -> None:
+        inside, columns = areas[name]
+        start, stop = max(rows.start, inside.start), min(rows.stop, inside.stop)
         if start < stop:
-            cut = here[:, :, start - rows.start : stop - rows.start, columns.start : columns.stop]
-            readers[name].read(cut, slice(start - kept.start, stop - kept.start))
+            cut = features[:, :, start - rows.start : stop - rows.start, columns.start : columns.stop]
+            collectors[name].add(cut, slice(start - inside.start, stop - inside.start))
 
-    Backprop(vgg, readers, strip=strip).forward(image, read)
+    Backprop(vgg, collectors, strip=strip).forward(image, add)
 
 
-def _mixed(parts: Sequence[tuple[float, Reader]], loss: StyleLoss, guide: Tensor | None) -> Target:
-    samples = [found.values for _, found in parts if isinstance(found, _Drawn)]
+def _mix(parts: Sequence[tuple[float, _Collector]], loss: StyleLoss, guide: Tensor | None) -> LayerTarget:
+    """One layer's target, from the share of each image and what was collected of it."""
+    samples = [collector.values for _, collector in parts if isinstance(collector, _SampleCollector)]
     if samples:
         return Sample(torch.cat(samples), guide)
-    means = [(share, found.moments) for share, found in parts if isinstance(found, Means)]
-    second = torch.stack([share * each.second for share, each in means]).sum(0)
+    moments = [(share, collector.moments) for share, collector in parts if isinstance(collector, MomentsAccumulator)]
+    second = torch.stack([share * image.second for share, image in moments]).sum(0)
     if loss == "gram":
         return Gram(Moments(second), guide)
-    first = torch.stack([share * each.first for share, each in means if each.first is not None]).sum(0)
+    first = torch.stack([share * image.first for share, image in moments if image.first is not None]).sum(0)
     return Gaussian(Moments(second, first), guide)

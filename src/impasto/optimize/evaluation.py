@@ -61,8 +61,8 @@ class Evaluation:
                 self._narrow(image)
                 _, gradient_rows = self._forward(image)
         if self._release:
-            self.objective.release()
+            self.objective.release_memory()
 
     def _narrow(self, image: Tensor) -> None:
-        self.objective.narrow(image.shape[2])
+        self.objective.narrow_strips(image.shape[2])
         self._notes.append(f"not enough memory; continuing in strips of {self.objective.strip} rows")

@@ -220,7 +220,7 @@ class Run:
         # a resumed run gets the strips of its checkpoint: sums must be split alike to be rounded alike
         if strips is not None and len(strips) == len(inputs.scale_plans):
             return tuple(map(costs.estimate, inputs.scale_plans, strips))
-        limit = devices.memory(self.vgg.device) if memory is None else memory
+        limit = devices.available_memory(self.vgg.device) if memory is None else memory
         return tuple(costs.fit(plan, limit) for plan in inputs.scale_plans)
 
     def _next_scale(self) -> None:
@@ -230,7 +230,7 @@ class Run:
         optimizer = self.scale_run.optimizer
         coarser = optimizer if isinstance(optimizer, Adam) else None
         del self.scale_run, optimizer  # frees targets, feature maps and L-BFGS' history before the next allocations
-        devices.give_back(self.vgg.device)
+        devices.release_memory(self.vgg.device)
         self.scale_run = self._scale_run(image, coarser)
 
     def _scale_run(self, image: Tensor | None = None, coarser: Adam | None = None) -> ScaleRun:

@@ -206,7 +206,7 @@ class Sweep:
                 raise
             state, message = "refused", "not enough memory for this size; give a smaller one"
         finally:
-            devices.give_back(self.vgg.device)
+            devices.release_memory(self.vgg.device)
         if message:
             show(Noted(f"{state}: {message}"))
         return state, message

@@ -1,9 +1,10 @@
-"""The network there and back without an autograd graph: responses, and a loss's gradient from them to the picture.
+"""Forward and backward pass without an autograd graph: features, and the gradient of a loss with respect to the image.
 
-Evaluated whole, a picture's responses are all kept, in memory that the next step uses again. Evaluated in strips, only
-a window of rows is kept of every layer: each strip continues where the one before ended, so that no row is computed
-twice for the sake of its neighbors, and the numbers are those of the whole picture. On the way back the gradient at a
-layer's responses takes the responses' own place.
+Evaluated whole, all features of an image are kept, in buffers that the next step reuses. Evaluated in strips, every
+layer keeps a window of rows only. The loss then needs two passes: the gradient at any position depends on statistics
+of all positions (Gatys et al. 2015, eq. 6: on G - A), so that a first forward pass collects the statistics and a second
+one computes each strip again and propagates its gradient. Forward, forward, backward instead of forward, backward:
+half as much work again. The numbers are the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,35 +15,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.settings import layers
+from impasto.vgg.forward import BAND, POOL_SHARE, ForwardPass, OnFeatures
 from impasto.vgg.model import VGG19, check_images
-from impasto.vgg.rows import Rows, wrapped
-
-BAND = 2**23
-"""Bytes of a layer evaluated at a time on a CPU: malloc keeps freed blocks of less than 32 MB for the next to come."""
-
-POOL_SHARE = 1 / 8
-"""Bands of a pool as a share of those of a convolution: max pooling notes where each maximum was, in eight bytes."""
+from impasto.vgg.rows import RowWindow
 
 FIRST = layers.CONVS[0]
 
-Read = Callable[[str, Tensor, slice], None]
-"""Gets (layer, some rows of its responses (1, C, h, W), which rows they are), and must not keep the tensor."""
-
-Pull = Callable[[Tensor, slice], Tensor]
-"""(rows of a layer's responses (1, C, h, W), which rows they are) -> the gradient of a loss at them, of their shape."""
+FeatureGradient = Callable[[Tensor, slice], Tensor]
+"""(rows of a layer's features (1, C, h, W), which rows) -> the gradient of a loss with respect to them, same shape."""
 
 GradientRows = Iterator[tuple[slice, Tensor]]
-"""The gradient at a picture as it comes, top to bottom: which rows, and they themselves, (1, 3, h, W)."""
+"""The gradient with respect to an image in chunks from top to bottom: (which rows, their gradient (1, 3, h, W))."""
 
 
 class Backprop:
-    """Evaluates a network at one picture after the other, and takes gradients back to the picture.
+    """Evaluates a network for one image after another and propagates gradients back to the image.
 
     Args:
         vgg: the network.
-        wanted: the layers that the loss reads; none, and the gradient is 0.
-        strip: rows of the picture that are evaluated at a time; None: all, which is fastest. In strips the way back
-            evaluates the picture once more, which is half as much work again.
+        wanted: the layers that the loss reads; if there are none, the gradient is 0.
+        strip: rows of the image that are evaluated at a time; None: all, which is fastest. With strips the backward
+            pass evaluates the image once more, which is half as much work again.
         band: bytes of a layer that are evaluated at a time; by default what suits the device.
     """
 
@@ -50,227 +43,180 @@ class Backprop:
         self, vgg: VGG19, wanted: Iterable[str], *, strip: int | None = None, band: float | None = None
     ) -> None:
         if strip is not None and vgg.padding == "circular":
-            raise ValueError("strip: the first row of a seamless picture is next to its last one; evaluate it whole")
+            raise ValueError("strip: with circular padding the first row needs the last one; evaluate the image whole")
         self.vgg, self.wanted, self.strip = vgg, frozenset(wanted), strip
         self.layers = layers.up_to_last(self.wanted)
         if band is None:
             band = BAND if vgg.device.type == "cpu" else float("inf")
-        self.band = band
-        self._image, self._returned = torch.empty(0), 0
-        self._rows: dict[str, Rows] = {}
+        self._pass = ForwardPass(vgg, self.layers, band)
+        self._padded_end = 0  # rows of the padded image whose gradient has been returned
 
     @torch.no_grad()
-    def forward(self, image: Tensor, read: Read) -> None:
-        """Evaluate the network at (1, 3, H, W) float RGB in [0, 1]; `read` gets every row of the layers wanted.
+    def forward(self, image: Tensor, on_features: OnFeatures) -> None:
+        """Evaluate the network at (1, 3, H, W) float RGB in [0, 1]; `on_features` gets all rows of the wanted layers.
 
         Raises:
             ValueError: the image has another shape, or an edge too short for a layer.
         """
         check_images(image, self.wanted)
-        if image.shape != self._image.shape:
-            self._rows = self._windows(*image.shape[2:])
-        self._image = image
-        self._begin()
-        for stop in self._stops():
-            self._go(stop, read)
+        self._pass.start(image)
+        self._padded_end = 0
+        for stop in self._strip_ends():
+            self._pass.advance(stop, self.wanted, on_features)
             if self._is_striped:
-                self._release(returning=False)
+                self._discard_rows(backward=False)
 
     @torch.no_grad()
-    def backward(self, pulls: Mapping[str, Pull]) -> GradientRows:
-        """The gradient at the latest picture of a loss that pulls so at each of the wanted layers."""
+    def backward(self, gradients: Mapping[str, FeatureGradient]) -> GradientRows:
+        """The gradient with respect to the latest image, from those with respect to the features of wanted layers."""
+        image = self._pass.image
         if not self.layers:
-            yield slice(0, self._image.shape[2]), torch.zeros_like(self._image)
+            yield slice(0, image.shape[2]), torch.zeros_like(image)
             return
         if self._is_striped:
-            self._begin()
-        for stop in self._stops():
-            self._go(stop)
-            yield from self._come_back(pulls)
+            self._pass.restart()
+            self._padded_end = 0
+        for stop in self._strip_ends():
+            self._pass.advance(stop)  # does nothing if the image was evaluated whole
+            yield from self._backward_strip(gradients)
             if self._is_striped:
-                self._release(returning=True)
-
-    @property
-    def _is_circular(self) -> bool:
-        return self.vgg.padding == "circular"
+                self._discard_rows(backward=True)
 
     @property
     def _is_striped(self) -> bool:
-        return self.strip is not None and self.strip < self._image.shape[2]
+        return self.strip is not None and self.strip < self._pass.image.shape[2]
 
-    def _stops(self) -> Iterator[int]:
-        """Where the strips end."""
-        height = self._image.shape[2]
+    def _strip_ends(self) -> Iterator[int]:
+        height = self._pass.image.shape[2]
         yield from range(self.strip or height, height, self.strip or height)
         yield height
 
-    def _windows(self, height: int, width: int) -> dict[str, Rows]:
-        found = {}
-        for name in self.layers:
-            if name not in layers.CONVS:
-                height, width = height // 2, width // 2
-            channels = self.vgg.channels(name)
-            found[name] = Rows(channels, height, width, dtype=self.vgg.dtype, device=self.vgg.device)
-        return found
-
-    def _begin(self) -> None:
-        self._returned = 0
-        for rows in self._rows.values():
-            rows.begin()
-
-    def _release(self, *, returning: bool) -> None:
-        """Let go of the rows that neither the layer above will look at nor, `returning`, the loss and the one below."""
-        below = ""
+    def _discard_rows(self, *, backward: bool) -> None:
+        """Discard rows that the layer above needs no more; in the backward pass also keep those not propagated yet."""
+        below, windows = "", self._pass.windows
         for name, above in zip(self.layers, [*self.layers, ""][1:], strict=True):
-            rows = self._rows[name]
-            needed = [rows.there]
+            window = windows[name]
+            needed = [window.forward_end]
             if above:
-                seen = self._rows[above].there
-                needed.append(seen - 1 if above in layers.CONVS else 2 * seen)
-            if returning:
-                needed += [rows.back, self._rows[below].back - 1 if below else self._returned - 2]
-            rows.release(min(needed))
+                end = windows[above].forward_end
+                needed.append(end - 1 if above in layers.CONVS else 2 * end)
+            if backward:
+                # The gradient one row above is needed for the next row of the layer below; two rows of the padded
+                # image, since block1_conv1 is a convolution without padding of it.
+                needed += [window.backward_end, windows[below].backward_end - 1 if below else self._padded_end - 2]
+            window.discard_above(min(needed))
             below = name
 
-    # -- there --
-
-    def _go(self, stop: int, read: Read | None = None) -> None:
-        """Evaluate every layer as far down as the rows of the picture before `stop` suffice."""
-        below, seen, height = "", stop, self._image.shape[2]
-        for name in self.layers:
-            rows, is_conv = self._rows[name], name in layers.CONVS
-            seen = seen // 2 if not is_conv else height if seen == height else max(seen - 1, 0)
-            for band in self._bands(rows.reach(seen), name, 1 if is_conv else POOL_SHARE / 4):
-                values = self._convolved(name, below, band) if is_conv else self._pooled(below, band)
-                torch.clamp_min(values, 0, out=rows[band])
-                if read is not None and name in self.wanted:
-                    read(name, rows[band], band)
-            below, height = name, rows.height
-
-    def _convolved(self, name: str, below: str, band: slice) -> Tensor:
-        """Rows of a convolution's output, before its ReLU."""
-        kernel, bias = self.vgg.kernels[name]
-        if not below:
-            return F.conv2d(self._prepared(band), kernel, bias)
-        around, padding = self._around(below, band)
-        return F.conv2d(around, kernel, bias, padding=padding)
-
-    def _prepared(self, band: slice) -> Tensor:
-        """What the first convolution sees of the picture for rows of its output."""
-        if self._is_circular:
-            return self.vgg.preprocess(wrapped(self._image, band), top=False, bottom=False)
-        image = self._image[:, :, max(band.start - 1, 0) : band.stop + 1]
-        return self.vgg.preprocess(image, top=band.start == 0, bottom=band.stop == self._image.shape[2])
-
-    def _around(self, name: str, band: slice) -> tuple[Tensor, tuple[int, int]]:
-        rows = self._rows[name]
-        return rows.around_circular(band) if self._is_circular else rows.around(band)
-
-    def _pooled(self, below: str, band: slice) -> Tensor:
-        return self.vgg.pool(self._rows[below][slice(2 * band.start, 2 * band.stop)])
-
-    # -- and back --
-
-    def _come_back(self, pulls: Mapping[str, Pull]) -> GradientRows:
-        """Take the gradient from the deepest layer down to the picture, as far as the rows evaluated suffice."""
-        above, pooled = "", torch.empty(0)
+    def _backward_strip(self, gradients: Mapping[str, FeatureGradient]) -> GradientRows:
+        """Propagate the gradient from the deepest layer to the image, as far down as the rows evaluated allow."""
+        above, pool_gradient = "", torch.empty(0)
         for name in reversed(self.layers):
-            rows = self._rows[name]
-            new = slice(rows.back, self._back(rows, above))
+            window = self._pass.windows[name]
+            new = slice(window.backward_end, self._backward_limit(window, above))
             if name in layers.CONVS:
-                self._at_conv(name, above, new, pooled, pulls.get(name))
+                self._backward_conv(name, above, new, pool_gradient, gradients.get(name))
             else:
-                pooled = self._at_pool(name, above, new, pulls.get(name))
-            rows.back, above = new.stop, name
-        return self._at_picture()
+                pool_gradient = self._backward_pool(name, above, new, gradients.get(name))
+            window.backward_end, above = new.stop, name
+        return self._backward_image()
 
-    def _back(self, rows: Rows, above: str) -> int:
-        """How far down the gradient at a layer can come from what has come back at the layer above."""
+    def _backward_limit(self, window: RowWindow, above: str) -> int:
+        """The row above which the gradient at a layer is known, given how far it is known at the layer above."""
         if not above:
-            return rows.there
-        upper = self._rows[above]
-        if upper.back == upper.height and rows.there == rows.height:
-            return rows.height
-        return max(upper.back - 1, 0) if above in layers.CONVS else 2 * upper.back
+            return window.forward_end
+        upper = self._pass.windows[above]
+        if upper.backward_end == upper.height and window.forward_end == window.height:
+            return window.height
+        return max(upper.backward_end - 1, 0) if above in layers.CONVS else 2 * upper.backward_end
 
-    def _at_pool(self, name: str, above: str, new: slice, pull: Pull | None) -> Tensor:
-        """The gradient at new rows of a pool's output."""
-        rows = self._rows[name]
-        found = [rows[new][:, :, :0]]
-        for band in self._bands(new, name):
-            gradient = self._from_conv(above, band) if above else None
-            found.append(_with(pull, gradient, rows[band], band))
-        return torch.cat(found, dim=2)
+    def _backward_pool(self, name: str, above: str, new: slice, own: FeatureGradient | None) -> Tensor:
+        """The gradient with respect to new rows of a pool's output."""
+        window = self._pass.windows[name]
+        chunks = [window[new][:, :, :0]]
+        for band in self._pass.bands(new, name):
+            gradient = self._conv_input_gradient(above, band) if above else None
+            chunks.append(_add_own(own, gradient, window[band], band))
+        return torch.cat(chunks, dim=2)
 
-    def _at_conv(self, name: str, above: str, new: slice, pooled: Tensor, pull: Pull | None) -> None:
-        """The gradient before a convolution's ReLU at new rows, put in the place of its responses."""
-        rows, is_pooled = self._rows[name], bool(above) and above not in layers.CONVS
-        for band in self._bands(new, name, POOL_SHARE if is_pooled else 1):
-            here, gradient = rows[band], None
+    def _backward_conv(
+        self, name: str, above: str, new: slice, pool_gradient: Tensor, own: FeatureGradient | None
+    ) -> None:
+        """The gradient with respect to a convolution's output before the ReLU, written over the features."""
+        window, is_pooled = self._pass.windows[name], bool(above) and above not in layers.CONVS
+        for band in self._pass.bands(new, name, POOL_SHARE if is_pooled else 1):
+            features, gradient = window[band], None
             if is_pooled:
                 cells = slice((band.start - new.start) // 2, (band.stop - new.start) // 2)
-                gradient = self._from_pool(here, pooled[:, :, cells])
+                gradient = self._pool_input_gradient(features, pool_gradient[:, :, cells])
             elif above:
-                gradient = self._from_conv(above, band)
-            gradient = _with(pull, gradient, here, band)
-            torch.ops.aten.threshold_backward.grad_input(gradient, here, 0, grad_input=here)
+                gradient = self._conv_input_gradient(above, band)
+            gradient = _add_own(own, gradient, features, band)
+            # The ReLU passes the gradient on where its output is positive. In place: no layer reads these features
+            # again, neither the pool above, whose maxima were found within this band, nor the loss.
+            torch.ops.aten.threshold_backward.grad_input(gradient, features, 0, grad_input=features)
 
-    def _from_conv(self, above: str, band: slice) -> Tensor:
-        """The gradient at rows of a convolution's input."""
-        around, (down, across) = self._around(above, band)
-        return F.conv_transpose2d(around, self.vgg.kernels[above][0], padding=(2 - down, 2 - across))
+    def _conv_input_gradient(self, above: str, band: slice) -> Tensor:
+        """The gradient with respect to rows of a convolution's input: the transposed convolution of its output's."""
+        values, (y, x) = self._pass.with_neighbors(above, band)
+        # A full transposed 3x3 convolution adds two rows and columns; `padding` crops them. Where `values` already
+        # have a neighbor on each side (y, x = 0), two more are cropped.
+        return F.conv_transpose2d(values, self.vgg.kernels[above][0], padding=(2 - y, 2 - x))
 
-    def _from_pool(self, here: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient at rows of a pool's input; the last row of an odd number belongs to no cell."""
-        return vjp(self.vgg.pool, here, gradient) if gradient.shape[2] else torch.zeros_like(here)
+    def _pool_input_gradient(self, features: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient with respect to rows of a pool's input; the last of an odd number of rows has none.
 
-    def _at_picture(self) -> GradientRows:
-        """The gradient at the picture's next rows; those beyond its edge belong to the last chunk and the first."""
-        rows, height = self._rows[FIRST], self._image.shape[2]
-        start, stop = self._returned, height + 2 if rows.back == height else rows.back  # as `preprocess` counts them
-        if stop < 2 or stop == start:
+        A max pool passes it to the maximum of each 2x2 cell. The maxima are searched again, by autograd for one band:
+        their indices for a whole layer would take 8 bytes a value. Of equal maxima the library takes one of its choice.
+        """
+        return vjp(self.vgg.pool, features, gradient) if gradient.shape[2] else torch.zeros_like(features)
+
+    def _backward_image(self) -> GradientRows:
+        """The gradient with respect to the image's next rows.
+
+        The first convolution reads the padded image, two rows higher: rows are counted as `preprocess` pads them. The
+        gradient at the padding belongs to the image's first and last rows (replicate) or to none (zeros).
+        """
+        window, image = self._pass.windows[FIRST], self._pass.image
+        height = image.shape[2]
+        start, stop = self._padded_end, height + 2 if window.backward_end == height else window.backward_end
+        if stop < 2 or stop == start:  # nothing below the padding row, or nothing new
             return
         lowest = max(start - 2, 0)
-        upstream = F.conv_transpose2d(rows[slice(lowest, rows.back)], self.vgg.kernels[FIRST][0])
-        prepared = partial(self.vgg.preprocess, top=start == 0, bottom=rows.back == height)
-        here = slice(max(start - 1, 0), min(stop - 1, height))
-        self._returned = stop
-        yield here, vjp(prepared, self._image[:, :, here], upstream[:, :, start - lowest : stop - lowest])
-
-    def _bands(self, rows: slice, name: str, share: float = 1) -> Iterator[slice]:
-        """Rows of a layer in slices of `share` of a band, which begin where a pool's cell does if all of them do."""
-        layer = self._rows[name]
-        room = share * self.band / (layer.channels * layer.width * layer.dtype.itemsize)
-        size = max(2, int(min(room, rows.stop - rows.start)) // 2 * 2)
-        starts = range(rows.start, max(rows.stop - 1, min(rows.start + 1, rows.stop)), size)
-        for start in starts:
-            yield slice(start, rows.stop if start == starts[-1] else start + size)
+        upstream = F.conv_transpose2d(window[slice(lowest, window.backward_end)], self.vgg.kernels[FIRST][0])
+        preprocess = partial(self.vgg.preprocess, top=start == 0, bottom=window.backward_end == height)
+        rows = slice(max(start - 1, 0), min(stop - 1, height))
+        self._padded_end = stop
+        yield rows, vjp(preprocess, image[:, :, rows], upstream[:, :, start - lowest : stop - lowest])
 
 
-def gather_gradient(rows: GradientRows, image: Tensor) -> Tensor:
-    """The gradient at `image` (1, 3, H, W) in one tensor of its shape."""
+def gather_gradient(chunks: GradientRows, image: Tensor) -> Tensor:
+    """The gradient with respect to `image` (1, 3, H, W) in one tensor of its shape."""
     gradient = torch.empty_like(image)  # costs nothing until it is written to
-    for here, some in rows:
-        if some.shape == image.shape:
-            gradient = some
+    for rows, chunk in chunks:
+        if chunk.shape == image.shape:
+            gradient = chunk
         else:
-            gradient[:, :, here] = some
+            gradient[:, :, rows] = chunk
     return gradient
 
 
 def vjp(function: Callable[[Tensor], Tensor], at: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient at the input of a function without parameters, from the gradient at its output, by autograd."""
+    """Vector-Jacobian product by autograd: the gradient at the input `at`, from the gradient at the output.
+
+    `function` must not have parameters of its own.
+    """
     with torch.enable_grad():
         at = at.detach().requires_grad_()
-        scalar = (function(at) * gradient).sum()  # given a vector, autograd loads half a second of symbolic algebra
+        # Given a vector, torch.autograd.grad imports symbolic algebra for half a second; given a scalar it does not.
+        scalar = (function(at) * gradient).sum()
         (result,) = torch.autograd.grad(scalar, at)
     return result
 
 
-def _with(pull: Pull | None, gradient: Tensor | None, here: Tensor, band: slice) -> Tensor:
-    """The gradient from above plus that of the loss, one of which there is."""
-    if pull is None:
+def _add_own(own: FeatureGradient | None, gradient: Tensor | None, features: Tensor, band: slice) -> Tensor:
+    """The gradient from the layers above plus that of the loss at this layer; at least one of them exists."""
+    if own is None:
         assert gradient is not None
         return gradient
-    own = pull(here, band)
-    return own if gradient is None else gradient.add_(own)
+    of_loss = own(features, band)
+    return of_loss if gradient is None else gradient.add_(of_loss)

@@ -1,38 +1,38 @@
-"""Where the network is evaluated, and in what precision."""
+"""The device and precision that the network is evaluated in, and the memory that is available there."""
 
 import ctypes
 import os
-import re
 from pathlib import Path
 from typing import get_args
 
+import psutil
 import torch
 
 from impasto.errors import SettingError
 from impasto.settings.model import Device, Precision
 
 
-def device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" is the fastest kind at hand.
+def select_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" is the fastest kind available: cuda, then mps, then cpu.
 
     Raises:
-        SettingError: another name, or a device that this machine or this torch does not have.
+        SettingError: the name is unknown, or this machine or this torch has no such device.
     """
     if name not in get_args(Device):
         raise SettingError(f"device: got {name!r}; give one of {', '.join(get_args(Device))}")
-    at_hand = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(kind for kind, present in at_hand.items() if present)
-    if not at_hand[name]:
+        name = next(kind for kind, is_available in available.items() if is_available)
+    if not available[name]:
         raise SettingError(f"device: {name} is not available to torch {torch.__version__} on this machine; use cpu")
     return torch.device(name)
 
 
-def dtype(precision: str, on: torch.device) -> torch.dtype:
-    """What the network computes in; "auto" is bfloat16 where the hardware multiplies it, float32 elsewhere.
+def select_dtype(precision: str, on: torch.device) -> torch.dtype:
+    """The dtype of that name; "auto" is bfloat16 where the hardware has fast bfloat16 arithmetic, else float32.
 
     Raises:
-        SettingError: another name.
+        SettingError: the name is unknown.
     """
     if precision not in get_args(Precision):
         raise SettingError(f"precision: got {precision!r}; give one of {', '.join(get_args(Precision))}")
@@ -44,15 +44,15 @@ def dtype(precision: str, on: torch.device) -> torch.dtype:
 def has_bfloat16(on: torch.device) -> bool:
     """Whether the hardware multiplies bfloat16 faster than float32."""
     if on.type == "cuda":
+        # torch emulates bfloat16 on older cards, which is slower than float32.
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return on.type == "cpu" and bool({"avx512_bf16", "amx_bf16"} & set(cpu_features()))
 
 
 def cpu_features() -> tuple[str, ...]:
-    """The instruction sets of this processor that speed up the network, as far as torch tells."""
-    capabilities: dict[str, object] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # newer than the oldest torch that will do
+    """The instruction sets of this processor that speed up the network, as far as torch reports them."""
+    # torch.cpu.get_capabilities is newer than the oldest supported torch.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return tuple(
         name
         for name in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "amx_fp16", "sve", "sve2", "bf16")
@@ -60,38 +60,41 @@ def cpu_features() -> tuple[str, ...]:
     )
 
 
-SHARE = 0.8
-"""Of the memory at hand, what a run may take: others want some, too."""
+MEMORY_SHARE = 0.8
+"""Share of the available memory that a run plans for; the rest is left to other processes and to the plan's errors."""
 
 
-def memory(on: torch.device) -> int:
-    """Bytes that this process may have on a device, those that it has already included: as good as the system tells."""
+def available_memory(on: torch.device) -> int:
+    """Bytes that this process may use on a device: MEMORY_SHARE of those available, on a CPU with those it already uses."""
     if on.type == "cuda":
-        return round(SHARE * torch.cuda.mem_get_info(on)[0])
+        return round(MEMORY_SHARE * torch.cuda.mem_get_info(on)[0])
     if on.type == "mps":
-        return round(SHARE * torch.mps.recommended_max_memory())
-    meminfo = _read("/proc/meminfo")
-    if found := re.search(r"MemAvailable:\s+(\d+) kB", meminfo):
-        at_hand = int(found[1]) * 1024 + resident()
-    else:
-        at_hand = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return round(MEMORY_SHARE * torch.mps.recommended_max_memory())
+    # `available` counts what can be had without swapping, page cache included, for all processes but this one.
+    system = psutil.virtual_memory().available + resident_memory()
+    # A container's limit, of cgroup v2 and v1; psutil reports the memory of the host. "max" is no limit.
     limits = [_read(f"/sys/fs/cgroup/{name}").strip() for name in ("memory.max", "memory/memory.limit_in_bytes")]
-    return round(SHARE * min([at_hand, *(int(limit) for limit in limits if limit.isdigit())]))
+    return round(MEMORY_SHARE * min([system, *(int(limit) for limit in limits if limit.isdigit())]))
 
 
-def give_back(on: torch.device) -> None:
-    """Return freed memory to the system or the card, which malloc and torch keep for later."""
+def total_memory() -> int:
+    """Bytes of main memory of this machine."""
+    return int(psutil.virtual_memory().total)
+
+
+def resident_memory() -> int:
+    """Bytes of main memory that this process uses (RSS)."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def release_memory(on: torch.device) -> None:
+    """Return freed memory, which malloc and torch keep for reuse, to the system or the GPU."""
     if on.type == "cuda":
         torch.cuda.empty_cache()
+    # malloc_trim exists in glibc only; psutil.heap_trim is newer than the oldest supported psutil.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:  # glibc's
+    if trim is not None:
         trim(0)
-
-
-def resident() -> int:
-    """Bytes of memory that this process takes; 0 where the system does not tell."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", _read("/proc/self/status"))
-    return int(found[1]) * 1024 if found else 0
 
 
 def _read(path: str) -> str:

@@ -1,4 +1,4 @@
-"""VGG19: a picture -> its responses, every layer by its Keras name (Simonyan and Zisserman 2015, arXiv 1409.1556)."""
+"""VGG19: images -> features, each layer by its Keras name (Simonyan and Zisserman 2015, arXiv 1409.1556)."""
 
 import copy
 import os
@@ -14,23 +14,23 @@ from impasto.vgg import device as devices
 from impasto.vgg import weights
 
 MEAN = (123.68, 116.779, 103.939)
-"""Mean red, green and blue of ImageNet in 0..255, which Keras and Caffe subtract."""
+"""Mean red, green and blue of ImageNet in 0..255, which Keras and Caffe subtract; they divide by no deviation."""
 
 Pooling = Literal["max", "avg"]
 Padding = Literal["zeros", "replicate", "circular"]
 
 
 class VGG19:
-    """The sixteen convolutions of VGG19: immutable weights, and the evaluation of them.
+    """The sixteen convolutions of VGG19 with immutable weights.
 
     Args:
-        kernels: layer name -> (kernel (out, in, 3, 3), bias (out,)), the first convolution reading BGR in 0..255
-            less the mean, as Keras' and Caffe's do. Any widths, the topology of VGG19.
-        pooling: max, as it was trained, or avg, as Gatys et al. prefer.
-        padding: what the first convolution sees beyond the picture: zeros (ImageNet's mean color), as it was trained,
-            which paints a frame, or replicate: the picture's own edge going on. With circular every layer sees the
-            other edge.
-        device, dtype: where and in what the network is evaluated; bfloat16 is faster where the hardware has it.
+        kernels: layer name -> (kernel (out, in, 3, 3), bias (out,)); the first convolution reads BGR in 0..255 minus
+            the mean, as in Keras and Caffe. Any widths, in the topology of VGG19.
+        pooling: "max", as VGG19 was trained, or "avg", as Gatys et al. prefer (2015, methods).
+        padding: padding mode of the first convolution: "zeros" (ImageNet's mean color), as VGG19 was trained, which
+            leaves a visible frame in the result, or "replicate", which repeats the edge. "circular" wraps around to
+            the opposite edge in every layer.
+        device, dtype: where the network is evaluated, and in what; bfloat16 is faster where the hardware supports it.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class VGG19:
         self.origin, self.sha256 = "given", ""  # where the weights came from
         self.device, self.dtype = torch.device(device), dtype
         self.kernels = {
-            # channels_last is what the convolutions of every device are fastest in
+            # Convolutions are fastest in channels_last (NHWC) memory on CPU and CUDA; and the matrix of features by
+            # positions, (M, C), that a Gram matrix needs is then a view.
             name: (kernel.to(device, dtype, memory_format=torch.channels_last), bias.to(device, dtype))
             for name, (kernel, bias) in kernels.items()
         }
@@ -59,16 +60,16 @@ class VGG19:
         device: str = "auto",
         precision: str = "auto",
     ) -> "VGG19":
-        """The trained network, from a source of weights or from that which `impasto.weights.find(choice)` finds.
+        """The trained network, from a weights source or from the one that `impasto.weights.find(choice)` returns.
 
         Raises:
-            WeightsError: there are none, or they are damaged.
-            SettingError: a device or a precision that is not to be had.
+            WeightsError: the weights are missing or damaged.
+            SettingError: the device or the precision is unknown or not available.
         """
-        on = devices.device(device)
+        on = devices.select_device(device)
         source = choice if isinstance(choice, weights.WeightsSource) else weights.find(choice)
         loaded = weights.load(source)
-        network = cls(loaded.tensors, device=on, dtype=devices.dtype(precision, on))
+        network = cls(loaded.tensors, device=on, dtype=devices.select_dtype(precision, on))
         network.origin, network.sha256 = source.kind, loaded.sha256
         return network
 
@@ -76,13 +77,17 @@ class VGG19:
     def random(
         cls, widths: tuple[int, ...] = layers.WIDTHS, *, seed: int = 0, dtype: torch.dtype = torch.float32
     ) -> "VGG19":
-        """A network of the same topology with `widths` channels in its five blocks and random (He) weights."""
+        """A network of the same topology with `widths` channels in its five blocks and random weights.
+
+        Normal with variance 2 / fan-in (He et al. 2015, arXiv 1502.01852), which keeps the scale of features with depth.
+        """
         generator = torch.Generator().manual_seed(seed)
         kernels, channels = {}, 3
         for name in layers.CONVS:
             width = widths[layers.block_of(name) - 1]
-            spread = (2 / (9 * channels)) ** 0.5
-            kernel = torch.randn(width, channels, 3, 3, generator=generator, dtype=torch.float64) * spread
+            std = (2 / (9 * channels)) ** 0.5
+            # Drawn in float64 and cast later: one seed gives the same network in every dtype.
+            kernel = torch.randn(width, channels, 3, 3, generator=generator, dtype=torch.float64) * std
             kernels[name] = kernel, torch.randn(width, generator=generator, dtype=torch.float64) * 0.1
             channels = width
         return cls(kernels, dtype=dtype)
@@ -93,43 +98,44 @@ class VGG19:
         return str(self.dtype).removeprefix("torch.")
 
     def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
-        """The same weights, shared, with another pooling and padding."""
+        """A network that shares these weights, with another pooling and padding."""
         other = copy.copy(self)
         other.pooling, other.padding = pooling, padding
         return other
 
     def channels(self, layer: str) -> int:
-        """C, the number of filters of a layer."""
-        return len(self.kernels[layer if layer in self.kernels else _conv_before(layer)][1])
+        """C, the number of channels of a layer."""
+        return len(self.kernels[layer if layer in self.kernels else _conv_below(layer)][1])
 
     def __call__(self, images: Tensor, wanted: Iterable[str] = layers.CONVS) -> dict[str, Tensor]:
-        """(N, 3, H, W) float RGB in [0, 1] -> {layer: (N, C, H', W') responses after the ReLU}, in the network's dtype.
+        """(N, 3, H, W) float RGB in [0, 1] -> {layer: (N, C, H', W') features after the ReLU}, in the network's dtype.
 
-        Nothing beyond the last layer asked for is evaluated. H' and W' halve, rounded down, with every pooling layer.
+        Layers above the last one in `wanted` are not evaluated. Each pooling layer halves H' and W', rounded down.
 
         Raises:
-            ValueError: `images` has another shape, or an edge too short for a layer asked for.
+            ValueError: `images` has another shape, or an edge too short for a wanted layer.
         """
         wanted = tuple(wanted)
         check_images(images, wanted)
-        values, responses = self.preprocess(images), {}
+        values, features = self.preprocess(images), {}
         for name in layers.up_to_last(wanted):
             values = self._convolve(name, values) if name in self.kernels else self.pool(values)
             if name in wanted:
-                responses[name] = values
-        return responses
+                features[name] = values
+        return features
 
     def preprocess(self, images: Tensor, *, top: bool = True, bottom: bool = True) -> Tensor:
-        """(N, 3, H, W) RGB in [0, 1] -> (N, 3, H+2, W+2): BGR in 0..255 less the mean, with what lies beyond its edge.
+        """(N, 3, H, W) RGB in [0, 1] -> (N, 3, H+2, W+2): BGR in 0..255 minus the mean, padded, in the network's dtype.
 
-        In the network's dtype. The first convolution needs no more padding. Of rows out of a picture's midst, `top` and
-        `bottom` say whether the picture ends there.
+        The first convolution adds no padding to it. For some rows of an image, `top` and `bottom` say whether to pad
+        there; where not, the rows given include the neighbor that the convolution reads.
         """
         images = images.to(self.device)
         mean = images.new_tensor(MEAN).view(1, 3, 1, 1)
         values = (images * 255 - mean).flip(1)
-        beyond = 1, 1, int(top), int(bottom)
-        padded = F.pad(values, beyond, "constant" if self.padding == "zeros" else self.padding)
+        # Padded after the mean is subtracted: a zero is then ImageNet's mean color and not black.
+        amounts = 1, 1, int(top), int(bottom)
+        padded = F.pad(values, amounts, "constant" if self.padding == "zeros" else self.padding)
         return padded.to(self.dtype, memory_format=torch.channels_last)
 
     def pool(self, values: Tensor) -> Tensor:
@@ -144,10 +150,10 @@ class VGG19:
 
 
 def check_images(images: Tensor, wanted: Iterable[str]) -> None:
-    """Refuse what is no batch of pictures that the layers wanted can be evaluated at.
+    """Check that the wanted layers can be evaluated for `images`.
 
     Raises:
-        ValueError: `images` is not (N, 3, H, W), or an edge is too short for a layer.
+        ValueError: `images` is not (N, 3, H, W), or an edge is too short for a wanted layer.
     """
     smallest = layers.min_edge(wanted)
     if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < smallest:
@@ -155,5 +161,5 @@ def check_images(images: Tensor, wanted: Iterable[str]) -> None:
         raise ValueError(f"images: got shape {got}; give (N, 3, H, W) with H and W at least {smallest}")
 
 
-def _conv_before(pool: str) -> str:
+def _conv_below(pool: str) -> str:
     return layers.LAYERS[layers.LAYERS.index(layers.check_layer(pool)) - 1]

@@ -1,39 +1,43 @@
-"""A window of the rows of one layer, in memory that is used again."""
+"""A window over the rows of one layer, in a buffer that is reused from strip to strip and from step to step."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def wrapped(images: Tensor, rows: slice) -> Tensor:
-    """(N, C, H, W) -> some rows and their neighbors, (N, C, h+2, W); before the first comes the last."""
+def circular_rows(images: Tensor, rows: slice) -> Tensor:
+    """(N, C, H, W) -> `rows` and one neighbor above and below, (N, C, h+2, W); row -1 is the last row."""
     height = images.shape[2]
     if rows.start > 0 and rows.stop < height:
         return images[:, :, rows.start - 1 : rows.stop + 1]
     return images[:, :, torch.arange(rows.start - 1, rows.stop + 1, device=images.device) % height]
 
 
-class Rows:
-    """A window of the rows of one layer, which moves down the picture.
+class RowWindow:
+    """A window over the rows of one layer, which moves from the top of the image to the bottom.
+
+    Each row holds features first. The backward pass of a convolution writes the gradient over them.
 
     Attributes:
-        there: the first row that is not evaluated yet.
-        back: the first row that the gradient has not come back to.
+        forward_end: the first row whose features are not computed yet.
+        backward_end: the first row that the backward pass has not reached.
     """
 
     def __init__(self, channels: int, height: int, width: int, *, dtype: torch.dtype, device: torch.device) -> None:
         self.channels, self.height, self.width = channels, height, width
         self.dtype, self.device = dtype, device
-        self.there, self.back = 0, 0
-        self._kept, self._first = 0, 0  # the first row still needed, and the one that lies first in memory
-        self._memory = self._room(0)
+        self.forward_end, self.backward_end = 0, 0
+        self._needed_from = 0  # the first row that is still needed
+        self._buffer_start = 0  # the row of the layer that is row 0 of the buffer
+        self._buffer = self._allocate(0)
 
     def __getitem__(self, rows: slice) -> Tensor:
-        """These rows, all in the window, as (1, C, h, W)."""
-        return self._memory[:, :, rows.start - self._first : rows.stop - self._first]
+        """These rows, all in the window, as (1, C, h, W): a view."""
+        return self._buffer[:, :, rows.start - self._buffer_start : rows.stop - self._buffer_start]
 
-    def around(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
-        """The rows and their neighbors, zeros beyond the edge; and how many are still to pad, down and across."""
+    def with_neighbors(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
+        """The rows and one neighbor above and below, zeros outside the image; and the padding (y, x) still to add."""
+        # The whole layer needs no copy: the convolution pads it by itself.
         if rows == slice(0, self.height):
             return self[rows], (1, 1)
         inside = self[slice(max(rows.start - 1, 0), min(rows.stop + 1, self.height))]
@@ -41,38 +45,41 @@ class Rows:
             inside = F.pad(inside, (0, 0, int(rows.start == 0), int(rows.stop == self.height)))
         return inside, (0, 1)
 
-    def around_circular(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
-        """The rows and their neighbors, those beyond an edge being at the other one; all rows must be there."""
-        return F.pad(wrapped(self[slice(0, self.height)], rows), (1, 1, 0, 0), "circular"), (0, 0)
+    def with_circular_neighbors(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
+        """As `with_neighbors`, with the opposite edge outside the image; the window must hold the whole layer."""
+        return F.pad(circular_rows(self[slice(0, self.height)], rows), (1, 1, 0, 0), "circular"), (0, 0)
 
-    def begin(self) -> None:
-        """Begin at the top of a picture."""
-        self.there = self.back = self._kept = self._first = 0
+    def reset(self) -> None:
+        """Start again at the top of an image."""
+        self.forward_end = self.backward_end = self._needed_from = self._buffer_start = 0
 
-    def reach(self, there: int) -> slice:
-        """The rows from the end of the window to `there`, where it ends from now on."""
-        if there - self._first > self._memory.shape[2]:
-            self._move(there - self._kept)
-        new = slice(self.there, there)
-        self.there = there
+    def extend(self, stop: int) -> slice:
+        """Move the end of the window down to row `stop`; return the new rows, which are not computed yet."""
+        if stop - self._buffer_start > self._buffer.shape[2]:
+            self._make_room(stop - self._needed_from)
+        new = slice(self.forward_end, stop)
+        self.forward_end = stop
         return new
 
-    def release(self, row: int) -> None:
-        """Forget what lies above `row`."""
-        self._kept = max(self._kept, min(row, self.there))
+    def discard_above(self, row: int) -> None:
+        """Mark the rows above `row` as no longer needed."""
+        self._needed_from = max(self._needed_from, min(row, self.forward_end))
 
-    def _move(self, needed: int) -> None:
-        """Bring the rows still needed to the front of the memory, or to a larger one if it must hold more."""
-        old, live, moved = self._memory, self.there - self._kept, self._kept - self._first
+    def _make_room(self, needed: int) -> None:
+        """Move the rows still needed to the front of the buffer; replace a buffer of less than `needed` rows."""
+        old, live = self._buffer, self.forward_end - self._needed_from
+        offset = self._needed_from - self._buffer_start
         if needed > old.shape[2]:
-            # room to spare, so that they are moved less often
-            size = min(needed + (needed // 4 if self._kept else 0), self.height)
-            self._memory = self._room(size)
-        for start in range(0, live, max(moved, 1)):  # no more at a time than do not overlap their new place
-            stop = min(start + max(moved, 1), live)
-            self._memory[:, :, start:stop] = old[:, :, start + moved : stop + moved]
-        self._first = self._kept
+            # A quarter more than needed, so that rows are moved less often.
+            size = min(needed + (needed // 4 if self._needed_from else 0), self.height)
+            self._buffer = self._allocate(size)
+        # Source and destination may overlap in one buffer: copy at most `offset` rows at a time, top to bottom.
+        for start in range(0, live, max(offset, 1)):
+            stop = min(start + max(offset, 1), live)
+            self._buffer[:, :, start:stop] = old[:, :, start + offset : stop + offset]
+        self._buffer_start = self._needed_from
 
-    def _room(self, height: int) -> Tensor:
+    def _allocate(self, height: int) -> Tensor:
+        # In channels_last (NHWC) memory a range of rows is contiguous, so that convolutions read slices without a copy.
         shape = 1, self.channels, height, self.width
         return torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=torch.channels_last)
