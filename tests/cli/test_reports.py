@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+import requests
 import torch
 
 from impasto.feedforward import weights as feedforward_weights
@@ -95,10 +96,10 @@ def test_weights_download_prints_where_the_file_is(impasto, places, monkeypatch)
 
 
 def test_weights_that_cannot_be_fetched_are_told_in_a_line(impasto, places, monkeypatch):
-    def urlopen(*_, **__):
-        raise OSError("no network")
+    def get(*_, **__):
+        raise requests.ConnectionError("no network")
 
-    monkeypatch.setattr(weights, "urlopen", urlopen)
+    monkeypatch.setattr(requests, "get", get)
     outcome = impasto("weights", "download")
     assert outcome.status == 1
     last = outcome.err.splitlines()[-1]

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from impasto.images.masks import layer_guides
 from impasto.loss import functional
-from impasto.loss.objective import LossWeights, Objective
 from impasto.loss.nearest import Sample
+from impasto.loss.objective import LossWeights, Objective
 from impasto.loss.statistics import Gaussian, Moments
 from impasto.loss.targets import SAMPLE_SIZE, StyleTarget, Targets, content_targets, style_targets
 from impasto.vgg.model import VGG19

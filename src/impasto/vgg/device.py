@@ -65,13 +65,16 @@ MEMORY_SHARE = 0.8
 
 
 def available_memory(on: torch.device) -> int:
-    """Bytes that this process may use on a device: MEMORY_SHARE of those available, on a CPU with those it already uses."""
+    """Bytes that this process may use on a device, MEMORY_SHARE of those available.
+
+    On a CPU the bytes that it already uses count as available.
+    """
     if on.type == "cuda":
         return round(MEMORY_SHARE * torch.cuda.mem_get_info(on)[0])
     if on.type == "mps":
         return round(MEMORY_SHARE * torch.mps.recommended_max_memory())
     # `available` counts what can be had without swapping, page cache included, for all processes but this one.
-    system = psutil.virtual_memory().available + resident_memory()
+    system = int(psutil.virtual_memory().available) + resident_memory()
     # A container's limit, of cgroup v2 and v1; psutil reports the memory of the host. "max" is no limit.
     limits = [_read(f"/sys/fs/cgroup/{name}").strip() for name in ("memory.max", "memory/memory.limit_in_bytes")]
     return round(MEMORY_SHARE * min([system, *(int(limit) for limit in limits if limit.isdigit())]))

@@ -79,7 +79,7 @@ class VGG19:
     ) -> "VGG19":
         """A network of the same topology with `widths` channels in its five blocks and random weights.
 
-        Normal with variance 2 / fan-in (He et al. 2015, arXiv 1502.01852), which keeps the scale of features with depth.
+        Normal with variance 2 / fan-in (He et al. 2015, arXiv 1502.01852), which keeps features in scale with depth.
         """
         generator = torch.Generator().manual_seed(seed)
         kernels, channels = {}, 3
