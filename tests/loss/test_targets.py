@@ -15,39 +15,44 @@ from impasto.vgg.model import VGG19
 
 LAYERS = ("block1_conv1", "block3_conv1")
 KINDS = {"gram": LAYERS, "wasserstein": LAYERS, "nearest": ("block1_conv1", "block4_conv1")}
-"""What is compared, and the layers that it is tried in."""
+"""Style losses and the layers that they are tested in."""
 
 
-def picture(seed: int, height: int = 24, width: int = 28) -> Tensor:
+def random_image(seed: int, height: int = 24, width: int = 28) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def guide(seed: int, height: int = 24, width: int = 28) -> Tensor:
-    return picture(seed, height, width)[:, :1]
+    return random_image(seed, height, width)[:, :1]
 
 
 def objective(vgg: VGG19, kind: str, guides: list[Tensor | None], *, strip: int | None = None) -> Objective:
-    """One painting a guide, and a content in another layer."""
-    manners, wanted = [], KINDS[kind]
+    """One style image for each guide, and a content image in another layer."""
+    regions, wanted = [], KINDS[kind]
     for number, each in enumerate(guides):
         found = style_targets(
-            vgg, [(picture(10 + number, 30, 26), 1)], wanted, loss=kind, guides=layer_guides(each, wanted), strip=strip
+            vgg,
+            [(random_image(10 + number, 30, 26), 1)],
+            wanted,
+            loss=kind,
+            guides=layer_guides(each, wanted),
+            strip=strip,
         )
-        manners.append(StyleTarget(found, 0.3 + number))
-    targets = Targets(content_targets(vgg, picture(1), ["block2_conv2"]), manners)
-    layers = [dict.fromkeys(wanted, manner.share) for manner in manners]
+        regions.append(StyleTarget(found, 0.3 + number))
+    targets = Targets(content_targets(vgg, random_image(1), ["block2_conv2"]), regions)
+    layers = [dict.fromkeys(wanted, region.share) for region in regions]
     return Objective(vgg, targets, LossWeights(2.0, 3.0, 0.0, {"block2_conv2": 0.5}, layers), strip=strip)
 
 
-def moments(responses: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and covariance, in torch's own words."""
-    flat, weights = responses[0].flatten(1), counted.flatten()
+def moments(features: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean and covariance by torch.cov."""
+    flat, weights = features[0].flatten(1), counted.flatten()
     mean = (flat * weights).sum(1) / weights.sum()
     return mean, torch.cov(flat, aweights=weights, correction=0)
 
 
 def square_root(matrix: Tensor) -> Tensor:
-    """By Denman and Beavers' iteration, which autograd can follow through equal eigenvalues."""
+    """By the Denman-Beavers iteration, which autograd can differentiate at equal eigenvalues."""
     y, z = matrix, torch.eye(len(matrix), dtype=matrix.dtype)
     for _ in range(40):
         y, z = (y + torch.linalg.inv(z)) / 2, (z + torch.linalg.inv(y)) / 2
@@ -55,18 +60,18 @@ def square_root(matrix: Tensor) -> Tensor:
 
 
 def formula(whole: Objective, kind: str, guides: list[Tensor | None], image: Tensor) -> Tensor:
-    """The total, written anew and left to autograd."""
-    responses = whole.vgg(image, ["block2_conv2", *KINDS[kind]])
+    """The total, implemented independently, for autograd."""
+    features = whole.vgg(image, ["block2_conv2", *KINDS[kind]])
     content = whole.targets.content["block2_conv2"].values
-    total = 2 * 0.5 * (responses["block2_conv2"] - content).square().mean()
+    total = 2 * 0.5 * (features["block2_conv2"] - content).square().mean()
     for number, each in enumerate(guides):
-        manner = whole.targets.style[number]
+        region = whole.targets.style[number]
         for name in KINDS[kind]:
-            here = responses[name]
+            here = features[name]
             counted = torch.ones_like(here[:, :1]) if each is None else layer_guides(each, [name])[name]
-            # only deep layers look for neighbors
+            # only deep layers look for nearest neighbors
             compared = "gram" if (kind, name) == ("nearest", "block1_conv1") else kind
-            total = total + 3 * manner.share * single(compared, here, counted, manner.layers[name])
+            total = total + 3 * region.share * single(compared, here, counted, region.layers[name])
     return total
 
 
@@ -89,18 +94,18 @@ def single(kind: str, here: Tensor, counted: Tensor, target) -> Tensor:
 
 @pytest.mark.parametrize("guided", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_value_and_gradient_of_every_statistic_are_those_of_autograd(
+def test_value_and_gradient_of_every_style_loss_equal_autograd(
     narrow64: VGG19, kind: str, guided: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(functional, "RIDGE", 1e-30)
     vgg = narrow64.configured(pooling="avg", padding="replicate")
     guides: list[Tensor | None] = [guide(5), guide(6)] if guided else [None]
     whole = objective(vgg, kind, guides)
-    image = picture(4).requires_grad_()
+    image = random_image(4).requires_grad_()
     expected = formula(whole, kind, guides, image)
     (slope,) = torch.autograd.grad(expected, image)
     terms, gradient = whole.value_and_grad(image.detach())
-    near = 1e-5 if kind == "wasserstein" else 1e-9  # as near as the iteration for the root comes
+    near = 1e-5 if kind == "wasserstein" else 1e-9  # the accuracy of the iteration for the root
     assert float(terms.total) == pytest.approx(float(expected.detach()), rel=near)
     assert float((gradient - slope).norm() / slope.norm()) < near
 
@@ -112,16 +117,16 @@ def test_value_and_gradient_of_every_statistic_are_those_of_autograd(
     guided=st.booleans(),
 )
 @hypothesis.settings(max_examples=40)
-def test_strips_give_the_numbers_of_the_whole_picture(
+def test_strips_give_the_numbers_of_the_whole_image(
     kind: str, strip: int, height: int, guided: bool, narrow64: VGG19
 ) -> None:
     guides: list[Tensor | None] = [guide(5, height), None] if guided else [None]
-    image = picture(4, height)
+    image = random_image(4, height)
     found = []
     for each in (None, strip):
         target = objective(narrow64, kind, guides, strip=each)
-        manners = target.targets.style
-        target = Objective(narrow64, Targets({}, manners), target.weights, strip=each)
+        regions = target.targets.style
+        target = Objective(narrow64, Targets({}, regions), target.weights, strip=each)
         found.append(target.value_and_grad(image))
     (whole, slope), (terms, gradient) = found
     assert terms.to_floats() == pytest.approx(whole.to_floats(), rel=1e-8)
@@ -129,16 +134,16 @@ def test_strips_give_the_numbers_of_the_whole_picture(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_painting_is_in_its_own_manner(narrow64: VGG19, kind: str) -> None:
-    image = picture(3)
+def test_a_style_image_has_no_style_loss_against_itself(narrow64: VGG19, kind: str) -> None:
+    image = random_image(3)
     target = style_targets(narrow64, [(image, 1)], KINDS[kind], loss=kind)
     own = Objective(
         narrow64, Targets({}, [StyleTarget(target)]), LossWeights(0, 1, 0, {}, [dict.fromkeys(KINDS[kind], 1)])
     )
-    assert abs(float(own(image).style)) < 1e-3 * float(own(picture(4)).style)
+    assert abs(float(own(image).style)) < 1e-3 * float(own(random_image(4)).style)
 
 
-def test_the_distance_of_gaussians_on_one_axis_is_that_of_their_means_and_deviations() -> None:
+def test_the_distance_of_scalar_gaussians_is_that_of_their_means_and_deviations() -> None:
     def gaussian(mean: float, deviation: float) -> Moments:
         return Moments(torch.tensor([[[mean**2 + deviation**2]]]).double(), torch.tensor([[mean]]).double())
 
@@ -149,7 +154,7 @@ def test_the_distance_of_gaussians_on_one_axis_is_that_of_their_means_and_deviat
     assert float(slope.first) == pytest.approx(-4 - 1.5, rel=1e-5)
 
 
-def test_covariances_that_commute_differ_by_their_deviations() -> None:
+def test_the_bures_distance_of_commuting_covariances_is_that_of_their_deviations() -> None:
     one, other = (
         torch.diag_embed(torch.tensor([values], dtype=torch.float64)) for values in ([4.0, 9, 1], [1.0, 16, 0])
     )
@@ -158,8 +163,8 @@ def test_covariances_that_commute_differ_by_their_deviations() -> None:
 
 
 @pytest.mark.parametrize("kind", ["gram", "wasserstein"])
-def test_a_mixture_has_the_moments_of_a_picture_made_of_both(narrow64: VGG19, kind: str) -> None:
-    one, other = picture(2), picture(3, 40, 20)
+def test_a_mixture_has_the_moments_of_an_image_composed_of_both(narrow64: VGG19, kind: str) -> None:
+    one, other = random_image(2), random_image(3, 40, 20)
     mixed = style_targets(narrow64, [(one, 0.25), (other, 0.75)], LAYERS, loss=kind)
     for name in LAYERS:
         parts = [narrow64(each, [name])[name][0].flatten(1) for each in (one, other)]
@@ -170,8 +175,8 @@ def test_a_mixture_has_the_moments_of_a_picture_made_of_both(narrow64: VGG19, ki
             torch.testing.assert_close(mixed[name].moments.first[0], first, rtol=1e-12, atol=1e-12)
 
 
-def test_a_sample_has_its_share_of_every_painting_and_is_bounded(narrow64: VGG19) -> None:
-    layer, (one, other) = "block4_conv1", (picture(2, 640, 512), picture(3, 640, 512))
+def test_a_sample_has_its_share_of_every_style_image_and_is_bounded(narrow64: VGG19) -> None:
+    layer, (one, other) = "block4_conv1", (random_image(2, 640, 512), random_image(3, 640, 512))
     (mixed,) = style_targets(narrow64, [(one, 0.25), (other, 0.75)], [layer], loss="nearest").values()
     assert len(mixed.values) == SAMPLE_SIZE
     of_one = {tuple(each) for each in narrow64(one, [layer])[layer][0].flatten(1).T.tolist()}
@@ -179,51 +184,53 @@ def test_a_sample_has_its_share_of_every_painting_and_is_bounded(narrow64: VGG19
     assert not all(tuple(each) in of_one for each in mixed.values[SAMPLE_SIZE // 4 :].tolist())
 
 
-def test_responses_find_the_nearest_by_the_angle() -> None:
+def test_the_nearest_neighbor_is_the_one_with_the_highest_cosine() -> None:
     sample = Sample(torch.tensor([[2.0, 1.0], [1.0, 2.0], [0.0, 0.0]]))
     features = torch.tensor([[9.0, 1.0], [1.5, 1.9], [-3.0, -4.0]]).T.view(1, 2, 1, 3)
     assert functional.nearest_indices(features, sample.directions, sample.center).tolist() == [[[0, 1, 2]]]
 
 
-def test_two_halves_with_guides_are_as_two_pictures(narrow64: VGG19) -> None:
+def test_two_halves_with_guides_equal_two_images(narrow64: VGG19) -> None:
     left = torch.zeros(1, 1, 24, 28, dtype=torch.float64)
     left[..., :12] = 1
     layer = ["block1_conv1"]
     parts = [
-        style_targets(narrow64, [(picture(2), 1)], layer, guides=layer_guides(each, layer)) for each in (left, 1 - left)
+        style_targets(narrow64, [(random_image(2), 1)], layer, guides=layer_guides(each, layer))
+        for each in (left, 1 - left)
     ]
     halves = Targets({}, [StyleTarget(part, share) for part, share in zip(parts, (12 / 28, 16 / 28), strict=True)])
     whole = Objective(narrow64, halves, LossWeights(0, 1, 0, {}, [{layer[0]: 1}, {layer[0]: 1}]))
-    responses, image = narrow64(picture(4), layer)[layer[0]], picture(4)
+    features, image = narrow64(random_image(4), layer)[layer[0]], random_image(4)
     wanted = parts[0][layer[0]].moments.second
     expected = sum(
-        float(functional.distance(functional.gram(half), wanted)) for half in (responses[..., :12], responses[..., 12:])
+        float(functional.distance(functional.gram(half), wanted)) for half in (features[..., :12], features[..., 12:])
     )
     assert float(whole(image).style) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("strip", [None, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_told_of_the_inside_is_that_of_the_responses_cut(narrow64: VGG19, kind: str, strip: int | None) -> None:
-    image, wanted = picture(3, 40, 33), KINDS[kind]
+def test_inner_statistics_are_those_of_the_cropped_features(narrow64: VGG19, kind: str, strip: int | None) -> None:
+    image, wanted = random_image(3, 40, 33), KINDS[kind]
     found = style_targets(narrow64, [(image, 1)], wanted, loss=kind, strip=strip, inner=True)
     for name, target in found.items():
         inside = narrow64(image, [name])[name][0, :, 1:-1, 1:-1].flatten(1)
         if isinstance(target, Sample):
-            found_there, there = (torch.unique(each, dim=0) for each in (target.values, inside.T.contiguous()))
-            torch.testing.assert_close(found_there, there, rtol=1e-9, atol=1e-9)
+            sampled, all_inside = (torch.unique(values, dim=0) for values in (target.values, inside.T.contiguous()))
+            torch.testing.assert_close(sampled, all_inside, rtol=1e-9, atol=1e-9)
         else:
             expected = inside @ inside.T / inside.shape[1]
             torch.testing.assert_close(target.moments.second[0], expected, rtol=1e-12, atol=1e-12)
 
 
-def test_a_layer_without_an_inside_is_looked_at_whole(narrow64: VGG19) -> None:
+def test_a_layer_too_small_for_a_margin_is_used_whole(narrow64: VGG19) -> None:
     whole, inner = (
-        style_targets(narrow64, [(picture(3, 16, 40), 1)], ["block4_conv1"], inner=each) for each in (False, True)
+        style_targets(narrow64, [(random_image(3, 16, 40), 1)], ["block4_conv1"], inner=inner)
+        for inner in (False, True)
     )
     assert torch.equal(whole["block4_conv1"].moments.second, narrow_gram(narrow64, slice(None), slice(None)))
     assert torch.equal(inner["block4_conv1"].moments.second, narrow_gram(narrow64, slice(None), slice(1, -1)))
 
 
 def narrow_gram(vgg: VGG19, rows: slice, columns: slice) -> Tensor:
-    return functional.gram(vgg(picture(3, 16, 40), ["block4_conv1"])["block4_conv1"][:, :, rows, columns])
+    return functional.gram(vgg(random_image(3, 16, 40), ["block4_conv1"])["block4_conv1"][:, :, rows, columns])

