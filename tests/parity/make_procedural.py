@@ -1,4 +1,4 @@
-"""Draws the two pictures of procedural_reference.json: integer arithmetic only, the same everywhere."""
+"""Makes the two images of procedural_reference.json, in integer arithmetic: the same on every platform."""
 
 import numpy as np
 from PIL import Image

@@ -1,4 +1,4 @@
-"""The network of one pass against Magenta's graphs as onnxruntime evaluates them; `make_fast.py` says how."""
+"""The feed-forward network against Magenta's graphs in onnxruntime; `make_fast.py` made the reference."""
 
 import runpy
 from pathlib import Path
@@ -16,7 +16,7 @@ from impasto.images.masks import Style
 pytestmark = pytest.mark.weights
 
 HERE = Path(__file__).parent
-DRAWN = runpy.run_path(str(HERE / "make_fast.py"))
+SCRIPT = runpy.run_path(str(HERE / "make_fast.py"))
 FLOAT, SHIPPED = "float", "shipped"
 
 
@@ -31,30 +31,30 @@ def network() -> FastNetwork:
     return FastNetwork("cpu", "float32")
 
 
-def drawn(name: str) -> Tensor:
-    """One of the two pictures, (3, H, W)."""
-    return torch.from_numpy(DRAWN[name]()).permute(2, 0, 1).contiguous()
+def make_image(name: str) -> Tensor:
+    """One of the two images, (3, H, W)."""
+    return torch.from_numpy(SCRIPT[name]()).permute(2, 0, 1).contiguous()
 
 
-def painted(reference: dict[str, np.ndarray], kind: str) -> Tensor:
-    """A result of onnxruntime, (3, 60, 80)."""
-    return torch.from_numpy(reference[f"{kind}_painted"].astype(np.float32) / DRAWN["LEVELS"]).permute(2, 0, 1)
+def output(reference: dict[str, np.ndarray], kind: str) -> Tensor:
+    """The output of onnxruntime, (3, 60, 80)."""
+    return torch.from_numpy(reference[f"{kind}_painted"].astype(np.float32) / SCRIPT["LEVELS"]).permute(2, 0, 1)
 
 
-def test_the_code_is_that_of_the_graph_without_quantization(
+def test_the_style_code_equals_that_of_the_graph_without_quantization(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
     expected = torch.from_numpy(reference[f"{FLOAT}_code"])
     assert expected.std() > 0.1  # the bound below is a small share of it
-    torch.testing.assert_close(network.code(Picture(drawn("style_image"))), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(network.code(Picture(make_image("style_image"))), expected, rtol=0, atol=1e-4)
 
 
-def test_the_picture_is_that_of_the_graph_without_quantization(
+def test_the_output_equals_that_of_the_graph_without_quantization(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
-    content_image = drawn("content_image")
-    style = network.style([Style(Picture(drawn("style_image")))], Picture(content_image), 0.5)
-    expected = painted(reference, FLOAT)
+    content_image = make_image("content_image")
+    style = network.style([Style(Picture(make_image("style_image")))], Picture(content_image), 0.5)
+    expected = output(reference, FLOAT)
     torch.testing.assert_close(network.paint(content_image, style), expected, rtol=0, atol=1e-4)
     torch.testing.assert_close(network.paint(content_image, style, memory=1), expected, rtol=0, atol=1e-4)
     with torch.no_grad():
@@ -62,20 +62,20 @@ def test_the_picture_is_that_of_the_graph_without_quantization(
     torch.testing.assert_close(plain, expected, rtol=0, atol=1e-4)
 
 
-def test_the_graphs_as_shipped_differ_by_their_quantization_alone(
+def test_the_graphs_as_shipped_differ_by_their_quantization_only(
     network: FastNetwork, reference: dict[str, np.ndarray]
 ) -> None:
-    content_image, style = drawn("content_image"), Picture(drawn("style_image"))
+    content_image, style = make_image("content_image"), Picture(make_image("style_image"))
     code = (network.code(style) - torch.from_numpy(reference[f"{SHIPPED}_code"])).abs().mean()
     assert 0.01 < float(code) < 0.1  # 0.062, of a standard deviation of 1.26
     own = network.paint(content_image, network.style([Style(style)], Picture(content_image), 0.5))
-    difference = (own - painted(reference, SHIPPED)).abs().mean()
-    assert 0.01 < float(difference) < 0.14  # 0.110 here; flat colors suffer more than photographs, where it is 0.04
+    difference = (own - output(reference, SHIPPED)).abs().mean()
+    assert 0.01 < float(difference) < 0.14  # 0.110 here; flat colors suffer more than photographs, with 0.04
 
 
-def test_bfloat16_is_nearer_than_the_quantization(network: FastNetwork, reference: dict[str, np.ndarray]) -> None:
-    content_image = drawn("content_image")
-    style = network.style([Style(Picture(drawn("style_image")))], Picture(content_image), 0.5)
+def test_bfloat16_is_closer_than_the_quantization(network: FastNetwork, reference: dict[str, np.ndarray]) -> None:
+    content_image = make_image("content_image")
+    style = network.style([Style(Picture(make_image("style_image")))], Picture(content_image), 0.5)
     coarse = FastNetwork("cpu", "bfloat16").paint(content_image, style)
-    expected = painted(reference, FLOAT)
-    assert (coarse - expected).abs().mean() < (painted(reference, SHIPPED) - expected).abs().mean()
+    expected = output(reference, FLOAT)
+    assert (coarse - expected).abs().mean() < (output(reference, SHIPPED) - expected).abs().mean()
