@@ -19,6 +19,7 @@ MIN_STRIP = 16
 
 def narrower_strip(strip: int | None, height: int) -> int:
     """Rows of strips half as high as `strip`, or as `height` if it is None: a positive multiple of MIN_STRIP."""
+    # A multiple of 2^4 ends at a cell's edge in each of the four pools below block 5: no layer waits for half a cell.
     return max((strip or height) // 2 // MIN_STRIP * MIN_STRIP, MIN_STRIP)
 
 
@@ -156,6 +157,7 @@ class Objective:
     def _gradient_rows(self, image: Tensor, accumulators: Sequence[Accumulator]) -> GradientRows:
         gradients: dict[str, list[FeatureGradient]] = {}
         for term, accumulator in zip(self._layer_terms, accumulators, strict=True):
+            # A term's weight and the layer's weight in one factor: gradients are scaled once, where they arise.
             factor = self.weights.content if term.term == "content" else self.weights.style
             gradients.setdefault(term.layer, []).append(accumulator.gradient(factor * term.weight))
         rows = self._network.backward({name: _sum_of(parts) for name, parts in gradients.items()})

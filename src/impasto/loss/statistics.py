@@ -121,6 +121,7 @@ class Gaussian:
         """The mean square of the features."""
         return float(self.moments.second.diagonal(dim1=1, dim2=2).mean()) or 1.0
 
+    # The root takes an eigendecomposition in float64, O(C^3): computed once for a target, not at every step.
     @cached_property
     def _root(self) -> Tensor:
         return functional.matrix_sqrt(_covariance(self.moments))
@@ -190,6 +191,8 @@ class _MomentsLoss:
         return self._result[0]
 
     def gradient(self, weight: float) -> FeatureGradient:
+        # Moments are sums over M positions divided by M (or by the sum of the guide), and the guide is a factor of each
+        # position's addend: the chain rule gives slope / M, times the guide at the position.
         share, guide, slope = weight / self._accumulator.weight, self._accumulator.guide, self._result[1]
         second, first = slope.second * share, None if slope.first is None else slope.first * share
 

@@ -90,6 +90,7 @@ def style_targets(
     """
     wanted, guides, parts = tuple(wanted), guides or {}, []
     losses = {name: _loss_in(loss, name) for name in wanted}
+    # One image at a time, from an iterable: a large image and its features are freed before the next one is made.
     for image, share in images:
         areas = {name: _area(layers.feature_size(name, *image.shape[2:]), margin=int(inner)) for name in wanted}
         collectors = {name: _collector(losses[name], share, *areas[name]) for name in wanted}
@@ -113,6 +114,7 @@ class _SampleCollector:
         self._chunks: list[Tensor] = []
 
     def add(self, features: Tensor, rows: slice) -> None:
+        # Positions are numbered row by row, as in a flattened channels_last tensor, where a feature is one row of it.
         width = features.shape[3]
         inside = (self._positions >= rows.start * width) & (self._positions < rows.stop * width)
         flat = features.permute(0, 2, 3, 1).flatten(0, 2)
@@ -165,6 +167,8 @@ def _mix(parts: Sequence[tuple[float, _Collector]], loss: StyleLoss, guide: Tens
     samples = [collector.values for _, collector in parts if isinstance(collector, _SampleCollector)]
     if samples:
         return Sample(torch.cat(samples), guide)
+    # Moments are mixed and not covariances: the covariance of a mixture also has the spread between the images' means,
+    # E[f f^T] - m m^T of the mixed moments.
     moments = [(share, collector.moments) for share, collector in parts if isinstance(collector, MomentsAccumulator)]
     second = torch.stack([share * image.second for share, image in moments]).sum(0)
     if loss == "gram":
