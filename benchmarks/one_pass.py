@@ -41,7 +41,7 @@ def measure(plan: Plan) -> Section:
 
 def _at(picture: Picture, size: int) -> Picture:
     frame = scaled_size(picture.height, picture.width, size)
-    return Picture(resize(picture.matted()[None], *frame)[0])
+    return Picture(resize(picture.composited()[None], *frame)[0])
 
 
 def _seconds(photo: Picture, painting: Picture) -> list[Row]:

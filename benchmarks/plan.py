@@ -61,4 +61,4 @@ class Section:
 
 def _resized(picture: Picture, size: int) -> Tensor:
     height, width = scaled_size(picture.height, picture.width, size)
-    return resize(picture.matted()[None], height, width)
+    return resize(picture.composited()[None], height, width)

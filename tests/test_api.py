@@ -117,10 +117,10 @@ def test_listening_changes_nothing(content_image: Path, style: Path, vgg: VGG19)
 
 
 def test_what_the_pictures_had_to_say_is_told_first(content_image: Path, style: Path, vgg: VGG19) -> None:
-    noted = dataclasses.replace(load(content_image), notes=("its color profile is damaged: taken as sRGB",))
+    noted = dataclasses.replace(load(content_image), notes=("its color profile is damaged: assumed sRGB",))
     told: list[events.Event] = []
     impasto.stylize(noted, style, SMALL, vgg=vgg, on_event=told.append)
-    assert told[0] == events.Noted("photo.png: its color profile is damaged: taken as sRGB")
+    assert told[0] == events.Noted("photo.png: its color profile is damaged: assumed sRGB")
 
 
 def test_a_picture_that_was_not_changed_is_told(content_image: Path, vgg: VGG19) -> None:

@@ -1,4 +1,4 @@
-"""Runs with the colors of one picture or another, and finished pictures brought to other colors."""
+"""The setting `color` of a run, and recoloring of finished images."""
 
 import dataclasses
 import json
@@ -11,9 +11,9 @@ import impasto
 from impasto import Picture, Run, Settings, api, load
 from impasto.errors import PictureError, RecipeError, SettingError
 from impasto.images import oklab
-from impasto.images.color_transfer import luminance, palette
+from impasto.images.color_transfer import palette, transfer_luminance
 from impasto.images.picture import read_recipe
-from impasto.images.quantize import Rounding
+from impasto.images.quantize import Quantization
 from impasto.images.recipe import Recipe
 from impasto.images.resize import resize
 from impasto.jobs import rerun
@@ -36,7 +36,7 @@ def start(content_image: Path, style_image: Path, narrow: VGG19):
 # -- a run --
 
 
-def test_a_painting_brought_to_the_photograph_is_painted_from(start, content_image: Path, style_image: Path) -> None:
+def test_content_recolors_the_style_image(start, content_image: Path, style_image: Path) -> None:
     run, plain = start(color="content"), start()
     assert torch.equal(run.inputs.content.tensor, plain.inputs.content.tensor)
     (style,) = (each.picture for each in run.inputs.styles)
@@ -48,31 +48,31 @@ def test_a_painting_brought_to_the_photograph_is_painted_from(start, content_ima
     assert not torch.equal(run.picture.tensor, plain.picture.tensor)
 
 
-def test_a_photograph_brought_to_the_painting_is_painted_over(start, content_image: Path, style_image: Path) -> None:
+def test_match_recolors_the_content_image(start, content_image: Path, style_image: Path) -> None:
     run, plain = start(color="match"), start()
     assert torch.equal(run.inputs.styles[0].picture.tensor, plain.inputs.styles[0].picture.tensor)
     assert torch.allclose(
         palette(run.inputs.content).mean, palette(load(style_image)).mean, atol=0.04
-    )  # but for what sRGB has not
+    )  # but for colors outside the sRGB gamut
     assert run.inputs.content.sha256 == load(content_image).sha256
     assert torch.equal(run.picture.tensor, run.inputs.content.tensor)
     assert run.equals_initial(run.picture.rounded())
     assert torch.equal(start(color="match", init="noise").initial_image, start(init="noise").initial_image)
 
 
-def test_a_photograph_is_brought_to_all_paintings(start, content_image: Path) -> None:
+def test_match_uses_the_mixture_of_all_style_images(start, content_image: Path) -> None:
     white = Picture(torch.ones(3, 28, 36))
     alone, both = (start(*styles, color="match").inputs.content.tensor.mean() for styles in ((), (white,)))
     assert float(both) > float(alone) + 0.1
 
 
-def test_luminance_is_the_plain_picture_with_the_chroma_of_the_photograph_at_every_scale(start) -> None:
+def test_luminance_is_the_plain_output_with_the_chroma_of_the_content_image_at_every_scale(start) -> None:
     run, plain = start(color="luminance", size=64, first_scale=32), start(size=64, first_scale=32)
     for step, other in zip(run, plain, strict=True):
-        assert step.terms.to_floats() == other.terms.to_floats()  # it is painted as usual
-        found, painted = step.preview(), other.preview()
+        assert step.terms.to_floats() == other.terms.to_floats()  # the optimization is the same
+        found, output = step.preview(), other.preview()
         content_image = resize(run.inputs.content.tensor[None], found.height, found.width)[0]
-        assert torch.equal(found.tensor, luminance(painted.tensor, content_image))
+        assert torch.equal(found.tensor, transfer_luminance(output.tensor, content_image))
     lightness = (oklab.from_srgb(each.picture.tensor)[0] for each in (run, plain))
     assert torch.allclose(*lightness, atol=2e-3)
 
@@ -92,7 +92,7 @@ def test_the_loss_of_the_recipe_is_that_of_the_saved_picture(color: str, changes
 @pytest.mark.parametrize("color", COLORS)
 @pytest.mark.parametrize("changes", [{}, {"dither": True}, {"depth": 16}])
 @pytest.mark.parametrize("init", ["content", "noise"])
-def test_a_run_knows_whether_it_has_begun(color: str, changes, init: str, start) -> None:
+def test_a_run_knows_whether_its_image_is_still_the_initial_one(color: str, changes, init: str, start) -> None:
     run = start(color=color, init=init, **changes)
     assert run.equals_initial(run.picture.rounded())
     list(run)
@@ -108,7 +108,7 @@ def test_a_small_run_is_the_beginning_of_a_large_one_in_any_colors(color: str, s
     torch.testing.assert_close(large.picture.tensor, small.picture.tensor, rtol=0, atol=1e-3)
 
 
-def test_alpha_is_kept_in_any_colors_and_what_is_hidden_colors_nothing(
+def test_alpha_is_kept_in_any_colors_and_transparent_pixels_have_no_influence(
     content_image: Path, style_image: Path, narrow
 ) -> None:
     alpha = torch.ones(1, 30, 40)
@@ -121,77 +121,77 @@ def test_alpha_is_kept_in_any_colors_and_what_is_hidden_colors_nothing(
             Run(Picture(each, alpha), [load(style_image)], SMALL.replace(color=color), vgg=narrow)
             for each in (loud, quiet)
         ]
-        one, other = (painting_of(run) for run in runs)
+        one, other = (output_of(run) for run in runs)
         torch.testing.assert_close(one.tensor, other.tensor, rtol=0, atol=1e-3)
         assert one.alpha.shape == (1, 24, 32)
         assert float(one.alpha.min()) < 0.01
 
 
-def painting_of(run: Run) -> Picture:
+def output_of(run: Run) -> Picture:
     list(run)
     return run.picture
 
 
 @pytest.mark.parametrize("color", ["content", "luminance", "match"])
-def test_a_run_without_a_photograph_or_painting_has_no_colors_to_choose(
+def test_a_run_without_a_content_or_style_image_has_no_colors_to_choose(
     color, content_image, style_image, narrow
 ) -> None:
     settings = SMALL.replace(color=color, init="noise")
-    with pytest.raises(SettingError, match=f"color: got '{color}' but a texture has no photograph"):
+    with pytest.raises(SettingError, match=f"color: got '{color}' but a texture has no content image"):
         Run(None, [load(style_image)], settings, vgg=narrow)
     if color == "luminance":
         assert Run(load(content_image), [], settings, vgg=narrow).task == "reconstruct"
     else:
-        with pytest.raises(SettingError, match="a reconstruction has no painting"):
+        with pytest.raises(SettingError, match="a reconstruction has no style image"):
             Run(load(content_image), [], settings, vgg=narrow)
 
 
-# -- a finished picture --
+# -- a finished image --
 
 
 @pytest.fixture
 def result(content_image: Path, style_image: Path, narrow_weights: Path, tmp_path: Path) -> Path:
-    """A painted picture in a file."""
+    """The output of a run in a file."""
     vgg = VGG19.load(narrow_weights, device="cpu", precision="float32")
     impasto.stylize(content_image, style_image, SMALL, vgg=vgg).save(tmp_path / "result.png")
     return tmp_path / "result.png"
 
 
 def test_recolor_does_afterwards_what_the_setting_does_in_the_run(start, content_image: Path) -> None:
-    plain, colored = (painting_of(start(color=color)) for color in ("style", "luminance"))
+    plain, colored = (output_of(start(color=color)) for color in ("style", "luminance"))
     torch.testing.assert_close(impasto.recolor(plain, content_image).tensor, colored.tensor, rtol=0, atol=1e-5)
 
 
-def test_recolor_moves_the_palette_to_the_photographs(result: Path, content_image: Path) -> None:
+def test_recolor_matches_the_palette_of_the_content_image(result: Path, content_image: Path) -> None:
     found, wanted = palette(impasto.recolor(result, content_image, "content")), palette(load(content_image))
     assert torch.allclose(found.mean, wanted.mean, atol=0.02)
     assert torch.allclose(found.covariance, wanted.covariance, atol=0.01)
 
 
 def test_recolor_keeps_size_alpha_and_rounding(content_image: Path) -> None:
-    picture = Picture(torch.rand(3, 15, 20), torch.rand(1, 15, 20), rounding=Rounding(16))
+    picture = Picture(torch.rand(3, 15, 20), torch.rand(1, 15, 20), rounding=Quantization(16))
     for color in ("luminance", "content"):
         found = impasto.recolor(picture, content_image, color)
         assert torch.equal(found.alpha, picture.alpha)
-        assert (found.height, found.width, found.rounding) == (15, 20, Rounding(16))
+        assert (found.height, found.width, found.rounding) == (15, 20, Quantization(16))
         assert (found.recipe, found.name, found.notes) == (None, "", ())
 
 
-def test_a_photograph_of_another_shape_is_stretched_and_that_is_told(content_image: Path) -> None:
+def test_a_content_image_of_another_aspect_ratio_is_stretched_and_noted(content_image: Path) -> None:
     wide = Picture(torch.rand(3, 15, 40))
     (note,) = impasto.recolor(wide, content_image).notes
-    assert note == "photo.png: 40x30 pixels stretched to 40x15, its colors may lie beside the forms"
+    assert note == "photo.png: 40x30 pixels stretched to 40x15, its colors may not line up with the shapes"
     assert impasto.recolor(wide, content_image, "content").notes == ()
     nearly = Picture(torch.rand(3, 31, 42))  # 42x32 rounded otherwise
     assert impasto.recolor(nearly, content_image).notes == ()
 
 
-def test_notes_on_the_files_are_handed_on(content_image: Path) -> None:
+def test_notes_on_the_files_are_kept(content_image: Path) -> None:
     noted = dataclasses.replace(load(content_image), notes=("CMYK",))
     assert impasto.recolor(noted, noted).notes == ("photo.png: CMYK",) * 2
 
 
-def test_a_recolored_result_tells_so_and_is_not_repeated(result: Path, content_image: Path, style_image: Path) -> None:
+def test_a_recolored_image_is_not_rerun(result: Path, content_image: Path, style_image: Path) -> None:
     before = read_recipe(result)
     once = impasto.recolor(result, content_image)
     once.save(result.with_name("once.png"))

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from impasto.errors import RecipeError, SettingError
 from impasto.events import OnEvent
 from impasto.feedforward.stylizer import FastNetwork, fast
-from impasto.images.color_transfer import recolored
+from impasto.images.color_transfer import recolor_picture
 from impasto.images.masks import Style
 from impasto.images.picture import Picture, read_recipe
 from impasto.images.recipe import Recipe, Recolor, RecolorRecord
@@ -98,7 +98,7 @@ def recolor(picture: ImageSource, photo: ImageSource, color: Recolor = "luminanc
     if color not in get_args(Recolor):
         raise SettingError(f"color: got {color!r}; give {' or '.join(map(repr, get_args(Recolor)))}")
     before, other = as_picture(picture), as_picture(photo)
-    found = recolored(before, other, color)
+    found = recolor_picture(before, other, color)
     notes = [f"{each.name}: {note}" for each in (before, other) for note in each.notes]
     done = RecolorRecord(color=color, picture=input_record(before), photo=input_record(other))
     recipe = before.recipe if isinstance(picture, Picture) else _recipe_in(picture)

@@ -1,57 +1,59 @@
-"""The errors that impasto raises on purpose.
+"""The errors that impasto raises deliberately.
 
 ImpastoError
-├── UsageError        what was handed in cannot be used; nothing was begun
-│   ├── SettingError  a setting that does not exist, or a value out of its range
-│   ├── PictureError  a file that is not a usable picture
-│   ├── OutputError   a place where the result cannot be written
-│   ├── RecipeError   a result without a recipe, or one that cannot be repeated
-│   ├── CheckpointError  a checkpoint that cannot be gone on from
+├── UsageError        invalid input; nothing was started
+│   ├── SettingError  an unknown setting, or a value out of range
+│   ├── PictureError  a file that is not a usable image
+│   ├── OutputError   a place where the output cannot be written
+│   ├── RecipeError   an image without a recipe, or with one that cannot be rerun
+│   ├── CheckpointError  a checkpoint that cannot be resumed
 │   ├── LogError      a log that cannot be read
 │   └── WeightsError  weights that are missing, damaged or not VGG19's
-├── DownloadError     weights that could not be fetched
+├── DownloadError     weights that could not be downloaded
 ├── MissingError      an optional package that is not installed
-├── SaveError         a result that could not be written after all
-├── BatchError        photographs of several that could not be painted
-├── SweepError        combinations of a sweep that could not be painted
-└── DivergedError     a run whose numbers stopped being finite
+├── SaveError         an output that could not be written, although it was checked
+├── BatchError        content images of a batch that failed
+├── SweepError        combinations of a sweep that failed
+└── DivergedError     an optimization that produced infinite or NaN values
 
-Every message is one line that says what, got, and what to do.
+Every message is one line: what is wrong, what was given, what to do.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 
 class ImpastoError(Exception):
-    """Anything that impasto itself refuses or fails to do."""
+    """Base class of all errors that impasto raises deliberately."""
 
 
 class UsageError(ImpastoError):
-    """What was handed in cannot be used; nothing was begun."""
+    """Invalid input; nothing was started."""
 
 
 class SettingError(UsageError):
-    """A setting that does not exist, or a value out of its range."""
+    """An unknown setting, or a value out of range."""
 
 
 class PictureError(UsageError):
-    """A file that is not a usable picture."""
+    """A file that is not a usable image, or a tensor of the wrong shape, dtype or range."""
 
 
 class OutputError(UsageError):
-    """A place where the result cannot be written."""
+    """A place where the output cannot be written, or a format that cannot hold it."""
 
 
 class RecipeError(UsageError):
-    """A result without a recipe, or one that cannot be repeated."""
+    """An image without a recipe, or with one that cannot be rerun."""
 
 
 class CheckpointError(UsageError):
-    """A checkpoint that is damaged, or of another run."""
+    """A checkpoint that is damaged, or belongs to another run."""
 
 
 class LogError(UsageError):
-    """A log that is damaged, or none."""
+    """A file that is damaged or not a log."""
 
 
 class WeightsError(UsageError):
@@ -59,7 +61,7 @@ class WeightsError(UsageError):
 
 
 class DownloadError(ImpastoError):
-    """Weights that could not be fetched."""
+    """Weights that could not be downloaded."""
 
 
 class MissingError(ImpastoError):
@@ -67,29 +69,38 @@ class MissingError(ImpastoError):
 
 
 class SaveError(ImpastoError):
-    """A result that could not be written after all."""
+    """An output that could not be written, although it was checked: a full disk, a failed encoder."""
 
 
 class BatchError(ImpastoError):
-    """Photographs of several that could not be painted; the others are."""
+    """Content images of a batch that failed; the others were processed."""
 
 
 class SweepError(ImpastoError):
-    """Combinations of a sweep that could not be painted; the others are."""
+    """Combinations of a sweep that failed; the others were processed."""
 
 
 class DivergedError(ImpastoError):
-    """A run whose numbers stopped being finite."""
+    """An optimization that produced infinite or NaN values."""
+
+
+@contextlib.contextmanager
+def prefix_errors(prefix: str) -> Iterator[None]:
+    """Begin the message of an ImpastoError raised in the block with `prefix`, such as the name of a file."""
+    try:
+        yield
+    except ImpastoError as error:
+        raise type(error)(f"{prefix}: {error}") from error.__cause__
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    """`path` as it may stand in a one-line message: control characters and bytes that are not UTF-8 escaped."""
+    """`path` for a one-line message: control characters and bytes that are not UTF-8 are escaped."""
     text = os.fspath(path)
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     return printable.encode("utf-8", "backslashreplace").decode()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is not enough memory; torch has no class of its own for it on the CPU."""
+    """Whether an error reports insufficient memory: on the CPU, torch raises a plain RuntimeError."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -1,4 +1,4 @@
-"""What a run reports: frozen, picklable, and JSON through `as_dict`."""
+"""Progress events of a run: immutable, picklable, and JSON through `as_dict`."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -7,16 +7,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a run."""
+    """Base class of all events."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The event's fields, and its name as "event"."""
+        """The fields of the event, and its class name in lower case as "event"."""
         return {"event": type(self).__name__.lower(), **asdict(self)}
 
 
 @dataclass(frozen=True)
 class Began(Event):
-    """The first step is about to be taken."""
+    """A run is about to take its first step: its task, the size of the output in pixels, and where it is computed."""
 
     task: str
     width: int
@@ -30,10 +30,9 @@ class Began(Event):
 
 @dataclass(frozen=True)
 class Planned(Event):
-    """What the whole run needs: bytes of memory, and seconds as a trial step tells.
+    """The estimated cost of the whole run: peak memory in bytes, and seconds, extrapolated from a trial step.
 
-    Each of the `scales` says its width, height, steps and seconds, and as strip the rows evaluated at a time, None for
-    all.
+    Each of the `scales` has width, height, steps, seconds, and strip: the rows evaluated at a time, None for all.
     """
 
     scales: list[dict[str, Any]]
@@ -43,16 +42,17 @@ class Planned(Event):
 
 @dataclass(frozen=True)
 class Noted(Event):
-    """Something that the user should know, in one line."""
+    """A message for the user, in one line."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Stepped(Event):
-    """One step: the loss before its update, the terms without their weights, and the seconds since the run began.
+    """One step: the loss before its update, its unweighted terms, and the seconds since the run started.
 
-    `layers` says what every layer adds to content and style: {"style": {"block1_conv1": 0.1}}.
+    `scale` is the long edge in pixels. `layers` are the contributions to the terms by layer:
+    {"style": {"block1_conv1": 0.1}}.
     """
 
     step: int
@@ -67,7 +67,7 @@ class Stepped(Event):
 
 @dataclass(frozen=True)
 class Ended(Event):
-    """The painting stopped: the loss of the picture in eight bits a channel, and whether all steps were done."""
+    """A run ended: the loss of the output image as quantized for its file, and whether all steps were done."""
 
     steps: int
     seconds: float
@@ -80,7 +80,7 @@ class Ended(Event):
 
 @dataclass(frozen=True)
 class Painted(Event):
-    """A picture was painted in one pass: the name of the photograph, the size of the result, and the seconds taken."""
+    """The one-pass method processed an image: the content image's name, the size of the output, and the seconds."""
 
     name: str
     width: int
@@ -90,7 +90,7 @@ class Painted(Event):
 
 @dataclass(frozen=True)
 class Saved(Event):
-    """The picture is in a file."""
+    """A file was written."""
 
     path: str
 

@@ -122,9 +122,9 @@ def test_a_picture_too_narrow_for_the_network_is_refused_in_a_line(size, said, o
     ("data", "size", "note"),
     [
         (file("RGB", "PNG"), (32, 24), ""),
-        (file("RGB", "GIF", animated=True), (32, 24), "bad.jpg: holds several pictures: the first was used"),
-        (file("RGB", "WEBP", animated=True), (32, 24), "bad.jpg: holds several pictures: the first was used"),
-        (file("RGB", "PNG", animated=True), (32, 24), "bad.jpg: holds several pictures: the first was used"),
+        (file("RGB", "GIF", animated=True), (32, 24), "bad.jpg: contains several images: only the first is used"),
+        (file("RGB", "WEBP", animated=True), (32, 24), "bad.jpg: contains several images: only the first is used"),
+        (file("RGB", "PNG", animated=True), (32, 24), "bad.jpg: contains several images: only the first is used"),
         (file("CMYK", "JPEG"), (32, 24), "CMYK without a usable profile"),
         (file("P", "PNG"), (32, 24), ""),
         (file("LA", "PNG"), (32, 24), ""),
@@ -225,5 +225,5 @@ def test_a_text_chunk_is_no_recipe(impasto, content_image, tmp_path):
     info.add_text("comment", "painted by hand")
     hand = tmp_path / "hand.png"
     Image.new("RGB", (9, 9)).save(hand, pnginfo=info)
-    assert "holds no recipe; give a picture that impasto saved" in impasto("inspect", hand).complaint()
+    assert "holds no recipe; give an image that impasto saved" in impasto("inspect", hand).complaint()
     assert "holds no recipe" in impasto("rerun", hand, "-o", tmp_path / "o.png").complaint()

@@ -74,7 +74,7 @@ def test_the_photographs_alpha_can_be_a_mask(  # noqa: PLR0917
     assert impasto("rerun", out, clear, style_image, "-o", again, "--weights", narrow_weights).status == 0
     assert np.array_equal(np.asarray(Image.open(out)), np.asarray(Image.open(again)))
     assert (
-        "has no alpha that could be a mask"
+        "has no alpha channel to use as a mask"
         in paint("stylize", content_image, style_image, "--mask", "alpha", "--overwrite").complaint()
     )
 
@@ -83,12 +83,12 @@ def test_the_photographs_alpha_can_be_a_mask(  # noqa: PLR0917
 def test_masks_that_cannot_be_are_refused(flag, paint, content_image, style_image, left, tmp_path):  # noqa: PLR0917
     assert "does not exist" in paint("stylize", content_image, style_image, flag, tmp_path / "none.png").complaint()
     assert (
-        "do not have the shape of the photograph's 40x30"
+        "do not have the aspect ratio of the content image, 40x30"
         in paint("stylize", content_image, style_image, flag, style_image).complaint()
     )
     black = tmp_path / "black.png"
     Image.new("L", (40, 30), 0 if flag == "--mask" else 255).save(black)
-    assert "there is no place left for it" in paint("stylize", content_image, style_image, flag, black).complaint()
+    assert "no pixels are left for it" in paint("stylize", content_image, style_image, flag, black).complaint()
     assert (
         "--mask: got 2 for 1 paintings"
         in paint("stylize", content_image, style_image, "--mask", left, "--mask", left).complaint()

@@ -52,7 +52,7 @@ def test_a_recolored_result_can_be_inspected_but_not_rerun(impasto, stylize, con
         (["{content_image}", "{content_image}", "-o", "{tmp}/a.gif"], "its suffix names no known format"),
         (
             ["{content_image}", "{content_image}", "-o", "{tmp}/a.webp", "--depth", "16"],
-            "WEBP holds 8 bits a channel, not 16",
+            "WEBP holds 8 bits per channel, not 16",
         ),
         (["{content_image}", "{content_image}", "-o", "{content_image}", "--overwrite"], "is also an input"),
         (["{content_image}", "-o", "{tmp}/a.png"], "PHOTO is missing"),
@@ -82,7 +82,7 @@ def test_a_rerun_repeats_colors_depth_and_dither(color, flags, stylize, rerun, o
 def test_a_depth_that_the_output_does_not_hold_is_refused_and_no_preview_is_lost(stylize, out, tmp_path):
     jpeg = out.with_suffix(".jpg")
     assert stylize("-o", jpeg, "--depth", 16).complaint() == (
-        f"{jpeg}: JPEG holds 8 bits a channel, not 16; end it in .png, .tif, .tiff"
+        f"{jpeg}: JPEG holds 8 bits per channel, not 16; end it in .png, .tif, .tiff"
     )
     assert list(tmp_path.iterdir()) == []
     preview = tmp_path / "look.jpg"
@@ -91,8 +91,8 @@ def test_a_depth_that_the_output_does_not_hold_is_refused_and_no_preview_is_lost
 
 
 def test_colors_that_a_task_has_not_are_refused(paint, content_image, style_image):
-    assert "a texture has no photograph" in paint("texture", style_image, "--color", "content").complaint()
-    assert "a reconstruction has no painting" in paint("reconstruct", content_image, "--color", "match").complaint()
+    assert "a texture has no content image" in paint("texture", style_image, "--color", "content").complaint()
+    assert "a reconstruction has no style image" in paint("reconstruct", content_image, "--color", "match").complaint()
     assert paint("reconstruct", content_image, "--color", "luminance").status == 0
 
 

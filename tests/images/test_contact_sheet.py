@@ -1,14 +1,14 @@
-"""Contact sheets: everything is on them, in its place, and they stay small."""
+"""Contact sheets: layout, text, and size."""
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
 from impasto.images import contact_sheet
-from impasto.images.contact_sheet import LONGEST, MIN_STRIP, TEXT, Cell, broken, draw
+from impasto.images.contact_sheet import MAX_SIDE, MIN_EDGE, TEXT_HEIGHT, Cell, draw, wrap
 
 RED, BLUE = Image.new("RGB", (200, 100), "red"), Image.new("RGB", (200, 100), "blue")
-FONT = ImageFont.load_default(size=TEXT)
+FONT = ImageFont.load_default(size=TEXT_HEIGHT)
 
 
 def places(image, color):
@@ -22,7 +22,7 @@ def is_written(image, box):
     return (np.array(image.crop(box)).max(-1) < 80).any()
 
 
-def test_pictures_stand_in_their_row_and_column_unchanged():
+def test_images_are_in_their_row_and_column_unchanged():
     drawn = draw([[Cell(RED), Cell(BLUE)], [Cell(BLUE), Cell(BLUE)]])
     red, blue = places(drawn, (255, 0, 0)), places(drawn, (0, 0, 255))
     assert (red[2] - red[0], red[3] - red[1]) == (200, 100)
@@ -31,7 +31,7 @@ def test_pictures_stand_in_their_row_and_column_unchanged():
     assert blue[3] > red[3]
 
 
-def test_labels_are_written_above_columns_and_left_of_rows_and_captions_beneath():
+def test_labels_are_written_above_columns_and_left_of_rows_and_captions_below():
     drawn = draw([[Cell(RED, ("caption",))]], columns=["column"], rows=["row"])
     left, top, right, bottom = places(drawn, (255, 0, 0))
     assert is_written(drawn, (left, 0, right, top))
@@ -41,16 +41,16 @@ def test_labels_are_written_above_columns_and_left_of_rows_and_captions_beneath(
     assert not is_written(plain, (0, 0, *plain.size))
 
 
-def test_a_picture_that_is_not_there_is_a_gray_field():
+def test_a_missing_image_is_a_gray_box():
     drawn = draw([[Cell(RED), Cell(None, ("diverged",))]])
     assert places(drawn, (220, 220, 220))[2:] >= places(drawn, (255, 0, 0))[2:]
 
 
-def test_a_sheet_without_any_picture_can_be_drawn():
-    assert min(draw([[Cell(None)]]).size) > MIN_STRIP
+def test_a_sheet_without_any_image_can_be_drawn():
+    assert min(draw([[Cell(None)]]).size) > MIN_EDGE
 
 
-def test_a_row_is_as_high_as_its_own_pictures():
+def test_a_row_is_as_high_as_its_own_images():
     flat, tall = Image.new("RGB", (200, 100), "red"), Image.new("RGB", (200, 300), "blue")
     drawn = draw([[Cell(flat)], [Cell(tall)]])
     assert drawn.height == 100 + 300 + 3 * contact_sheet.GAP
@@ -72,20 +72,20 @@ def test_a_short_last_row_leaves_white():
         "W" * 10,
     ],
 )
-def test_text_is_broken_to_the_width_that_there_is(text):
-    lines = broken(text, MIN_STRIP, FONT)
-    assert all(FONT.getlength(line) <= MIN_STRIP for line in lines)
-    assert len(lines) <= contact_sheet.MOST_LINES
+def test_text_is_wrapped_to_the_width(text):
+    lines = wrap(text, MIN_EDGE, FONT)
+    assert all(FONT.getlength(line) <= MIN_EDGE for line in lines)
+    assert len(lines) <= contact_sheet.MAX_LINES
     kept = "".join(lines).replace(" ", "")
     assert kept == text.replace("\n", "\\n").replace(" ", "") or lines[-1] == "..."
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(1, 1), (4, 5), (12, 2), (2, 30), (32, 32)])
-def test_a_large_sheet_is_no_monster(columns, rows):
-    edge = contact_sheet.edge(columns, rows)
+def test_the_size_of_a_sheet_is_limited(columns, rows):
+    edge = contact_sheet.cell_edge(columns, rows)
     drawn = draw([[Cell(Image.new("RGB", (edge, edge)), ("a",))] * columns] * rows, columns=["a"] * columns)
-    assert max(drawn.size) < 1.3 * LONGEST
-    assert edge >= MIN_STRIP
+    assert max(drawn.size) < 1.3 * MAX_SIDE
+    assert edge >= MIN_EDGE
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])

@@ -1,4 +1,4 @@
-"""sRGB, linear light and Oklab: published values, round trips, and colors that sRGB has not."""
+"""sRGB, linear RGB and Oklab: published values, round trips, and gamut mapping."""
 
 import pytest
 import torch
@@ -54,14 +54,14 @@ def test_the_primaries_of_srgb_lie_where_css_has_them(srgb, lab):
 @pytest.mark.parametrize(
     ("level", "light"), [(0, 0), (0.04045, 0.0031308), (0.5, 0.21404114), (0.75, 0.52252155), (1, 1)]
 )
-def test_linear_light_is_that_of_the_standard(level, light):
-    assert float(oklab.linear(torch.tensor(level, dtype=torch.float64))) == pytest.approx(light, abs=1e-7)
-    assert float(oklab.encoded(torch.tensor(light, dtype=torch.float64))) == pytest.approx(level, abs=1e-6)
+def test_linear_rgb_is_that_of_the_standard(level, light):
+    assert float(oklab.srgb_to_linear(torch.tensor(level, dtype=torch.float64))) == pytest.approx(light, abs=1e-7)
+    assert float(oklab.linear_to_srgb(torch.tensor(light, dtype=torch.float64))) == pytest.approx(level, abs=1e-6)
 
 
-def test_there_and_back_every_level_of_srgb_is_what_it_was():
+def test_every_8_bit_level_survives_the_round_trip():
     levels = torch.arange(256) / 255
-    assert torch.equal((oklab.encoded(oklab.linear(levels)) * 255).round(), torch.arange(256.0))
+    assert torch.equal((oklab.linear_to_srgb(oklab.srgb_to_linear(levels)) * 255).round(), torch.arange(256.0))
     for dtype, error in ((torch.float64, 1e-7), (torch.float32, 2e-5)):
         cube = CUBE.to(dtype)
         assert float((oklab.to_srgb(oklab.from_srgb(cube)) - cube).abs().max()) < error
@@ -69,14 +69,14 @@ def test_there_and_back_every_level_of_srgb_is_what_it_was():
     assert torch.allclose(oklab.to_linear(oklab.from_linear(outside)), outside, atol=1e-12)
 
 
-def test_any_shape_of_colors_is_taken_pixel_by_pixel():
+def test_any_shape_is_converted_pixelwise():
     picture = torch.rand(3, 4, 5)
     assert torch.allclose(oklab.from_srgb(picture)[:, 2, 3], oklab.from_srgb(picture[:, 2, 3]), atol=1e-6)
 
 
 @given(st.floats(0.05, 0.98), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
 @settings(max_examples=200)
-def test_a_color_that_srgb_has_not_keeps_lightness_and_hue(lightness, a, b):
+def test_a_color_outside_the_gamut_keeps_lightness_and_hue(lightness, a, b):
     wanted = torch.tensor([lightness, a, b], dtype=torch.float64)
     srgb = oklab.to_srgb(wanted[:, None])[:, 0]
     assert 0 <= float(srgb.min()) <= float(srgb.max()) <= 1
@@ -86,19 +86,19 @@ def test_a_color_that_srgb_has_not_keeps_lightness_and_hue(lightness, a, b):
     assert chroma <= before + 1e-3
     if chroma > 0.02:
         assert float((hue(found) - hue(wanted)).cos()) > 0.999
-    if chroma < before - 1e-3:  # as much chroma as there is: a channel is at its end
-        light = oklab.linear(srgb)
+    if chroma < before - 1e-3:  # as much chroma as the gamut has: a channel is at its limit
+        light = oklab.srgb_to_linear(srgb)
         assert float(torch.minimum(light, 1 - light).min()) < 1e-3
 
 
-def test_lightness_beyond_white_and_black_is_white_and_black():
+def test_lightness_out_of_range_is_white_or_black():
     beyond = torch.tensor([[1.4, -0.3, 1.0, 0.0], [0.0, 0.1, 0.2, -0.2], [0.1, 0.0, 0.0, 0.1]])
     assert torch.allclose(oklab.to_srgb(beyond), torch.tensor([1.0, 0, 1, 0]).expand(3, 4), atol=1e-4)
 
 
-def test_only_what_lies_beyond_srgb_is_brought_in():
+def test_gamut_mapping_changes_only_colors_outside_the_gamut():
     colors = torch.tensor([[0.2, 1.2, 1.0], [0.3, 0.5, 0.0], [0.9, -0.1, 1.0]])
-    found = oklab.brought_in(colors)
+    found = oklab.map_to_gamut(colors)
     assert torch.equal(found[:, [0, 2]], colors[:, [0, 2]])
     wide, narrow = (oklab.from_srgb(each[:, 1].double()) for each in (colors, found))
     assert float(narrow[0]) == pytest.approx(float(wide[0]), abs=1e-4)

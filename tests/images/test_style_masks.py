@@ -11,7 +11,7 @@ from impasto.images.masks import (
     check_mask_shape,
     group_regions,
     layer_guides,
-    mask_levels,
+    mask_values,
     region_guides,
 )
 from impasto.images.picture import Picture
@@ -53,7 +53,7 @@ def test_styles_with_the_same_mask_are_mixed_in_its_region_by_their_weights() ->
     ]
 
 
-def test_what_masks_leave_is_for_the_style_without_one_and_what_is_kept_for_none() -> None:
+def test_the_rest_is_for_the_style_without_a_mask_and_protected_areas_for_none() -> None:
     masked, rest = Region(half(), {0: 1}), Region(None, {1: 1})
     level = half().tensor[None, :1]
     one, other = region_guides([masked, rest], [level, None], None)
@@ -65,19 +65,19 @@ def test_what_masks_leave_is_for_the_style_without_one_and_what_is_kept_for_none
     assert region_guides([Region(None, {0: 1})], [None], None) == [None]
 
 
-def test_a_region_in_which_there_is_nothing_is_refused() -> None:
+def test_a_region_without_pixels_is_refused() -> None:
     with pytest.raises(
-        PictureError, match=r"black\.png: there is no place left for it at 32x24 pixels; paint some white"
+        PictureError, match=r"black\.png: no pixels are left for it at 32x24; make its white area larger"
     ):
         region_guides([Region(flat(0, name="black.png"), {0: 1})], [torch.zeros(1, 1, 24, 32)], None)
     white = torch.ones(1, 1, 24, 32)
-    with pytest.raises(PictureError, match="the painting without a mask: there is no place left"):
+    with pytest.raises(PictureError, match="the style without a mask: no pixels are left"):
         region_guides([Region(flat(1), {0: 1}), Region(None, {1: 1})], [white, None], None)
-    with pytest.raises(PictureError, match="no place left"):
+    with pytest.raises(PictureError, match="no pixels are left"):
         region_guides([Region(None, {0: 1})], [None], white)
 
 
-def test_a_layers_guide_is_the_mean_over_each_positions_pixels() -> None:
+def test_the_guide_of_a_layer_is_the_mean_over_the_pixels_of_each_position() -> None:
     guide = torch.rand(1, 1, 21, 34)
     found = layer_guides(guide, ["block1_conv2", "block3_conv1"])
     assert torch.equal(found["block1_conv2"], guide)
@@ -85,40 +85,40 @@ def test_a_layers_guide_is_the_mean_over_each_positions_pixels() -> None:
     assert float(found["block3_conv1"][0, 0, 1, 2]) == pytest.approx(float(guide[0, 0, 4:8, 8:12].mean()))
 
 
-def test_a_mask_is_as_white_as_it_can_be_seen() -> None:
+def test_a_mask_is_multiplied_by_its_alpha() -> None:
     mask = Picture(torch.full((3, 4, 4), 0.8), torch.full((1, 4, 4), 0.5))
-    torch.testing.assert_close(mask_levels(mask), torch.full((1, 4, 4), 0.4))
+    torch.testing.assert_close(mask_values(mask), torch.full((1, 4, 4), 0.4))
 
 
-def test_a_mask_of_another_shape_is_refused() -> None:
+def test_a_mask_of_another_aspect_ratio_is_refused() -> None:
     check_mask_shape(flat(1, 60, 80), flat(1, 30, 40))
-    with pytest.raises(PictureError, match=r"m\.png: its 32x32 pixels do not have the shape of the photograph's 32x24"):
+    with pytest.raises(PictureError, match=r"m\.png: .*32x32 .* not have the aspect ratio of the content image, 32x24"):
         check_mask_shape(flat(1, 32, 32, name="m.png"), flat())
 
 
-def test_without_an_alpha_there_is_no_mask_of_it() -> None:
-    with pytest.raises(PictureError, match=r"p\.png: has no alpha that could be a mask"):
+def test_an_alpha_mask_needs_an_alpha_channel() -> None:
+    with pytest.raises(PictureError, match=r"p\.png: has no alpha channel to use as a mask"):
         alpha_mask(flat(name="p.png"))
 
 
-def test_what_is_kept_is_the_photograph_to_the_bit(narrow: VGG19) -> None:
+def test_protected_areas_are_the_content_image_to_the_bit(narrow: VGG19) -> None:
     content_image = noise(1, 48, 64)
     run = Run(content_image, [noise(2)], SMALL, keep=half(48, 64), vgg=narrow)
     list(run)
-    painted = run.picture.tensor
-    assert torch.equal(painted[..., :32], content_image.tensor[..., :32])
-    assert float((painted - content_image.tensor)[..., 32:].abs().mean()) > 0.001
+    output = run.picture.tensor
+    assert torch.equal(output[..., :32], content_image.tensor[..., :32])
+    assert float((output - content_image.tensor)[..., 32:].abs().mean()) > 0.001
 
 
-def test_each_region_is_painted_in_its_own_manner(narrow: VGG19) -> None:
+def test_each_region_gets_its_own_style(narrow: VGG19) -> None:
     settings = SMALL.replace(
         steps=60, content_layers={"block1_conv1": 0.0}, style_layers={"block1_conv1": 1.0}, init="noise"
     )
     content_image, dark, bright = noise(1, 48, 64), flat(0.1), flat(0.9)
     run = Run(content_image, [Style(dark, mask=half(48, 64)), bright], settings, vgg=narrow)
     list(run)
-    painted = run.picture.tensor
-    assert float(painted[..., 2:30].mean()) + 0.1 < float(painted[..., 34:62].mean())
+    output = run.picture.tensor
+    assert float(output[..., 2:30].mean()) + 0.1 < float(output[..., 34:62].mean())
 
 
 def test_masks_over_a_texture_are_refused(narrow: VGG19) -> None:
@@ -126,14 +126,14 @@ def test_masks_over_a_texture_are_refused(narrow: VGG19) -> None:
         Run(None, [Style(noise(2), mask=half())], SMALL.from_noise(), vgg=narrow)
 
 
-def test_a_small_region_has_no_part_in_layers_where_it_has_no_position(narrow: VGG19) -> None:
+def test_a_small_region_is_left_out_of_layers_where_it_has_no_position(narrow: VGG19) -> None:
     corner = torch.zeros(3, 47, 63)
     settings = SMALL.replace(size=63)
     corner[:, 46:, 60:] = 1  # beyond the last whole cell of a deep layer
     run = Run(noise(1, 47, 63), [Style(noise(2), mask=Picture(corner)), noise(3)], settings, vgg=narrow)
-    manners = run.scale_run.objective.targets.style
-    assert "block5_conv1" not in manners[0].layers
-    assert "block1_conv1" in manners[0].layers
+    targets = run.scale_run.objective.targets.style
+    assert "block5_conv1" not in targets[0].layers
+    assert "block1_conv1" in targets[0].layers
     assert all(step.terms.total.isfinite() for step in run)
 
 
@@ -142,11 +142,11 @@ def test_a_recipe_refuses_weights_that_make_no_sense() -> None:
         StyleRecord(name="a", sha256="", weight=0)
 
 
-def test_a_turned_painting_keeps_the_size_of_its_strokes(narrow: VGG19) -> None:
+def test_a_rotated_style_image_keeps_the_size_of_its_strokes(narrow: VGG19) -> None:
     content_image, style_image = noise(1, 48, 64), noise(2, 64, 64)
-    plain, turned = (
+    plain, rotated = (
         Run(content_image, [style_image], SMALL.replace(style_rotation=degrees), vgg=narrow).plan[-1].style_sizes[0]
         for degrees in (0, 45)
     )
     assert plain == (64, 64)
-    assert turned == (45, 45)  # the square within a turned one has an edge of 64 / sqrt 2
+    assert rotated == (45, 45)  # the square within a rotated one has an edge of 64 / sqrt 2

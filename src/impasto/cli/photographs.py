@@ -62,14 +62,14 @@ def _write(picture: "Picture") -> None:
 
 def _target(photo: Path, folder: Path) -> Path:
     """Where a photograph's painting goes: under its own name, as a PNG where that is of a kind that is not written."""
-    from impasto.images.writer import FORMATS
+    from impasto.images.formats import FORMATS
 
     return folder / (photo.name if photo.suffix.lower() in FORMATS else f"{photo.stem}.png")
 
 
 def check(output: Path, overwrite: bool, inputs: Sequence[Path], depth: int) -> None:
     """Refuse, before any work is done, a place where the picture could not be saved."""
-    from impasto.images.picture import check_suffix
+    from impasto.images.formats import check_suffix
 
     files.check_output(output, overwrite=overwrite, inputs=inputs)
     check_suffix(output, depth)

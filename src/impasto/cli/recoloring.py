@@ -34,7 +34,7 @@ class SaveFlags:
 def recolor(picture: Path, photo: Path, color: Recolor, output: Path, how: SaveFlags) -> int:
     """Save `picture` in the colors of `photo` to `output`; the exit status."""
     from impasto import api
-    from impasto.images.picture import check_suffix
+    from impasto.images.formats import check_suffix
 
     files.check_output(output, overwrite=how.overwrite, inputs=[picture, photo])
     check_suffix(output, how.depth)

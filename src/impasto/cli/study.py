@@ -132,7 +132,7 @@ def compare(
 ) -> int:
     """Print figures that compare SECOND, and MORE, with FIRST, and what differs between their recipes."""
     from impasto.images import contact_sheet
-    from impasto.images.picture import check_suffix
+    from impasto.images.formats import check_suffix
     from impasto.sweeps import compare as pictures
 
     paths = [first, second, *more]

@@ -87,7 +87,7 @@ def _unfinished(place: Path, how: RunFlags) -> "Checkpoint | None":
 
 
 def _check_outputs(output: Path, place: Path, how: RunFlags, inputs: Sequence[Path]) -> None:
-    from impasto.images.picture import check_suffix
+    from impasto.images.formats import check_suffix
     from impasto.jobs import timelapse
 
     outputs = [each for each in (output, how.preview, how.log, how.timelapse) if each is not None]
@@ -103,7 +103,7 @@ def _check_outputs(output: Path, place: Path, how: RunFlags, inputs: Sequence[Pa
 
 
 def _check_depth(output: Path, run: "Run") -> None:
-    from impasto.images.picture import check_suffix
+    from impasto.images.formats import check_suffix
 
     check_suffix(output, run.settings.depth)
 

@@ -18,7 +18,7 @@ from impasto.feedforward.style_file import DistilledStyle, is_distilled, load_st
 from impasto.images import color_transfer
 from impasto.images.masks import Style
 from impasto.images.picture import Picture
-from impasto.images.quantize import Rounding
+from impasto.images.quantize import Quantization
 from impasto.images.recipe import Recipe, StyleRecord, environment
 from impasto.images.resize import resize, scaled_size
 from impasto.images.sources import ImageSource, StyleSource, as_list, as_picture, as_styles, input_record, style_record
@@ -82,7 +82,7 @@ class FastNetwork(_Painter):
         """The style of a picture, (100,): of the square in its midst."""
         side = min(of.height, of.width)
         top, left = (of.height - side) // 2, (of.width - side) // 2
-        square = of.matted()[None, :, top : top + side, left : left + side]
+        square = of.composited()[None, :, top : top + side, left : left + side]
         with torch.no_grad():
             code: Tensor = self._predictor(resize(square, STYLE_EDGE, STYLE_EDGE))[0]
         return code
@@ -164,7 +164,7 @@ def fast(
     owned = reuse or not isinstance(content, Picture)
     painted = network.paint(seen, style, memory, seen if spare and owned else None)
     if settings.color == "luminance":
-        painted = color_transfer.luminance(painted, seen)
+        painted = color_transfer.transfer_luminance(painted, seen)
     alpha = None if photo.alpha is None else resize(photo.alpha[None], *painted.shape[1:])[0]
     if on_event is not None:
         for each in (photo, *(style.picture for style in given)):
@@ -172,7 +172,7 @@ def fast(
                 on_event(Noted(f"{each.name}: {note}"))
         on_event(Painted(photo.name, painted.shape[2], painted.shape[1], time.perf_counter() - began))
     recipe = _recipe(photo, given, settings, network).model_dump(mode="json")
-    return Picture(painted, alpha, recipe=recipe, rounding=Rounding(settings.depth, settings.dither))
+    return Picture(painted, alpha, recipe=recipe, rounding=Quantization(settings.depth, settings.dither))
 
 
 def _check(photo: Picture, given: Sequence[Style], settings: Settings, network: FastNetwork | StyleNetwork) -> None:
@@ -197,11 +197,11 @@ def _seen(
     """The photograph as the network sees it, (3, H, W) in [0, 1], and the style to paint it in."""
     frame = scaled_size(photo.height, photo.width, settings.size)
     if isinstance(network, StyleNetwork):
-        return resize(photo.matted()[None], *frame)[0], network.affines
-    moved, pictures = color_transfer.moved(photo, [each.picture for each in given], settings.color)
+        return resize(photo.composited()[None], *frame)[0], network.affines
+    moved, pictures = color_transfer.apply_color_setting(photo, [each.picture for each in given], settings.color)
     moved = moved or photo
     styles = [dataclasses.replace(style, picture=each) for style, each in zip(given, pictures, strict=True)]
-    return resize(moved.matted()[None], *frame)[0], network.style(styles, moved, settings.strength)
+    return resize(moved.composited()[None], *frame)[0], network.style(styles, moved, settings.strength)
 
 
 def _recipe(photo: Picture, given: Sequence[Style], settings: Settings, network: FastNetwork | StyleNetwork) -> Recipe:

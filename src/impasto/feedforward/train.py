@@ -178,7 +178,7 @@ class Training:
         return terms
 
     def _style(self, painting: Picture) -> Mapping[str, Any]:
-        image = painting.matted()[None]
+        image = painting.composited()[None]
         if self.settings.style_rotation:
             image = rotate(image, self.settings.style_rotation)
         edge = round(PAINTING_EDGE * self.settings.style_scale)
@@ -262,4 +262,4 @@ def _ready(given: Picture) -> Tensor:
         raise PictureError(f"{given.name or 'picture'}: {size} are too few to learn on; give {CROP} or more a side")
     share = min(max(short, CROP), LARGEST) / short
     height, width = (max(round(share * edge), CROP) for edge in (given.height, given.width))
-    return resize(given.matted()[None], height, width)[0]
+    return resize(given.composited()[None], height, width)[0]

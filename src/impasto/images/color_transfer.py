@@ -1,4 +1,8 @@
-"""Whose colors a picture has: a palette moved to another's, or lightness from one picture and chroma from another."""
+"""Color transfer: match the mean and covariance of colors, or combine the lightness of one image with another's chroma.
+
+The two methods of Gatys, Bethge, Hertzmann, Shechtman, Preserving Color in Neural Artistic Style Transfer, arXiv
+1606.05897, 2016: color histogram matching and luminance-only transfer.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,149 +13,159 @@ from torch import Tensor
 
 from impasto.errors import PictureError, SettingError
 from impasto.images import oklab
+from impasto.images.bands import row_bands
 from impasto.images.picture import Picture
 from impasto.images.recipe import Recolor
 from impasto.images.resize import resize, scaled_size
-from impasto.images.samples import bands
 
-_SPREAD = 1 / 255
-"""Standard deviation below which a palette has none in some direction: what differs less is the rounding of a file."""
-_GAIN = 5.0
-"""How many times a palette is spread out at most: beyond, the stains of paper and the blocks of JPEG become colors."""
+# Smallest standard deviation that counts, one 8-bit level: smaller ones are rounding noise, and dividing by them would
+# amplify it.
+_MIN_STD = 1 / 255
+
+# Largest factor by which colors are spread out in any direction: with more, stains of paper and JPEG blocks get colors.
+_MAX_GAIN = 5.0
 
 
 @dataclass(frozen=True, eq=False)
 class Palette:
-    """The colors of a picture: their `mean` (3,) and `covariance` (3, 3), float64, sRGB in [0, 1], RGB order."""
+    """The color statistics of an image: `mean` (3,) and `covariance` (3, 3), float64, of sRGB in [0, 1], RGB order."""
 
     mean: Tensor
     covariance: Tensor
 
 
 def palette(picture: Picture) -> Palette:
-    """The palette of what can be seen of a picture: a pixel counts as much as its alpha says."""
+    """The color statistics of a picture, its pixels weighted by alpha; unweighted if all are transparent."""
     alpha = picture.alpha if picture.alpha is not None and bool(picture.alpha.any()) else None
-    weight, total, products = 0.0, torch.zeros(3).double(), torch.zeros(3, 3).double()
-    for rows in bands(picture.height, picture.width):
+    total_weight, total, products = 0.0, torch.zeros(3).double(), torch.zeros(3, 3).double()
+    for rows in row_bands(picture.height, picture.width):
         colors = picture.tensor[:, rows].flatten(1).double()
-        seen = torch.ones_like(colors[0]) if alpha is None else alpha[0, rows].flatten().double()
-        weight += float(seen.sum())
-        total += colors @ seen
-        products += (colors * seen) @ colors.T
-    mean = total / weight
-    return Palette(mean, products / weight - mean.outer(mean))
+        weight = torch.ones_like(colors[0]) if alpha is None else alpha[0, rows].flatten().double()
+        total_weight += float(weight.sum())
+        total += colors @ weight
+        products += (colors * weight) @ colors.T
+    mean = total / total_weight
+    return Palette(mean, products / total_weight - mean.outer(mean))  # E[x x^T] - E[x] E[x]^T, in float64
 
 
-def mixed(palettes: Sequence[Palette]) -> Palette:
-    """The palette of pictures seen together, each in an equal share whatever its size."""
+def mix_palettes(palettes: Sequence[Palette]) -> Palette:
+    """The color statistics of several images together, in equal shares whatever their sizes.
+
+    By the law of total covariance: the mean of the covariances plus the covariance of the means.
+    """
     means = torch.stack([each.mean for each in palettes])
     mean = means.mean(0)
     within = torch.stack([each.covariance for each in palettes]).mean(0)
     return Palette(mean, within + (means - mean).T @ (means - mean) / len(palettes))
 
 
-def match(tensor: Tensor, own: Palette, wanted: Palette) -> Tensor:
-    """`tensor` (3, H, W) float32 sRGB in [0, 1], of the palette `own`, moved to the palette `wanted`; in [0, 1].
+def match_palette(image: Tensor, source: Palette, target: Palette) -> Tensor:
+    """`image` (3, H, W) float32 sRGB in [0, 1] with the statistics `source`, mapped to those of `target`; in [0, 1].
 
-    A linear map gives the colors the mean and covariance wanted (Gatys, Bethge, Hertzmann, Shechtman, Preserving Color
-    in Neural Artistic Style Transfer, arXiv 1606.05897, 2016, section 2): of all such maps the one that moves them
-    least (F. Pitié, A. Kokaram, The linear Monge-Kantorovitch linear color mapping for example-based color transfer,
-    2007). The colors that it takes beyond sRGB are brought in with less chroma.
+    The linear map x -> T (x - source mean) + target mean of Gatys et al. 2016, section 2. Of all T that give the
+    target covariance, this is the one that changes colors least, the optimal transport between normal distributions (F.
+    Pitié, A. Kokaram, The linear Monge-Kantorovitch linear color mapping for example-based color transfer, 2007).
+    Colors that leave the sRGB gamut are mapped into it by reducing their chroma.
     """
-    motion, mean, goal = (each.to(tensor) for each in (_least_motion(own, wanted), own.mean, wanted.mean))
-    moved = torch.empty_like(tensor)
-    for rows in bands(*tensor.shape[1:]):
-        centerd = tensor[:, rows] - mean[:, None, None]
-        moved[:, rows] = oklab.brought_in(oklab.weighed(motion, centerd) + goal[:, None, None])
-    return moved
+    transport = _transport_matrix(source, target).to(image)
+    mean, target_mean = source.mean.to(image)[:, None, None], target.mean.to(image)[:, None, None]
+    matched = torch.empty_like(image)
+    for rows in row_bands(*image.shape[1:]):
+        centered = image[:, rows] - mean
+        matched[:, rows] = oklab.map_to_gamut(oklab.apply_matrix(transport, centered) + target_mean)
+    return matched
 
 
-def luminance(light: Tensor, chroma: Tensor) -> Tensor:
-    """The lightness of `light` with the chroma of `chroma`, by Oklab; all (3, H, W) float32 sRGB in [0, 1].
+def transfer_luminance(lightness: Tensor, chroma: Tensor) -> Tensor:
+    """The Oklab lightness of one image with the chroma and hue of another; all (3, H, W) float32 sRGB in [0, 1].
 
-    Where sRGB has less chroma at this lightness than wanted, lightness and hue are kept.
+    The luminance-only transfer of Gatys et al. 2016, in Oklab instead of YIQ. Where the sRGB gamut has less chroma at
+    this lightness, chroma is reduced; lightness and hue are kept.
 
     Raises:
-        PictureError: pictures of two sizes.
+        PictureError: images of different sizes.
     """
-    if light.shape != chroma.shape:
-        sizes = f"{tuple(light.shape)} and {tuple(chroma.shape)}"
-        raise PictureError(f"lightness and chroma are of one height and width; got {sizes}; resize one of them")
-    both = torch.empty_like(light)
-    for rows in bands(*light.shape[1:]):
-        lightness, colors = oklab.from_srgb(light[:, rows])[:1], oklab.from_srgb(chroma[:, rows])[1:]
-        both[:, rows] = oklab.to_srgb(torch.cat([lightness, colors]))
-    return both
+    if lightness.shape != chroma.shape:
+        sizes = f"{tuple(lightness.shape)} and {tuple(chroma.shape)}"
+        raise PictureError(f"lightness and chroma must have the same height and width; got {sizes}; resize one of them")
+    combined = torch.empty_like(lightness)
+    for rows in row_bands(*lightness.shape[1:]):
+        values, colors = oklab.from_srgb(lightness[:, rows])[:1], oklab.from_srgb(chroma[:, rows])[1:]
+        combined[:, rows] = oklab.to_srgb(torch.cat([values, colors]))
+    return combined
 
 
-def moved(content: Picture | None, styles: Sequence[Picture], color: str) -> tuple[Picture | None, tuple[Picture, ...]]:
-    """Photograph and paintings as a run is to see them, by the setting `color`.
+def apply_color_setting(
+    content: Picture | None, styles: Sequence[Picture], color: str
+) -> tuple[Picture | None, tuple[Picture, ...]]:
+    """Content and style images as a run with the setting `color` uses them.
 
-    "content": each painting in the photograph's palette; "match": the photograph in that of the paintings' mixture.
-    They keep their names and hashes: what is moved are the same files.
+    "content": every style image gets the palette of the content image; "match": the content image gets the mixed
+    palette of the style images; otherwise both are unchanged. Names and hashes stay those of the files.
 
     Raises:
-        SettingError: a color that needs a photograph or a painting where there is none.
+        SettingError: a color that needs a content or style image if there is none.
     """
     if color != "style" and content is None:
-        raise SettingError(f"color: got {color!r} but a texture has no photograph; leave it at 'style'")
+        raise SettingError(f"color: got {color!r} but a texture has no content image; leave it at 'style'")
     if color in {"content", "match"} and not styles:
-        raise SettingError(f"color: got {color!r} but a reconstruction has no painting; give 'style' or 'luminance'")
+        raise SettingError(f"color: got {color!r} but a reconstruction has no style image; give 'style' or 'luminance'")
     if color == "content" and content is not None:
-        goal = palette(content)
-        return content, tuple(_moved(style, goal) for style in styles)
+        target = palette(content)
+        return content, tuple(_match(style, target) for style in styles)
     if color == "match" and content is not None:
-        return _moved(content, mixed([palette(style) for style in styles])), tuple(styles)
+        return _match(content, mix_palettes([palette(style) for style in styles])), tuple(styles)
     return content, tuple(styles)
 
 
-def recolored(picture: Picture, photo: Picture, color: Recolor) -> Picture:
-    """`picture` in the colors of `photo`, with its own alpha.
+def recolor_picture(picture: Picture, reference: Picture, color: Recolor) -> Picture:
+    """`picture` in the colors of `reference`, with its own alpha.
 
-    "luminance": its lightness with the chroma of `photo`, which is resized to it; "content": its palette moved to that
-    of `photo`. `notes` tells where `photo` had to be stretched.
+    "luminance": its lightness with the chroma of `reference`, which is resized to it; "content": its palette matched to
+    that of `reference`. `notes` says if `reference` was stretched.
     """
     if color == "content":
-        tensor = match(picture.tensor, palette(picture), palette(photo))
+        tensor = match_palette(picture.tensor, palette(picture), palette(reference))
         return Picture(tensor, picture.alpha, rounding=picture.rounding)
     height, width = picture.height, picture.width
-    tensor = luminance(picture.tensor, resize(photo.matted()[None], height, width)[0])
-    notes = () if _is_alike(photo, height, width) else (_stretched(photo, height, width),)
+    tensor = transfer_luminance(picture.tensor, resize(reference.composited()[None], height, width)[0])
+    notes = () if _same_shape(reference, height, width) else (_stretch_note(reference, height, width),)
     return Picture(tensor, picture.alpha, notes=notes, rounding=picture.rounding)
 
 
-def _is_alike(photo: Picture, height: int, width: int) -> bool:
-    """Whether a photograph scaled to this size keeps its shape, but for the rounding to whole pixels."""
-    own = scaled_size(photo.height, photo.width, max(height, width))
+def _same_shape(picture: Picture, height: int, width: int) -> bool:
+    """Whether resizing to `height` x `width` keeps the aspect ratio, up to rounding to whole pixels."""
+    own = scaled_size(picture.height, picture.width, max(height, width))
     return max(abs(own[0] - height), abs(own[1] - width)) <= 1
 
 
-def _stretched(photo: Picture, height: int, width: int) -> str:
-    sizes = f"{photo.width}x{photo.height} pixels stretched to {width}x{height}"
-    return f"{photo.name or 'the photograph'}: {sizes}, its colors may lie beside the forms"
+def _stretch_note(picture: Picture, height: int, width: int) -> str:
+    sizes = f"{picture.width}x{picture.height} pixels stretched to {width}x{height}"
+    return f"{picture.name or 'the content image'}: {sizes}, its colors may not line up with the shapes"
 
 
-def _moved(picture: Picture, goal: Palette) -> Picture:
-    return dataclasses.replace(picture, tensor=match(picture.tensor, palette(picture), goal))
+def _match(picture: Picture, target: Palette) -> Picture:
+    return dataclasses.replace(picture, tensor=match_palette(picture.tensor, palette(picture), target))
 
 
-def _least_motion(own: Palette, wanted: Palette) -> Tensor:
-    """(3, 3) float64, symmetric: T with T S T = W, where S and W are the covariances: S^-½ (S^½ W S^½)^½ S^-½.
+def _transport_matrix(source: Palette, target: Palette) -> Tensor:
+    """(3, 3) float64, symmetric: T = S^-½ (S^½ W S^½)^½ S^-½, so that T S T = W for the covariances S and W.
 
-    Directions in which there is nothing to spread out, as in gray pictures, are taken to be spread out a little.
+    Eigenvalues of S are floored, since the colors of a gray image lie on a line and S has no inverse; those of T, the
+    gains along its axes, are limited.
     """
-    root, inverse = (_power(own.covariance, exponent, _SPREAD**2) for exponent in (0.5, -0.5))
-    motion = inverse @ _power(root @ wanted.covariance @ root, 0.5) @ inverse
-    values, vectors = torch.linalg.eigh(motion)
-    return _composed(values.clamp(0, _GAIN), vectors)
+    root, inverse = (_matrix_power(source.covariance, exponent, _MIN_STD**2) for exponent in (0.5, -0.5))
+    transport = inverse @ _matrix_power(root @ target.covariance @ root, 0.5) @ inverse
+    values, vectors = torch.linalg.eigh(transport)
+    return _from_eigen(values.clamp(0, _MAX_GAIN), vectors)
 
 
-def _power(matrix: Tensor, exponent: float, floor: float = 0.0) -> Tensor:
-    """A power of a symmetric (3, 3) matrix, its eigenvalues `floor` or more: rounding may leave them below 0."""
+def _matrix_power(matrix: Tensor, exponent: float, floor: float = 0.0) -> Tensor:
+    """A power of a symmetric (3, 3) matrix, its eigenvalues at least `floor`: rounding may make them negative."""
     values, vectors = torch.linalg.eigh(matrix)
-    return _composed(values.clamp_min(floor).pow(exponent), vectors)
+    return _from_eigen(values.clamp_min(floor).pow(exponent), vectors)
 
 
-def _composed(values: Tensor, vectors: Tensor) -> Tensor:
-    """The symmetric (3, 3) matrix of these eigenvalues and eigenvectors."""
+def _from_eigen(values: Tensor, vectors: Tensor) -> Tensor:
+    """V diag(values) V^T, (3, 3)."""
     return (vectors * values).matmul(vectors.T)

@@ -1,98 +1,104 @@
-"""A contact sheet: pictures in a grid, with labels at its rows and columns and captions beneath."""
+"""Contact sheets: images in a grid, with labels for rows and columns and captions below the images."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, count
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from impasto import files
-from impasto.errors import SaveError, printable
-from impasto.images.writer import FORMATS
+from impasto.errors import printable
+from impasto.images.formats import FORMATS
+from impasto.images.writer import pillow_options, save_image
 
-EDGE = 320
-"""Long edge of a picture on a sheet in pixels, unless there are many."""
-LONGEST = 4096
-"""Sides that a sheet keeps to by making its pictures smaller, as long as they can be seen."""
-TEXT, GAP = 15, 12
-"""Pixels: height of the letters, and between two cells."""
-LINE = TEXT + 5
-MIN_STRIP = 120
-"""Pixels of a column at least, so that its label can be read."""
-MOST_LINES = 8
-"""Lines that a label or a paragraph of a caption is broken into; the rest is left out."""
+MAX_EDGE = 320
+"""Longest edge of an image on a sheet in pixels; less if there are many."""
+MAX_SIDE = 4096
+"""Sides of a sheet in pixels that are kept to by making the images smaller, down to `MIN_EDGE`."""
+MIN_EDGE = 120
+"""Smallest width of a column in pixels, so that its label can be read."""
+TEXT_HEIGHT, GAP = 15, 12
+"""Height of the letters, and space between two cells, in pixels."""
+LINE_HEIGHT = TEXT_HEIGHT + 5
+MAX_LINES = 8
+"""Lines into which a label or a paragraph of a caption is wrapped; the rest is cut off."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A picture, None for one that there is not, and the lines beneath it."""
+    """An image, None if it is missing, and the paragraphs below it."""
 
-    picture: Image.Image | None
+    image: Image.Image | None
     caption: tuple[str, ...] = ()
 
 
-def edge(columns: int, rows: int) -> int:
-    """Long edge in pixels for the pictures of a sheet of so many columns and rows."""
-    return max(MIN_STRIP, min(EDGE, LONGEST // max(columns, rows) - GAP))
+@dataclass(frozen=True)
+class _Row:
+    """A row of cells: the wrapped lines of its label and of each caption, and the height of its tallest image."""
+
+    cells: Sequence[Cell]
+    label: list[str]
+    captions: list[list[str]]
+    image_height: int
+
+    @property
+    def height(self) -> int:
+        """Pixels to the next row."""
+        lines = max(map(len, self.captions))
+        return max(self.image_height + lines * LINE_HEIGHT, len(self.label) * LINE_HEIGHT) + GAP
+
+
+def cell_edge(columns: int, rows: int) -> int:
+    """Long edge in pixels of the images on a sheet of `columns` x `rows` cells."""
+    return max(MIN_EDGE, min(MAX_EDGE, MAX_SIDE // max(columns, rows) - GAP))
 
 
 def draw(cells: Sequence[Sequence[Cell]], *, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> Image.Image:
-    """The sheet in mode RGB, black on white.
+    """The sheet in Pillow's mode RGB, black on white.
 
     Args:
-        cells: row by row, a row may be shorter than the first.
-        columns: labels above the columns, none or one each.
-        rows: labels to the left of the rows, none or one each.
+        cells: row by row; a row may be shorter than the first.
+        columns: labels above the columns, one each or none.
+        rows: labels to the left of the rows, one each or none.
     """
-    font = ImageFont.load_default(size=TEXT)
-    pictures = [cell.picture for row in cells for cell in row if cell.picture is not None]
-    wide = max([MIN_STRIP, *(each.width for each in pictures)])
-    highest = max((each.height for each in pictures), default=MIN_STRIP)
-    highs = [max((cell.picture.height for cell in row if cell.picture is not None), default=highest) for row in cells]
-    heads = [broken(text, wide, font) for text in columns]
-    sides = [broken(text, EDGE // 2, font) for text in rows] or [[] for _ in cells]
-    captions = [[_paragraphs(cell.caption, wide, font) for cell in row] for row in cells]
-    left = GAP + max((round(font.getlength(line)) + GAP for side in sides for line in side), default=0)
-    top = GAP + max(map(len, heads), default=0) * LINE
-    heights = [
-        max(high + max(map(len, row)) * LINE, len(side) * LINE) + GAP
-        for high, row, side in zip(highs, captions, sides, strict=True)
-    ]
-    sheet = Image.new("RGB", (left + len(cells[0]) * (wide + GAP), top + sum(heights)), "white")
+    font = ImageFont.load_default(size=TEXT_HEIGHT)
+    width = max([MIN_EDGE, *(cell.image.width for row in cells for cell in row if cell.image is not None)])
+    headings = [wrap(text, width, font) for text in columns]
+    labels = [wrap(text, MAX_EDGE // 2, font) for text in rows]
+    table = _layout(cells, labels or [[] for _ in cells], width, font)
+    left = GAP + max((round(font.getlength(line)) + GAP for label in labels for line in label), default=0)
+    top = GAP + max(map(len, headings), default=0) * LINE_HEIGHT
+    sheet = Image.new(
+        "RGB", (left + len(cells[0]) * (width + GAP), top + sum(row.height for row in table)), color="white"
+    )
     pen = ImageDraw.Draw(sheet)
-    for x, head in zip(count(left, wide + GAP), heads, strict=False):
-        _write(pen, (x, GAP // 2), head, font)
-    tops = accumulate(heights, initial=top)
-    for y, high, row, side, texts in zip(tops, highs, cells, sides, captions, strict=False):
-        _write(pen, (GAP, y), side, font)
-        for x, cell, lines in zip(count(left, wide + GAP), row, texts, strict=False):
-            _put(sheet, pen, cell.picture, (x, y, wide, high))
-            _write(pen, (x, y + high + 2), lines, font)
+    pen.font = font
+    for x, heading in zip(count(left, width + GAP), headings, strict=False):
+        _write(pen, (x, GAP // 2), heading)
+    for row in table:
+        _write(pen, (GAP, top), row.label)
+        for x, cell, caption in zip(count(left, width + GAP), row.cells, row.captions, strict=False):
+            _paste(sheet, pen, cell.image, (x, top, width, row.image_height))
+            _write(pen, (x, top + row.image_height + 2), caption)
+        top += row.height
     return sheet
 
 
 def save(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet to `path`, in the format of its suffix, whole or not at all.
+    """Write a sheet to `path`, in the format of its suffix, completely or not at all.
 
     Raises:
-        SaveError: it could not be encoded or written; nothing is left behind.
+        SaveError: it could not be encoded or written.
     """
-    kind = FORMATS[path.suffix.lower()]
-    known: dict[str, dict[str, Any]] = {"JPEG": {"quality": 92, "subsampling": "4:4:4"}, "WEBP": {"quality": 92}}
-    try:
-        with files.replacing(path) as file:
-            sheet.save(file, kind, **known.get(kind, {}))
-    except ValueError as error:  # Pillow's word for an encoder that failed
-        raise SaveError(f"{printable(path)}: could not be made ({error}); nothing was saved") from error
+    file_format = FORMATS[path.suffix.lower()]
+    save_image(sheet, path, file_format, **pillow_options(file_format, quality=92))
 
 
-def broken(text: str, width: int, font: Font) -> list[str]:
-    """Text in lines of at most `width` pixels, broken behind blanks and signs, and where there are none anywhere."""
+def wrap(text: str, width: int, font: Font) -> list[str]:
+    """Text in lines of at most `width` pixels, broken after spaces and punctuation, or anywhere in longer words."""
     lines = [""]
     for piece in re.findall(r"[^\s+=,;]*[\s+=,;]?", printable(text)):
         if lines[-1] and font.getlength((lines[-1] + piece).rstrip()) > width:
@@ -102,24 +108,35 @@ def broken(text: str, width: int, font: Font) -> list[str]:
                 lines.append("")
             lines[-1] += letter
     lines = [line.strip() for line in lines]
-    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], "..."]
+    return lines if len(lines) <= MAX_LINES else [*lines[: MAX_LINES - 1], "..."]
 
 
-def _paragraphs(caption: Sequence[str], width: int, font: Font) -> list[str]:
-    return [line for text in caption for line in broken(text, width, font)]
+def _layout(cells: Sequence[Sequence[Cell]], labels: Sequence[list[str]], width: int, font: Font) -> list[_Row]:
+    """The rows of the sheet with their text wrapped; a row without images is as high as the tallest image."""
+    tallest = max((cell.image.height for row in cells for cell in row if cell.image is not None), default=MIN_EDGE)
+    return [
+        _Row(
+            row,
+            label,
+            [[line for text in cell.caption for line in wrap(text, width, font)] for cell in row],
+            max((cell.image.height for cell in row if cell.image is not None), default=tallest),
+        )
+        for row, label in zip(cells, labels, strict=True)
+    ]
 
 
-def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], lines: Sequence[str], font: Font) -> None:
+def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], lines: Sequence[str]) -> None:
+    """Draw lines of text from their left top corner on."""
     for number, line in enumerate(lines):
-        pen.text((place[0], place[1] + number * LINE), line, fill="black", font=font)
+        pen.text((place[0], place[1] + number * LINE_HEIGHT), line, fill="black")
 
 
-def _put(
-    sheet: Image.Image, pen: ImageDraw.ImageDraw, picture: Image.Image | None, box: tuple[int, int, int, int]
+def _paste(
+    sheet: Image.Image, pen: ImageDraw.ImageDraw, image: Image.Image | None, box: tuple[int, int, int, int]
 ) -> None:
-    """A picture in the lower left of its box, or a gray field where there is none."""
-    x, y, wide, high = box
-    if picture is None:
-        pen.rectangle((x, y, x + wide - 1, y + high - 1), fill="gainsboro")
+    """Paste an image into the lower left corner of its box (left, top, width, height); a gray box if it is missing."""
+    x, y, width, height = box
+    if image is None:
+        pen.rectangle((x, y, x + width - 1, y + height - 1), fill="gainsboro")
     else:
-        sheet.paste(picture, (x, y + high - picture.height))
+        sheet.paste(image, (x, y + height - image.height))

@@ -1,4 +1,8 @@
-"""Which part of the picture is painted in which manner: masks -> guides."""
+"""Masks: style masks say where each style applies, a protection mask which areas of the content image are kept.
+
+Regions with their masks become guidance channels: per-pixel weights of each style (Gatys, Ecker, Bethge, Hertzmann,
+Shechtman, Controlling Perceptual Factors in Neural Style Transfer, arXiv 1611.07865, 2017, section 4).
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,23 +18,23 @@ from impasto.images.picture import Picture
 from impasto.settings import layers
 
 ALPHA: Final = "alpha"
-"""The name of a mask that is the photograph's own alpha."""
+"""The name of a mask that is the content image's own alpha channel."""
 
-NEARLY = 0.02
-"""By how much the shape of a mask may differ from the photograph's, as a share."""
+_ASPECT_TOLERANCE = 0.02
+"""Relative difference of the aspect ratios of mask and content image that is accepted: rounding in an editor."""
 
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """A painting, how much of it there is in a mixture, and where.
+    """A style image with its weight and style mask.
 
     Attributes:
-        weight: relative to the others in the same place.
-        mask: white where the picture is painted so, gray where it is in part, over the whole photograph; without one
-            it is what the masks of others leave.
+        weight: relative to the other styles in the same region.
+        mask: lies over the whole content image: the style applies in white areas, partly in gray ones. Without a mask
+            the style applies where the masks of the other styles leave something.
 
     Raises:
-        SettingError: a weight that is not a number above 0.
+        SettingError: a weight that is not a finite number above 0.
     """
 
     picture: Picture
@@ -38,102 +42,109 @@ class Style:
     mask: Picture | None = None
 
     def __post_init__(self) -> None:
-        """The check at the door."""
+        """Validate the weight."""
         if not (self.weight > 0 and math.isfinite(self.weight)):
             raise SettingError(f"{self.picture.name or 'style'}: got the weight {self.weight:g}; give one above 0")
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A part of the picture with one manner: its mask, and the styles mixed there: number -> share of 1."""
+    """A region of the output: its style mask, None for the rest, and the styles mixed in it: index -> share of 1."""
 
     mask: Picture | None
     shares: dict[int, float]
 
 
-def by_role(
+def pictures_by_role(
     content: Picture | None, styles: Sequence[Style], init: Picture | None, keep: Picture | None = None
 ) -> dict[str, Picture]:
-    """All pictures that go into a run, by what they are: content, style 1, mask 1, ..."""
-    found = {"content": content, "init": init, "keep": keep}
+    """All input images of a run by role: content, init, keep, style 1, mask 1, ..."""
+    pictures = {"content": content, "init": init, "keep": keep}
     for number, style in enumerate(styles, 1):
-        found |= {f"style {number}": style.picture, f"mask {number}": style.mask}
-    return {role: each for role, each in found.items() if each is not None}
+        pictures |= {f"style {number}": style.picture, f"mask {number}": style.mask}
+    return {role: picture for role, picture in pictures.items() if picture is not None}
 
 
-def alpha_mask(photo: Picture) -> Picture:
-    """The photograph's alpha as a mask.
+def alpha_mask(content: Picture) -> Picture:
+    """The alpha channel of the content image as a mask.
 
     Raises:
         PictureError: it has none.
     """
-    if photo.alpha is None:
-        raise PictureError(f"{photo.name or 'content'}: has no alpha that could be a mask; give a picture for --mask")
-    return Picture(photo.alpha.expand(3, -1, -1), name=ALPHA)
+    if content.alpha is None:
+        raise PictureError(f"{content.name or 'content'}: has no alpha channel to use as a mask; give an image instead")
+    return Picture(content.alpha.expand(3, -1, -1), name=ALPHA)
 
 
 def group_regions(styles: Sequence[Style]) -> list[Region]:
-    """The styles by their masks, those with the same one together."""
-    together: dict[str, list[int]] = {}
-    for number, style in enumerate(styles):
+    """One region per distinct mask, with the styles that share it; masks are equal if their files are."""
+    groups: dict[str, list[int]] = {}
+    for index, style in enumerate(styles):
         mask = style.mask
-        together.setdefault("" if mask is None else mask.sha256 or str(id(mask)), []).append(number)
-    found = []
-    for numbers in together.values():
-        total = sum(styles[number].weight for number in numbers)
-        shares = {number: styles[number].weight / total for number in numbers}
-        found.append(Region(styles[numbers[0]].mask, shares))
-    return found
+        groups.setdefault("" if mask is None else mask.sha256 or str(id(mask)), []).append(index)
+    regions = []
+    for indices in groups.values():
+        total = sum(styles[index].weight for index in indices)
+        shares = {index: styles[index].weight / total for index in indices}
+        regions.append(Region(styles[indices[0]].mask, shares))
+    return regions
 
 
-def region_guides(parts: Sequence[Region], levels: Sequence[Tensor | None], kept: Tensor | None) -> list[Tensor | None]:
-    """For every region its share in each pixel, (1, 1, H, W) in [0, 1]; None: all of the picture.
+def region_guides(
+    regions: Sequence[Region], masks: Sequence[Tensor | None], kept: Tensor | None
+) -> list[Tensor | None]:
+    """The guidance channel of each region, (1, 1, H, W) in [0, 1]; None if it covers the whole image.
 
     Args:
-        levels: how white each region's mask is, (1, 1, H, W); None: it is what the others leave.
-        kept: how much is in none of them.
+        regions: at most one of them without a mask.
+        masks: the mask of each region, (1, 1, H, W) in [0, 1]; None for the one that gets what the others leave.
+        kept: the protection mask, (1, 1, H, W) in [0, 1]: what it covers belongs to no region.
 
     Raises:
-        PictureError: a region in which there is nothing.
+        PictureError: a region without any pixels.
     """
-    masked = [each for each in levels if each is not None]
-    if not masked and kept is None:
-        return [None] * len(parts)
-    rest = torch.ones_like(masked[0] if kept is None else kept)
-    for each in masked:
-        rest -= each
+    given = [mask for mask in masks if mask is not None]
+    if not given and kept is None:
+        return [None] * len(regions)
+    rest = torch.ones_like(given[0] if kept is None else kept)
+    for mask in given:
+        rest -= mask
     rest.clamp_(min=0)
-    free = 1 if kept is None else 1 - kept
-    found = [(rest if each is None else each) * free for each in levels]
-    for part, guide in zip(parts, found, strict=True):
+    unprotected = 1 if kept is None else 1 - kept
+    guides = [(rest if mask is None else mask) * unprotected for mask in masks]
+    for region, guide in zip(regions, guides, strict=True):
         if not guide.any():
-            name = (part.mask and part.mask.name) or "the painting without a mask"
+            name = (region.mask and region.mask.name) or "the style without a mask"
             size = f"{guide.shape[3]}x{guide.shape[2]}"
-            raise PictureError(f"{name}: there is no place left for it at {size} pixels; paint some white")
-    return list(found)
+            raise PictureError(f"{name}: no pixels are left for it at {size}; make its white area larger")
+    return list(guides)
 
 
-def layer_guides(guide: Tensor | None, wanted: Iterable[str]) -> dict[str, Tensor]:
-    """For every layer the region's share in each position, (1, 1, h, w): the mean over the position's pixels."""
+def layer_guides(guide: Tensor | None, names: Iterable[str]) -> dict[str, Tensor]:
+    """The guidance channel at the resolution of each layer, (1, 1, h, w): the mean over the pixels of each position.
+
+    The pools of the network halve the resolution and drop an odd last row or column; average pooling with the layer's
+    stride does the same.
+    """
     if guide is None:
         return {}
-    return {name: F.avg_pool2d(guide, layers.min_edge([name])) for name in wanted}
+    return {name: F.avg_pool2d(guide, layers.min_edge([name])) for name in names}
 
 
-def mask_levels(mask: Picture) -> Tensor:
-    """How white a mask is, where it can be seen: (1, H, W) in [0, 1]."""
+def mask_values(mask: Picture) -> Tensor:
+    """The weights of a mask, (1, H, W) in [0, 1]: the mean of its channels, times its alpha."""
     white = mask.tensor.mean(0, keepdim=True)
     return white if mask.alpha is None else white * mask.alpha
 
 
-def check_mask_shape(mask: Picture, photo: Picture) -> None:
-    """Refuse a mask that does not lie over the photograph.
+def check_mask_shape(mask: Picture, content: Picture) -> None:
+    """Validate that a mask has the aspect ratio of the content image.
 
     Raises:
-        PictureError: it is of another shape.
+        PictureError: it has not.
     """
-    if abs(math.log(mask.width * photo.height / (mask.height * photo.width))) > NEARLY:
+    if abs(math.log(mask.width * content.height / (mask.height * content.width))) > _ASPECT_TOLERANCE:
         raise PictureError(
-            f"{mask.name or 'mask'}: its {mask.width}x{mask.height} pixels do not have the shape of the photograph's "
-            f"{photo.width}x{photo.height}; cut it alike"
+            f"{mask.name or 'mask'}: its {mask.width}x{mask.height} pixels do not have the aspect ratio of the content "
+            f"image, {content.width}x{content.height}; crop it to match"
         )

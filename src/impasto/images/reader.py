@@ -1,9 +1,9 @@
-"""Picture files into arrays: what a file is, whether it may be read, and its samples in sRGB.
+"""Decodes image files into arrays of samples in sRGB.
 
-A file is untrusted: it is read by what it holds, never by its name, and refused from its header when it is too large.
+Files are untrusted: the format is detected from the bytes, and an image that is too large is refused from its header,
+before any pixel is decoded.
 """
 
-import codecs
 import contextlib
 import hashlib
 import io
@@ -11,53 +11,29 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import jpeg_factory
-from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from impasto.errors import PictureError, printable
-from impasto.images.samples import Array, in_srgb, samples
+from impasto.images import color_profile, metadata
+from impasto.images.bands import Array
+from impasto.images.file_type import Opener, opener_for
+from impasto.images.samples import read_samples
 
-Opener = Callable[[io.BytesIO], ImageFile.ImageFile]
-
-ORIENTATION, EXIF_IFD, USER_COMMENT = 0x0112, 0x8769, 0x9286  # tags of EXIF
-
-# Pillow's readers are called directly, not through Image.open: that one hides the size of a picture that it refuses.
-_READERS: tuple[tuple[bytes, Opener], ...] = (
-    (b"\x89PNG\r\n\x1a\n", PngImageFile),
-    (b"\xff\xd8\xff", jpeg_factory),
-    (b"GIF87a", GifImageFile),
-    (b"GIF89a", GifImageFile),
-    (b"BM", BmpImageFile),
-    *((magic, TiffImageFile) for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
-)
-_STRANGERS = (
-    (b"%PDF", "a PDF document"),
-    (b"%!PS", "a PostScript drawing"),
-    (b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
-    (b"8BPS", "a Photoshop document"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-)
-_QUIET = threading.Lock()
+_SILENCE = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The samples of a file: `color` (H, W, 3), sRGB, RGB order, and `alpha` (H, W), None where all is opaque.
+    """A decoded file: `color` (H, W, 3), sRGB, RGB order; `alpha` (H, W), None if all pixels are opaque.
 
-    Either is uint8 from 0 to 255, uint16 from 0 to 65535 or float32 from 0 to 1.
+    Both are uint8 in 0..255, uint16 in 0..65535 or float32 in [0, 1]. `notes` say what was converted or ignored.
     """
 
     color: Array
@@ -66,132 +42,104 @@ class Decoded:
     notes: tuple[str, ...]
 
 
-def decode(path: Path, *, max_pixels: int) -> Decoded:
-    """The picture at `path`, upright and in sRGB.
+def read_bytes(path: Path) -> bytes:
+    """The contents of the file at `path`.
 
     Raises:
-        PictureError: no file, not a picture, more than `max_pixels`, damaged, or samples without a meaning as color.
+        PictureError: it does not exist, is no regular file, or cannot be read.
+    """
+    with _picture_errors(printable(path)):
+        try:
+            mode = os.stat(path).st_mode  # checked first: opening a named pipe would wait for a writer
+            if not stat.S_ISREG(mode):
+                what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+                raise PictureError(f"is {what}; give the name of an image file")
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise PictureError("does not exist; check the name") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise PictureError(f"cannot be read ({reason}); check its name and permissions") from error
+
+
+def decode(data: bytes, *, name: str, max_pixels: int) -> Decoded:
+    """Decode the image file in `data`: upright, in sRGB, at the file's bit depth; error messages begin with `name`.
+
+    Raises:
+        PictureError: not an image, more than `max_pixels`, damaged, or samples that are no colors.
     """
     notes: list[str] = []
-    with _blaming(path):
-        data = _bytes(path)
-        reader = _reader(data)
-        with _quiet(mute=reader is TiffImageFile):
-            image = _opened(reader, data, max_pixels)
-            color, alpha = samples(image, lambda: reader(io.BytesIO(data)), notes)
-            color = in_srgb(color, image, notes)
-            turn = _orientation(image, notes)
+    with _picture_errors(name):
+        opener = opener_for(data)
+        with _silenced(libtiff=opener is TiffImageFile):
+            image = _open(opener, data, max_pixels)
+            color, alpha = read_samples(image, lambda: opener(io.BytesIO(data)), notes)
+            color = color_profile.to_srgb(color, image, notes)
+            orientation = metadata.orientation(image, notes)
             if _is_animated(image):
-                notes.append("holds several pictures: the first was used")
+                notes.append("contains several images: only the first is used")
         if _is_deep_avif(image, data):
-            notes.append("more than 8 bits a channel read as 8")
+            notes.append("more than 8 bits per channel were read as 8")
     if alpha is not None:
-        alpha = None if _is_opaque(alpha) else _upright(alpha, turn)
-    return Decoded(_upright(color, turn), alpha, hashlib.sha256(data).hexdigest(), tuple(notes))
+        alpha = None if _is_opaque(alpha) else metadata.apply_orientation(alpha, orientation)
+    color = metadata.apply_orientation(color, orientation)
+    return Decoded(color, alpha, hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
-def embedded(path: Path, keyword: str) -> str | bytes | None:
-    """The PNG text under `keyword`, or the EXIF user comment of another kind of file, as it stands there.
+def embedded_text(data: bytes, *, name: str) -> str | None:
+    """The text that was embedded in the image file in `data`, read without decoding the pixels.
 
     Raises:
-        PictureError: no file, or not a picture.
+        PictureError: not an image, or damaged.
     """
-    with _blaming(path):
-        data = _bytes(path)
-        reader = _reader(data)
-        with _quiet(mute=reader is TiffImageFile):
-            image = reader(io.BytesIO(data))
-            found = image.info.get(keyword) if isinstance(image, PngImageFile) else _user_comment(image)
-    return found if isinstance(found, (str, bytes)) else None
+    with _picture_errors(name):
+        opener = opener_for(data)
+        with _silenced(libtiff=opener is TiffImageFile):
+            return metadata.embedded_text(opener(io.BytesIO(data)))
 
 
 @contextlib.contextmanager
-def _blaming(path: Path) -> Iterator[None]:
-    """Every failure in the block becomes a PictureError that begins with `path`."""
+def _picture_errors(name: str) -> Iterator[None]:
+    """Translate every exception in the block into a PictureError whose message begins with `name`."""
     try:
         yield
     except PictureError as error:
-        raise PictureError(f"{printable(path)}: {error}") from error.__cause__
+        raise PictureError(f"{name}: {error}") from error.__cause__
     except MemoryError as error:
-        raise PictureError(f"{printable(path)}: needs more memory than there is; make the picture smaller") from error
+        raise PictureError(f"{name}: needs more memory than is available; make the image smaller") from error
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{printable(path)}: is too large ({error}); make the picture smaller") from error
-    except Exception as error:  # on a damaged file a reader of Pillow raises whatever its parser stumbles over
+        raise PictureError(f"{name}: is too large ({error}); make the image smaller") from error
+    except Exception as error:  # on a damaged file Pillow's parsers raise anything: IndexError, struct.error, ...
         reason = printable(str(error).strip()[:100]) or type(error).__name__
-        raise PictureError(f"{printable(path)}: is truncated or damaged ({reason}); get another copy of it") from error
+        raise PictureError(f"{name}: is truncated or damaged ({reason}); get another copy of it") from error
 
 
 @contextlib.contextmanager
-def _quiet(*, mute: bool) -> Iterator[None]:
-    """No warning of Pillow, and with `mute` no message of libtiff, which writes to the descriptor of stderr itself.
+def _silenced(*, libtiff: bool) -> Iterator[None]:
+    """Suppress Pillow's warnings and, with `libtiff`, what libtiff itself writes to file descriptor 2.
 
-    Filters and descriptors belong to the whole process: one thread at a time, or the last to leave restores wrongly.
+    Warning filters and descriptors belong to the process: without the lock, of two threads the last one to leave would
+    restore the state that the other one had changed.
     """
-    with _QUIET, warnings.catch_warnings(), contextlib.ExitStack() as undo:
+    with _SILENCE, warnings.catch_warnings(), contextlib.ExitStack() as undo:
         warnings.simplefilter("ignore")
-        if mute:
-            with contextlib.suppress(OSError):  # a process without stderr needs no muting
-                kept = os.dup(2)
-                undo.callback(os.close, kept)
-                undo.callback(os.dup2, kept, 2)
-                with open(os.devnull, "wb") as nowhere:
-                    os.dup2(nowhere.fileno(), 2)
+        if libtiff:
+            with contextlib.suppress(OSError):  # a process without stderr
+                stderr = os.dup(2)
+                undo.callback(os.close, stderr)
+                undo.callback(os.dup2, stderr, 2)
+                with open(os.devnull, "wb") as devnull:
+                    os.dup2(devnull.fileno(), 2)
         yield
 
 
-def _bytes(path: Path) -> bytes:
+def _open(opener: Opener, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    """The image with its header parsed and no pixel decoded, of at most `max_pixels`."""
     try:
-        mode = os.stat(path).st_mode  # before it is opened: opening a pipe would wait for its other end
-        if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-            raise PictureError(f"is {what}; give the name of a picture file")
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise PictureError("does not exist; check the name") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PictureError(f"cannot be read ({reason}); check its name and permissions") from error
-    if not data:
-        raise PictureError("is empty (0 bytes); get another copy of it")
-    return data
-
-
-def _reader(data: bytes) -> Opener:
-    """The reader for what `data` begins with: the name of a file says nothing about what it holds."""
-    for magic, reader in _READERS:
-        if data.startswith(magic):
-            return reader
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return WebPImageFile
-    if data[4:8] == b"ftyp" and any(brand in data[8:64] for brand in (b"avif", b"avis")):
-        return AvifImageFile
-    raise PictureError(f"is {_stranger(data[:4096])}; give a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF picture")
-
-
-def _stranger(head: bytes) -> str:
-    for magic, name in _STRANGERS:
-        if head.startswith(magic):
-            return name
-    if head[4:8] == b"ftyp":
-        return "a HEIC picture or a film, which cannot be read"
-    try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head).lstrip().lower()
-    except UnicodeDecodeError:
-        return "no known kind of picture"
-    if "<svg" in text:
-        return "an SVG drawing"
-    if text.startswith(("<!doctype html", "<html")):
-        return "a web page (HTML)"
-    return "no known kind of picture" if "\0" in text else "text"
-
-
-def _opened(reader: Opener, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    """The image with its header read and nothing decoded, of at most `max_pixels`."""
-    try:
-        image = reader(io.BytesIO(data))
+        image = opener(io.BytesIO(data))
     except SyntaxError as error:
         if "unknown pixel mode" in str(error):
-            raise PictureError("is a rare kind of TIFF; save it with 8 or 16 bits a channel, RGB or gray") from error
+            raise PictureError("is a rare kind of TIFF; save it with 8 or 16 bits per channel, RGB or gray") from error
         raise
     width, height = image.size
     if width * height > max_pixels:
@@ -200,44 +148,19 @@ def _opened(reader: Opener, data: bytes, max_pixels: int) -> ImageFile.ImageFile
 
 
 def _is_animated(image: ImageFile.ImageFile) -> bool:
-    with contextlib.suppress(Exception):  # damage behind the first picture does not concern us
+    with contextlib.suppress(Exception):  # damage after the first frame does not matter
         return bool(getattr(image, "is_animated", False))
     return False
 
 
 def _is_deep_avif(image: ImageFile.ImageFile, data: bytes) -> bool:
-    """Whether an AVIF file says high_bitdepth, the second bit of the third byte of its AV1 configuration."""
-    place = data.find(b"av1C") if isinstance(image, AvifImageFile) else -1
-    return place >= 0 and bool(int.from_bytes(data[place + 6 : place + 7], "big") & 0x40)
+    """Whether an AVIF file has more than 8 bits per channel, which Pillow decodes to 8 without saying so.
 
-
-def _orientation(image: ImageFile.ImageFile, notes: list[str]) -> int:
-    """How the picture lies, 1 to 8 as EXIF counts; 1 is upright, also when the file does not say."""
-    if isinstance(image, TiffImageFile):  # Pillow has turned it while decoding
-        return 1
-    with warnings.catch_warnings(record=True) as complaints:
-        warnings.simplefilter("always")
-        try:
-            Image.Exif().load(image.info.get("exif", b""))  # anew: Pillow complains once, and may have while opening
-            turn = image.getexif().get(ORIENTATION, 1)
-        except Exception:  # any error of Pillow's parser: the picture itself is good
-            turn = None
-    if turn is None or complaints:
-        notes.append("its EXIF data are damaged: what could not be read was ignored")
-    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
-
-
-def _upright(samples: Array, turn: int) -> Array:
-    """`samples` (H, W, ...) as they were seen: an orientation transposes, and mirrors rows or columns."""
-    rows, columns = ((1, 1), (1, -1), (-1, -1), (-1, 1))[(turn - 1) % 4]
-    return (samples.swapaxes(0, 1) if turn >= 5 else samples)[::rows, ::columns]
+    AV1 codec configuration box, "av1C": high_bitdepth is the second highest bit of its third byte (AV1-ISOBMFF 2.3.3).
+    """
+    box = data.find(b"av1C") if isinstance(image, AvifImageFile) else -1
+    return box >= 0 and bool(int.from_bytes(data[box + 6 : box + 7], "big") & 0x40)
 
 
 def _is_opaque(alpha: Array) -> bool:
     return bool(alpha.min() == np.iinfo(alpha.dtype).max)
-
-
-def _user_comment(image: ImageFile.ImageFile) -> Any:
-    with contextlib.suppress(Exception):  # damaged EXIF data hold no comment
-        return image.getexif().get_ifd(EXIF_IFD).get(USER_COMMENT)
-    return None

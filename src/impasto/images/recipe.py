@@ -1,10 +1,15 @@
-"""The recipe that every output carries: all that is needed to paint it again. Read back, it is untrusted input."""
+"""The recipe: a record of inputs, settings and environment that every output embeds, so that it can be reproduced.
 
+Read back from a file, it is untrusted input.
+"""
+
+import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from impasto.errors import RecipeError, SettingError
+from impasto.errors import RecipeError, SettingError, printable
 from impasto.settings.model import Settings, one_line
 from impasto.settings.schedule import scales
 from impasto.version import __version__
@@ -12,16 +17,18 @@ from impasto.version import __version__
 Task = Literal["stylize", "texture", "reconstruct"]
 Recolor = Literal["luminance", "content"]
 
+_MAX_CHARACTERS = 1_000_000  # a recipe that a run writes has a few thousand
+
 
 def environment() -> dict[str, Any]:
-    """The fields of a recipe that name the versions and thread count: the last bits of a result depend on them."""
-    import torch  # here, since the command line needs only the types of this module
+    """The fields for versions and thread count, on which the last bits of a result depend."""
+    import torch  # here, since the CLI needs only the types of this module
 
     return {"impasto": __version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
 
 
 class InputRecord(BaseModel):
-    """A picture that went in: its file name without a folder, and the SHA-256 of its bytes."""
+    """An input image: its file name without the folder, and the SHA-256 of the file's bytes, "" if it has no file."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,14 +37,14 @@ class InputRecord(BaseModel):
 
 
 class StyleRecord(InputRecord):
-    """A painting, its weight in the mixture, and its mask: a picture, or the photograph's alpha."""
+    """A style image, its weight in the mixture, and its style mask: an image, or the alpha of the content image."""
 
     weight: float = Field(1.0, gt=0, le=1e12, allow_inf_nan=False)
     mask: InputRecord | Literal["alpha"] | None = None
 
 
 class RecolorRecord(BaseModel):
-    """What was done to a painted picture: it was brought to the colors of `photo`."""
+    """A recoloring of a finished image: `picture` was given the colors of the image `photo`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,11 +54,11 @@ class RecolorRecord(BaseModel):
 
 
 class Recipe(BaseModel):
-    """How a picture was painted.
+    """How an output image was made.
 
-    `steps_done` is less than the steps of all scales if the run was interrupted. `loss` is that of the picture as its
-    file holds it, `content`, `style` and `tv` without their weights. If it was `recolored` afterwards, all the rest is
-    of the picture before that.
+    `steps_done` is less than the steps of all scales if the run was interrupted. `loss` is evaluated on the quantized
+    output image; `content`, `style` and `tv` are unweighted. `recolored` lists later recolorings; all other fields
+    describe the image before them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,50 +72,86 @@ class Recipe(BaseModel):
     styles: tuple[StyleRecord, ...] = Field(max_length=1000)
     init: InputRecord | None
     keep: InputRecord | None = None
-    weights: str = Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the weights' file.")
+    weights: str = Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the weights file.")
     device: str = Field(pattern="^(cpu|cuda|mps)$")
     precision: str = Field(pattern="^(float32|bfloat16)$")
     threads: int
     strips: tuple[Annotated[int, Field(ge=1)] | None, ...] = Field(
-        (), max_length=1000, description="Rows evaluated at a time at each scale."
+        (), max_length=1000, description="Rows evaluated at a time, per scale; null is all."
     )
     loss: dict[str, float]
     recolored: tuple[RecolorRecord, ...] = Field(
-        default=(), max_length=1000, description="What was done to it since, in order."
+        default=(), max_length=1000, description="Later recolorings, in order."
     )
 
     @model_validator(mode="after")
-    def _no_more_steps_than_asked_for(self) -> "Recipe":
-        most = sum(scale.steps for scale in scales(self.settings))
-        if self.steps_done > most:
-            raise ValueError(f"steps_done: got {self.steps_done}, more than its {most} steps")
+    def _check_steps_done(self) -> "Recipe":
+        total = sum(scale.steps for scale in scales(self.settings))
+        if self.steps_done > total:
+            raise ValueError(f"steps_done: got {self.steps_done}, more than its {total} steps")
         return self
 
     @property
     def is_complete(self) -> bool:
-        """Whether all steps were done; the coarsest scales are left out where a picture is too narrow for them."""
+        """Whether all steps were done."""
         if self.settings.method == "fast":
             return True
-        climbed = scales(self.settings)[-len(self.strips) :]
-        return self.steps_done == sum(scale.steps for scale in climbed)
+        used = scales(self.settings)[-len(self.strips) :]  # the coarsest are skipped if an image is too narrow for them
+        return self.steps_done == sum(scale.steps for scale in used)
 
     @property
     def pictures(self) -> dict[str, InputRecord]:
-        """All pictures that went in, by what they are."""
-        found: dict[str, object] = {"content": self.content, "init": self.init, "keep": self.keep}
+        """All input images by role: content, init, keep, style 1, mask 1, ..."""
+        records: dict[str, object] = {"content": self.content, "init": self.init, "keep": self.keep}
         for number, style in enumerate(self.styles, 1):
-            found |= {f"style {number}": style, f"mask {number}": style.mask}
-        return {role: each for role, each in found.items() if isinstance(each, InputRecord)}
+            records |= {f"style {number}": style, f"mask {number}": style.mask}
+        return {role: record for role, record in records.items() if isinstance(record, InputRecord)}
 
     @classmethod
     def parse(cls, content: dict[str, Any], where: str) -> "Recipe":
-        """A recipe from the JSON object that the file `where` carries.
+        """Validate the JSON object `content` from the file `where`.
 
         Raises:
-            RecipeError: it is not a recipe of this program, or of another version of it.
+            RecipeError: not a recipe of impasto, or one of another version.
         """
         try:
             return cls.model_validate(content)
         except (ValidationError, SettingError) as error:
             complaint = one_line(error) if isinstance(error, ValidationError) else str(error)
-            raise RecipeError(f"{where}: its recipe cannot be used ({complaint[:300]}); paint it anew") from error
+            raise RecipeError(f"{where}: its recipe cannot be used ({complaint[:300]}); start over") from error
+
+
+def to_json(recipe: Mapping[str, Any]) -> str:
+    """JSON in ASCII with \\u escapes, the only encoding of EXIF user comments that all readers agree on.
+
+    Raises:
+        RecipeError: it is not JSON.
+    """
+    try:
+        return json.dumps(dict(recipe), allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecipeError(f"the recipe is not JSON ({error}); keep to text, finite numbers, lists and dicts") from error
+
+
+def from_json(text: str, where: str) -> dict[str, Any]:
+    """Parse the untrusted recipe text from the file `where`.
+
+    Raises:
+        RecipeError: too long, or not a JSON object.
+    """
+    if len(text) > _MAX_CHARACTERS:
+        raise RecipeError(f"{where}: its recipe has {len(text)} characters; more than {_MAX_CHARACTERS} are not read")
+    try:
+        recipe = json.loads(text, parse_constant=_refuse_constant)
+        json.dumps(recipe, ensure_ascii=False).encode()  # fails on unpaired surrogates, which cannot be printed
+    except (ValueError, RecursionError) as error:
+        reason = printable(str(error)[:100])
+        raise RecipeError(f"{where}: its recipe is damaged ({reason}); get another copy of the file") from error
+    if not isinstance(recipe, dict):
+        raise RecipeError(f"{where}: its recipe is a {type(recipe).__name__}, not an object; get another copy")
+    return recipe
+
+
+def _refuse_constant(name: str) -> float:
+    """Called for NaN and infinities, which Python's parser accepts although JSON has none."""
+    raise ValueError(f"{name} is not JSON")

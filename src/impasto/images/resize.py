@@ -1,4 +1,4 @@
-"""The size of a run, and the resizing of pictures to it."""
+"""Resizing and rotation of images."""
 
 import math
 
@@ -10,7 +10,10 @@ from torch import Tensor
 
 
 def scaled_size(height: int, width: int, size: int, resampling: str = "antialiased") -> tuple[int, int]:
-    """Height and width in pixels of a picture scaled to a long edge of `size`; "tensorflow" truncates, in float32."""
+    """Height and width in pixels for a long edge of `size` and the same aspect ratio.
+
+    "antialiased" rounds; "tensorflow" truncates products in float32, as TensorFlow's style transfer tutorial does.
+    """
     if resampling == "tensorflow":
         scale = torch.tensor(size, dtype=torch.float32) / max(height, width)
         return int(height * scale), int(width * scale)
@@ -20,59 +23,61 @@ def scaled_size(height: int, width: int, size: int, resampling: str = "antialias
 def resize(images: Tensor, height: int, width: int, resampling: str = "antialiased") -> Tensor:
     """(N, C, H, W) float32 in [0, 1], on the CPU -> (N, C, height, width) in [0, 1].
 
-    "antialiased": Lanczos, in full depth. A softer filter would hand on a softer painting: its Gram matrices differ by
-    a tenth. "tensorflow": `tf.image.resize`'s default, bilinear with half-pixel centers, which skips pixels when it
-    shrinks.
+    "antialiased": Lanczos, a=3, in float32. A softer filter lowers the Gram matrices of the style image by a tenth, and
+    the output becomes softer. "tensorflow": the default of `tf.image.resize`, bilinear with half-pixel centers and
+    without antialiasing.
     """
     if images.shape[2:] == (height, width):
         return images
     if resampling == "tensorflow":
         return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)
     resized = images.new_empty(*images.shape[:2], height, width)
-    for plane, to in zip(images.flatten(0, 1), resized.flatten(0, 1), strict=True):
-        to.copy_(_lanczos(plane, height, width))
-    return resized.clamp_(0, 1)  # Lanczos overshoots beside hard edges
+    for source, target in zip(images.flatten(0, 1), resized.flatten(0, 1), strict=True):
+        target.copy_(_lanczos(source, height, width))
+    return resized.clamp_(0, 1)  # Lanczos overshoots at hard edges
 
 
 def enlarge(values: Tensor, height: int, width: int) -> Tensor:
-    """(N, C, H, W) of any range -> (N, C, height, width), bilinear: no value lies outside of those that went in."""
+    """(N, C, H, W) of any range -> (N, C, height, width), bilinear, which does not overshoot."""
     return F.interpolate(values, (height, width), mode="bilinear", align_corners=False)
 
 
 def rotate(images: Tensor, degrees: float) -> Tensor:
-    """(N, C, H, W) float32 in [0, 1], on the CPU -> turned anticlockwise, (N, C, h, w): the largest upright part of it.
+    """Rotate (N, C, H, W) float32 in [0, 1], on the CPU, counterclockwise and crop: (N, C, h, w) in [0, 1].
 
-    Pixels keep their size. Quarter turns lose nothing.
+    The crop is the largest axis-aligned rectangle inside the rotated image. Pixels keep their size; multiples of 90
+    degrees are exact.
     """
     if degrees % 90 == 0:
         return torch.rot90(images, round(degrees / 90), (2, 3))
-    height, width = _inside(images.shape[2], images.shape[3], math.radians(degrees))
-    turned = [_turned(plane, degrees, height, width) for plane in images.flatten(0, 1)]
-    return torch.stack(turned).view(*images.shape[:2], height, width).clamp_(0, 1)
+    height, width = _inscribed_size(images.shape[2], images.shape[3], math.radians(degrees))
+    rotated = [_rotate_and_crop(plane, degrees, height, width) for plane in images.flatten(0, 1)]
+    return torch.stack(rotated).view(*images.shape[:2], height, width).clamp_(0, 1)
 
 
-def _inside(height: int, width: int, angle: float) -> tuple[int, int]:
-    """Height and width of the largest upright rectangle in one that is turned by `angle`."""
+def _inscribed_size(height: int, width: int, angle: float) -> tuple[int, int]:
+    """Height and width of the largest axis-aligned rectangle in a `height` x `width` rectangle rotated by `angle`."""
     sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
     short, long = sorted((height, width))
     if short <= 2 * sine * cosine * long or abs(sine - cosine) < 1e-9:
-        # two corners touch the long sides, the others lie on the line between their middles
+        # two corners touch the long sides, the others lie on the center line between them
         sides = 0.5 * short / sine, 0.5 * short / cosine
         wide, high = sides if width >= height else sides[::-1]
     else:
-        doubled = cosine**2 - sine**2
-        wide, high = (width * cosine - height * sine) / doubled, (height * cosine - width * sine) / doubled
+        # all four corners touch a side: w cos + h sin = width and w sin + h cos = height; the determinant is cos 2a
+        determinant = cosine**2 - sine**2
+        wide, high = (width * cosine - height * sine) / determinant, (height * cosine - width * sine) / determinant
     return max(int(high), 1), max(int(wide), 1)
 
 
-def _turned(plane: Tensor, degrees: float, height: int, width: int) -> Tensor:
-    """(H, W) -> the midst of it, turned, (height, width)."""
+def _rotate_and_crop(plane: Tensor, degrees: float, height: int, width: int) -> Tensor:
+    """(H, W) -> the center (height, width) of the rotated plane, bicubic."""
     image = Image.fromarray(plane.numpy()).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return torch.from_numpy(np.array(image.crop((left, top, left + width, top + height))))
 
 
 def _lanczos(plane: Tensor, height: int, width: int) -> Tensor:
-    """(H, W) -> (height, width)."""
-    image = Image.fromarray(plane.numpy())  # of float32: mode F, no rounding to 8 bits
+    """(H, W) float32 -> (height, width). Pillow's mode F: antialiased, and not rounded to 8 bits."""
+    image = Image.fromarray(plane.numpy())
     return torch.from_numpy(np.array(image.resize((width, height), Image.Resampling.LANCZOS)))

@@ -1,4 +1,4 @@
-"""What a caller may pass as an image: a `Picture`, or the path of its file; for style images also a `Style`."""
+"""The types a caller may pass as an image, converted to `Picture` and `Style`, and their entries in a recipe."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ ImageSource = str | os.PathLike[str] | Picture
 """An image: a `Picture`, or the path of its file."""
 
 StyleSource = ImageSource | Style
-"""A style image; as a `Style` with its weight in a mixture and its mask."""
+"""A style image; as a `Style` with its weight and style mask."""
 
 
 def as_picture(source: ImageSource) -> Picture:
@@ -26,7 +26,7 @@ def as_list(styles: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource
 
 def as_styles(styles: StyleSource | Sequence[StyleSource]) -> list[Style]:
     """The style images, loaded, each with its weight and mask."""
-    return [each if isinstance(each, Style) else Style(as_picture(each)) for each in as_list(styles)]
+    return [style if isinstance(style, Style) else Style(as_picture(style)) for style in as_list(styles)]
 
 
 def input_record(picture: Picture) -> InputRecord:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impasto.errors import SettingError
 from impasto.images import color_transfer
-from impasto.images.masks import Style, by_role, check_mask_shape, group_regions, mask_levels, region_guides
+from impasto.images.masks import Style, check_mask_shape, group_regions, mask_values, pictures_by_role, region_guides
 from impasto.images.picture import Picture
 from impasto.images.recipe import Task
 from impasto.images.resize import rotate
@@ -54,7 +54,7 @@ class Inputs:
         original = content
         # in the order of use: rotated before their colors are measured, so that what rotation crops does not count
         rotated = [self._rotated(style.picture) for style in styles]
-        content, pictures = color_transfer.moved(content, rotated, settings.color)
+        content, pictures = color_transfer.apply_color_setting(content, rotated, settings.color)
         masks = dict.fromkeys(mask for mask in (keep, *(style.mask for style in styles)) if mask is not None)
         _check_masks(masks, content)
         uncropped = [
@@ -69,7 +69,7 @@ class Inputs:
         # protected areas keep the content's own colors, also where "match" changes those that the network gets
         self._original_content = self.content if original is content else self._reduced(original, sizes)
         # a mask that several styles share is reduced once
-        reduced = {mask: self._scaled.reduce(mask, mask_levels(mask), sizes) for mask in masks}
+        reduced = {mask: self._scaled.reduce(mask, mask_values(mask), sizes) for mask in masks}
         self.keep = None if keep is None else reduced[keep]
         style_sizes = zip(*(plan.style_sizes for plan in self.scale_plans), strict=True)  # per style, not per scale
         self.styles = tuple(
@@ -83,7 +83,7 @@ class Inputs:
     @property
     def pictures(self) -> dict[str, Picture]:
         """All pictures by their role: content, style 1, mask 1, ..."""
-        return by_role(self.content, self.styles, self.init, self.keep)
+        return pictures_by_role(self.content, self.styles, self.init, self.keep)
 
     @property
     def nbytes(self) -> int:
@@ -143,7 +143,7 @@ class Inputs:
         """The optimized image (1, 3, H, W) with the colors asked for, and protected areas as in the content image."""
         size = image.shape[2], image.shape[3]
         if self.settings.color == "luminance" and self.content is not None:
-            image = color_transfer.luminance(image[0], self._scaled.at(self.content, size)[0])[None]
+            image = color_transfer.transfer_luminance(image[0], self._scaled.at(self.content, size)[0])[None]
         if self.keep is not None and self._original_content is not None:
             keep = self._scaled.at(self.keep, size, FIRST_CHANNEL)
             # (1 - keep) image + keep content: gray areas of the protection mask are blended
@@ -163,12 +163,12 @@ class Inputs:
         """A style image, rotated as the settings say."""
         if not self.settings.style_rotation:
             return style
-        tensor = rotate(style.matted()[None], self.settings.style_rotation)[0]
+        tensor = rotate(style.composited()[None], self.settings.style_rotation)[0]
         return dataclasses.replace(style, tensor=tensor, alpha=None)
 
     def _reduced(self, picture: _Maybe, sizes: Sequence[Size]) -> _Maybe:
-        """The picture, matted, at the sizes of the scales."""
-        return None if picture is None else self._scaled.reduce(picture, picture.matted(), sizes)
+        """The picture, composited, at the sizes of the scales."""
+        return None if picture is None else self._scaled.reduce(picture, picture.composited(), sizes)
 
 
 def _layer_names(settings: Settings, task: Task) -> tuple[str, ...]:

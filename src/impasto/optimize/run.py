@@ -13,7 +13,7 @@ from torch import Tensor
 from impasto.errors import SettingError
 from impasto.images.masks import Style
 from impasto.images.picture import Picture
-from impasto.images.quantize import Rounding
+from impasto.images.quantize import Quantization
 from impasto.images.resize import resize
 from impasto.loss.objective import Objective, Terms, narrower_strip
 from impasto.optimize.adam import Adam
@@ -150,10 +150,10 @@ class Run:
         size = rounded.height, rounded.width
         if self.settings.color == "luminance":
             initial = self.inputs.postprocess(self.inputs.initial_image(size))[0]
-            return torch.equal(rounded.tensor, self._rounding.rounded(initial))
+            return torch.equal(rounded.tensor, self._rounding.round_trip(initial))
         # one channel at a time: the initial image of a large run takes a third of the memory
         channels = (slice(channel, channel + 1) for channel in range(3))
-        initials = (self._rounding.rounded(self.inputs.initial_image(size, channel)[0]) for channel in channels)
+        initials = (self._rounding.round_trip(self.inputs.initial_image(size, channel)[0]) for channel in channels)
         return all(map(torch.equal, rounded.tensor[:, None], initials))
 
     def measure_pace(self) -> float:
@@ -263,5 +263,5 @@ class Run:
             self.plan = tuple(plans)
 
     @property
-    def _rounding(self) -> Rounding:
-        return Rounding(self.settings.depth, self.settings.dither)
+    def _rounding(self) -> Quantization:
+        return Quantization(self.settings.depth, self.settings.dither)

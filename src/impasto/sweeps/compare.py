@@ -11,11 +11,11 @@ from PIL import Image
 
 from impasto.errors import RecipeError, SettingError, printable
 from impasto.images import contact_sheet
+from impasto.images.bands import Array
 from impasto.images.contact_sheet import Cell
 from impasto.images.picture import Picture, load, load_recipe
 from impasto.images.recipe import Recipe
-from impasto.images.samples import Array
-from impasto.images.thumbnail import fit_within, levels, thumbnail
+from impasto.images.thumbnail import fit_within, thumbnail, to_uint8
 
 EDGE = 640
 """Long edge of the pictures on a sheet in pixels, or less."""
@@ -74,7 +74,7 @@ def compare(paths: Sequence[Path]) -> list[Compared]:
     if len(paths) < 2:
         raise SettingError(f"compare: got {len(paths)} picture; give two or more")
     first = load(paths[0])
-    reference = levels(first)
+    reference = to_uint8(first)
     compared = [_compared(paths[0], first, None)]
     for path in paths[1:]:
         picture = load(path)
@@ -86,7 +86,7 @@ def likeness(reference: Array, picture: Picture) -> Likeness:
     """How much `picture` is like the reference, (H, W, 3) uint8."""
     height, width = reference.shape[:2]
     resized = (picture.width, picture.height) != (width, height)
-    other = np.asarray(thumbnail(picture, width, height)) if resized else levels(picture)
+    other = np.asarray(thumbnail(picture, width, height)) if resized else to_uint8(picture)
     squares = sum(float(np.square(a.astype(np.float64) - b).mean()) for a, b in _planes(reference, other)) / 3
     psnr = 10 * math.log10(255**2 / squares) if squares else math.inf
     return Likeness(math.sqrt(squares), psnr, _correlation(reference, other), resized)

@@ -113,11 +113,11 @@ def draw_sheet(folder: Path, grid: Grid, results: Sequence[Result]) -> Path:
     width = len(results) // height
     if len(grid.axes) == 1 or max(height, width) > MOST_LABELED:
         width = min(len(results), max(ABREAST, math.ceil(math.sqrt(len(results)))))
-        edge = contact_sheet.edge(width, -(-len(results) // width))
+        edge = contact_sheet.cell_edge(width, -(-len(results) // width))
         cells = [_cell(folder, each, edge, each.combination.title) for each in results]
         drawn = contact_sheet.draw(_rows(cells, width))
     else:
-        edge = contact_sheet.edge(width, height)
+        edge = contact_sheet.cell_edge(width, height)
         rows, columns = _labels(results, width)
         drawn = contact_sheet.draw(
             _rows([_cell(folder, each, edge) for each in results], width), rows=rows, columns=columns

@@ -23,7 +23,7 @@ from impasto.errors import (
     printable,
 )
 from impasto.events import Noted, OnEvent, Saved
-from impasto.images.masks import Style, by_role
+from impasto.images.masks import Style, pictures_by_role
 from impasto.images.picture import Picture, load_recipe
 from impasto.images.recipe import InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_list, as_picture
@@ -260,7 +260,7 @@ class Sweep:
         """What of a picture's recipe is not this combination's."""
         init = self.inits.get(each.settings.init)
         settings = each.settings if init is None else each.settings.replace(init=init.name)
-        given = by_role(self.content, self.styles, init)
+        given = pictures_by_role(self.content, self.styles, init)
         was = {
             **recipe.model_dump(mode="json"),
             "pictures": {role: _input(picture) for role, picture in recipe.pictures.items()},
