@@ -1,10 +1,9 @@
 """Photographs that are painted one after the other: files, a pipe, a folder, and what appears in it."""
 
 import contextlib
+import io
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,27 +36,19 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def piped() -> "Picture":
-    """The picture on standard input."""
-    from impasto import load
+    """The image on standard input."""
+    from impasto.images.picture import load_bytes
 
     if sys.stdin is None:
-        raise PictureError("standard input: is closed; send a picture, or give the name of a file")
-    with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
-        path = Path(folder) / "standard input"
-        path.write_bytes(sys.stdin.buffer.read())
-        try:
-            return load(path)
-        except PictureError as error:
-            raise PictureError(str(error).replace(f"{folder}{os.sep}", "")) from None
+        raise PictureError("standard input: is closed; send an image, or give the name of a file")
+    return load_bytes(sys.stdin.buffer.read(), name="standard input")
 
 
 def _write(picture: "Picture") -> None:
-    """The picture to standard output, as a PNG."""
-    with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
-        path = Path(folder) / "picture.png"
-        picture.save(path)
-        with open(path, "rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
+    """Write the image to standard output as a PNG; nothing is written if it cannot be encoded."""
+    encoded = io.BytesIO()
+    picture.write(encoded)
+    sys.stdout.buffer.write(encoded.getbuffer())
 
 
 def _target(photo: Path, folder: Path) -> Path:
