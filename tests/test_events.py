@@ -9,10 +9,10 @@ from impasto import events
 EXAMPLES = [
     events.Began("stylize", 40, 30, 100, "cpu", "float32", 2, "bundled"),
     events.Planned([{"width": 40, "height": 30, "steps": 100, "seconds": 12.5, "strip": None}], 10**9, 12.5),
-    events.Noted("photo.png: only the first frame is taken"),
+    events.Noted("content.png: only the first image is used"),
     events.Stepped(0, 40, 6.0, 1.0, 2.0, 3.0, seconds=0.5, layers={"content": {"block4_conv2": 1.0}}),
     events.Ended(100, 12.5, 6.0, 1.0, 2.0, 3.0, complete=True),
-    events.Painted("photo.png", 40, 30, 0.25),
+    events.Painted("content.png", 40, 30, 0.25),
     events.Saved("out.png"),
 ]
 NAMES = [type(event).__name__ for event in EXAMPLES]
@@ -23,7 +23,7 @@ def test_there_is_an_example_of_every_event() -> None:
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=NAMES)
-def test_an_event_can_be_sent_to_another_process(event: events.Event) -> None:
+def test_an_event_can_be_pickled(event: events.Event) -> None:
     assert pickle.loads(pickle.dumps(event)) == event
 
 
@@ -35,12 +35,12 @@ def test_an_event_is_json_with_its_name(event: events.Event) -> None:
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=NAMES)
-def test_an_event_does_not_change(event: events.Event) -> None:
+def test_an_event_is_immutable(event: events.Event) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(event, dataclasses.fields(event)[0].name, "changed")
 
 
-def test_a_step_says_what_the_log_promises() -> None:
+def test_the_fields_of_a_step_are_those_documented_for_the_log() -> None:
     assert EXAMPLES[3].as_dict() == {
         "event": "stepped",
         "step": 0,

@@ -24,7 +24,7 @@ def write(path: Path, *blocks: bytes) -> None:
             file.write(block)
 
 
-def test_what_is_written_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+def test_the_new_file_replaces_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "out.png"
     path.write_bytes(b"old and longer")
     write(path, b"n", b"ew")
@@ -32,7 +32,7 @@ def test_what_is_written_takes_the_place_of_what_was_there(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_until_the_end_the_old_file_is_whole(tmp_path: Path) -> None:
+def test_the_old_file_is_complete_until_the_end(tmp_path: Path) -> None:
     path = tmp_path / "out.png"
     path.write_bytes(b"old")
     with files.replacing(path) as file:
@@ -57,7 +57,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(error: type[Bas
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_is_told_in_words(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_save_error(tmp_path: Path) -> None:
     path = tmp_path / "out.png"
     with (
         pytest.raises(
@@ -69,13 +69,13 @@ def test_a_full_disk_is_told_in_words(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_went_away_is_told_in_words(tmp_path: Path) -> None:
+def test_a_deleted_folder_is_a_save_error(tmp_path: Path) -> None:
     with pytest.raises(SaveError, match="could not be written"):
         write(tmp_path / "gone" / "out.png", b"new")
 
 
 @pytest.mark.skipif(WINDOWS, reason="Windows has no such permissions")
-def test_permissions_are_those_of_the_old_file_or_of_any_new_one(tmp_path: Path) -> None:
+def test_permissions_are_those_of_the_old_file_or_the_default(tmp_path: Path) -> None:
     old, new, plain = (tmp_path / name for name in ("old", "new", "plain"))
     old.touch()
     old.chmod(0o640)
@@ -87,7 +87,7 @@ def test_permissions_are_those_of_the_old_file_or_of_any_new_one(tmp_path: Path)
 
 
 @pytest.mark.skipif(WINDOWS, reason="links need a privilege on Windows")
-def test_a_link_stays_a_link_to_what_is_replaced(tmp_path: Path) -> None:
+def test_a_symbolic_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
     target, link = tmp_path / "target.png", tmp_path / "link.png"
     target.write_bytes(b"old")
     link.symlink_to(target)
@@ -96,12 +96,12 @@ def test_a_link_stays_a_link_to_what_is_replaced(tmp_path: Path) -> None:
     assert target.read_bytes() == b"new"
 
 
-def test_a_good_place_passes_and_stays_empty(tmp_path: Path) -> None:
-    files.check_output(tmp_path / "out.png", overwrite=False, inputs=[tmp_path / "photo.png"])
+def test_a_valid_path_is_accepted_and_nothing_is_created(tmp_path: Path) -> None:
+    files.check_output(tmp_path / "out.png", overwrite=False, inputs=[tmp_path / "content.png"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_file_is_refused_unless_it_may_be_overwritten(tmp_path: Path) -> None:
+def test_an_existing_file_is_refused_without_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "out.png"
     path.touch()
     assert "exists already; choose another name or allow overwriting (--overwrite)" in refusal(path)
@@ -109,14 +109,14 @@ def test_an_existing_file_is_refused_unless_it_may_be_overwritten(tmp_path: Path
 
 
 def test_an_input_is_never_overwritten_under_any_of_its_names(tmp_path: Path) -> None:
-    path = tmp_path / "photo.png"
+    path = tmp_path / "content.png"
     path.touch()
     (tmp_path / "folder").mkdir()
-    for name in (path, tmp_path / "folder" / ".." / "photo.png"):
+    for name in (path, tmp_path / "folder" / ".." / "content.png"):
         assert "is also an input" in refusal(name, overwrite=True, inputs=(path,))
 
 
-def test_a_folder_in_the_place_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_that_name_is_refused(tmp_path: Path) -> None:
     assert "is a folder; give the name of a file in it" in refusal(tmp_path, overwrite=True)
 
 
@@ -131,7 +131,7 @@ def test_a_name_that_no_file_can_have_is_refused(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not os.path.exists(os.devnull) or WINDOWS, reason="no device to write to")
-def test_a_device_is_no_place_for_a_picture() -> None:
+def test_a_device_is_refused() -> None:
     assert "is not a regular file" in refusal(Path(os.devnull), overwrite=True)
 
 

@@ -35,14 +35,14 @@ def test_an_srgb_profile_changes_nothing(read, mode):
     assert profiled.notes == ()
 
 
-def test_a_deep_picture_in_srgb_stays_deep(read):
+def test_a_16_bit_srgb_image_stays_at_16_bits(read):
     profile = chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile()))
     found = read(deep_png(DEEP[..., :3], profile))
     assert np.array_equal(levels(found.tensor, 65535), DEEP[..., :3])
     assert found.notes == ()
 
 
-def test_a_wide_profile_is_converted(read):
+def test_a_wide_gamut_profile_is_converted(read):
     """The red of Display P3 lies outside sRGB: it becomes the purest red; white and alpha stay."""
     samples = np.array([[[255, 0, 0, 9], [255, 255, 255, 8], [180, 100, 100, 7]]], np.uint8)
     found = read(saved(Image.fromarray(samples), "PNG", icc_profile=display_p3()))
@@ -55,7 +55,7 @@ def test_a_wide_profile_is_converted(read):
     assert found.notes == (f"colors converted from Test space to sRGB; {lost}",)
 
 
-def test_colors_beyond_srgb_are_brought_in_gracefully(read):
+def test_colors_outside_the_srgb_gamut_keep_hue_and_lightness(read):
     """Display P3 -> linear sRGB by CSS Color Module Level 4; what is lost is chroma, not hue and lightness."""
     corners = np.array(np.meshgrid([0, 77, 153, 255], [0, 77, 153, 255], [0, 77, 153, 255]), np.uint8).reshape(3, 1, -1)
     corners = corners[:, :, corners.max(0)[0] > 0]
@@ -73,12 +73,12 @@ def test_colors_beyond_srgb_are_brought_in_gracefully(read):
     assert re.search(r"; [1-9]\d\.\d% of its pixels are outside", found.notes[0])
 
 
-def test_a_wide_profile_with_colors_that_srgb_has_loses_none(read):
+def test_a_wide_gamut_profile_with_colors_inside_srgb_loses_none(read):
     pale = Image.fromarray(RNG.integers(100, 160, (20, 20, 3), dtype=np.uint8))
     assert read(saved(pale, "PNG", icc_profile=display_p3())).notes == ("colors converted from Test space to sRGB",)
 
 
-def test_conversion_goes_through_light(read):
+def test_conversion_is_done_in_linear_light(read):
     """With gamma 1 the samples are light itself: 128 of 255 is 188 in sRGB."""
     linear = icc(b"GRAY", {b"kTRC": gamma(1)})
     for mode in ("L", "LA"):
@@ -87,7 +87,7 @@ def test_conversion_goes_through_light(read):
         assert "converted" in found.notes[0]
 
 
-def test_a_profile_on_deep_samples_is_applied_at_8_bits(read):
+def test_a_profile_on_16_bit_samples_is_applied_at_8_bits(read):
     profile = chunk(b"iCCP", b"P3\0\0" + zlib.compress(display_p3()))
     deep = np.full((2, 2, 3), 128 * 257, np.uint16)
     found = read(deep_png(deep, profile))
@@ -96,7 +96,7 @@ def test_a_profile_on_deep_samples_is_applied_at_8_bits(read):
     assert "read as 8" in found.notes[0]
 
 
-def test_cmyk_follows_its_profile(read):
+def test_cmyk_is_converted_by_its_profile(read):
     inks = Image.new("CMYK", (1, 1), (255, 0, 0, 0))
     paper = Image.new("CMYK", (1, 1), (0, 0, 0, 0))
     ink = read(saved(inks, "TIFF", icc_profile=cmyk_profile()))
@@ -106,18 +106,18 @@ def test_cmyk_follows_its_profile(read):
 
 
 @pytest.mark.parametrize("broken", [b"junk" * 50, display_p3()[:200], display_p3()[:132] + bytes(400)])
-def test_a_broken_profile_is_ignored_and_told(read, broken):
+def test_a_damaged_profile_is_ignored_and_noted(read, broken):
     found = read(saved(Image.fromarray(RGB), "PNG", icc_profile=broken))
     assert np.array_equal(levels(found.tensor), RGB)
     assert found.notes == ("its color profile is damaged: assumed sRGB",)
 
 
-def test_a_profile_that_cannot_be_unpacked_is_told(read):
+def test_a_profile_that_cannot_be_decompressed_is_noted(read):
     data = png(1, 1, 8, 2, [b"\1\2\3"], chunk(b"iCCP", b"x\0\0no deflate"))
     assert read(data).notes == ("its color profile is damaged: assumed sRGB",)
 
 
-def test_a_profile_for_other_channels_is_ignored_and_told(read):
+def test_a_profile_for_another_color_space_is_ignored_and_noted(read):
     found = read(saved(Image.fromarray(RGB), "PNG", icc_profile=cmyk_profile()))
     assert np.array_equal(levels(found.tensor), RGB)
     assert "another color space" in found.notes[0]

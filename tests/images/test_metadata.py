@@ -23,7 +23,7 @@ def test_every_orientation_is_applied_once(read, kind, orientation):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_deep_samples_and_alpha_are_turned_too(read, orientation):
+def test_16_bit_samples_and_alpha_are_oriented_too(read, orientation):
     body = exif(orientation).tobytes().removeprefix(b"Exif\0\0")
     found_png = read(deep_png(DEEP, chunk(b"eXIf", body)))
     found_tiff = read(tiff(DEEP, extra=(2,), compression=8, orientation=orientation))
@@ -33,7 +33,7 @@ def test_deep_samples_and_alpha_are_turned_too(read, orientation):
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_an_orientation_that_does_not_exist_is_none(read, orientation):
+def test_an_invalid_orientation_is_ignored(read, orientation):
     found = read(saved(Image.fromarray(RGB), "PNG", exif=exif(orientation)))
     assert np.array_equal(levels(found.tensor), RGB)
 
@@ -41,7 +41,7 @@ def test_an_orientation_that_does_not_exist_is_none(read, orientation):
 @pytest.mark.parametrize(
     "damage", [b"Exif\0\0junk", b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12"]
 )
-def test_damaged_exif_is_ignored_and_told(read, damage):
+def test_damaged_exif_is_ignored_and_noted(read, damage):
     found = read(saved(Image.new("RGB", (9, 8), (1, 99, 200)), "JPEG", exif=damage))
     assert (found.width, found.height) == (9, 8)
     assert "EXIF" in found.notes[0]

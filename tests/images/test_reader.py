@@ -34,14 +34,14 @@ from impasto.images.picture import load, load_bytes
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
-def test_the_first_of_several_is_used_and_told(read, kind):
+def test_the_first_of_several_images_is_used_and_noted(read, kind):
     first, second = Image.new("RGB", (8, 6), (250, 0, 0)), Image.new("RGB", (8, 6), (0, 0, 250))
     found = read(saved(first, kind, save_all=True, append_images=[second]))
     assert np.abs(levels(found.tensor) - (250, 0, 0)).max() <= 8
     assert found.notes == ("contains several images: only the first is used",)
 
 
-def test_damage_behind_the_first_frame_does_not_matter(read):
+def test_damage_after_the_first_frame_does_not_matter(read):
     frames = [Image.fromarray(RNG.integers(0, 256, (20, 20), dtype=np.uint8)) for _ in range(3)]
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert np.array_equal(levels(read(data[: len(data) * 2 // 3]).tensor)[..., 0], np.asarray(frames[0]))
@@ -67,16 +67,16 @@ def test_damage_behind_the_first_frame_does_not_matter(read):
         (RNG.bytes(1000), "no known kind"),
     ],
 )
-def test_what_is_no_picture_is_called_by_its_name(read, data, word):
+def test_a_file_that_is_no_image_is_named_for_what_it_is(read, data, word):
     assert word in refusal(read, data)
 
 
-def test_the_name_of_a_file_says_nothing(tmp_path):
+def test_the_format_does_not_depend_on_the_name(tmp_path):
     (tmp_path / "a.txt").write_bytes(saved(Image.fromarray(RGB), "PNG"))
     assert np.array_equal(levels(load(tmp_path / "a.txt").tensor), RGB)
 
 
-def test_places_that_hold_no_file(tmp_path):
+def test_paths_that_are_no_regular_files_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name, word in [("none.png", "does not exist"), (".", "folder"), ("pipe", "regular"), ("a\0b", "null")]:
         with pytest.raises(PictureError, match=word):
@@ -107,7 +107,7 @@ def test_a_huge_png_is_refused_from_its_header(read, width, height):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "PNG"])
-def test_the_limit_counts_for_every_kind(read, kind):
+def test_the_pixel_limit_holds_for_every_format(read, kind):
     data = saved(Image.new("RGB", (40, 30)), kind)
     assert read(data, max_pixels=1200).width == 40
     assert "40 x 30 pixels" in refusal(read, data, max_pixels=1199)
@@ -119,7 +119,7 @@ def test_a_huge_webp_is_refused_before_decoding(read):
     refusal(read, bytes(data))
 
 
-def test_pictures_between_our_limit_and_pillows_are_read_without_a_warning(read, monkeypatch):
+def test_images_between_our_limit_and_that_of_pillow_are_read_without_a_warning(read, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for kind in ("PNG", "JPEG", "GIF"):
         assert read(saved(Image.new("RGB", (40, 30)), kind)).width == 40
@@ -129,7 +129,7 @@ def test_pictures_between_our_limit_and_pillows_are_read_without_a_warning(read,
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
-def test_a_bomb_of_text_is_refused(read, kind):
+def test_a_decompression_bomb_in_a_text_chunk_is_refused(read, kind):
     bomb = zlib.compress(bytes(50_000_000))
     body = {b"zTXt": b"x\0\0", b"iTXt": b"x\0\1\0\0\0", b"iCCP": b"x\0\0"}[kind] + bomb
     assert "too large" in refusal(read, png(1, 1, 8, 2, [b"\1\2\3"], chunk(kind, body)))
@@ -153,7 +153,7 @@ def test_a_bomb_of_text_is_refused(read, kind):
     ],
 )
 @pytest.mark.parametrize("part", [0.02, 0.1, 0.5, 0.9])
-def test_a_truncated_file_is_refused_in_silence(read, capfd, kind, options, part):
+def test_a_truncated_file_is_refused_without_other_output(read, capfd, kind, options, part):
     noise = Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8))
     data = saved(noise, kind, **options)
     message = refusal(read, data[: max(16, int(len(data) * part))])
@@ -162,7 +162,7 @@ def test_a_truncated_file_is_refused_in_silence(read, capfd, kind, options, part
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "deflate"])
-def test_no_damage_does_anything_else_than_a_picture_or_a_refusal(tmp_path, capfd, kind):
+def test_a_damaged_file_is_either_read_or_refused(tmp_path, capfd, kind):
     options = {"compression": "tiff_adobe_deflate"} if kind == "deflate" else {}
     extras = {"exif": exif(6), "icc_profile": display_p3()} if kind not in ("GIF", "BMP") else {}
     whole = saved(Image.fromarray(RGB), "TIFF" if kind == "deflate" else kind, **options, **extras)
@@ -180,13 +180,13 @@ def test_no_damage_does_anything_else_than_a_picture_or_a_refusal(tmp_path, capf
     assert capfd.readouterr() == ("", "")
 
 
-def test_stderr_speaks_again_after_a_tiff(read, capfd):
+def test_stderr_is_restored_after_a_tiff(read, capfd):
     read(saved(Image.fromarray(RGB), "TIFF", compression="tiff_lzw"))
     os.write(2, b"still here")
     assert capfd.readouterr().err == "still here"
 
 
-def test_threads_leave_the_filters_of_warnings_as_they_were(tmp_path):
+def test_threads_leave_the_warning_filters_unchanged(tmp_path):
     path = tmp_path / "a.tif"
     path.write_bytes(saved(Image.fromarray(RGB), "TIFF", compression="tiff_lzw"))
     before = list(warnings.filters)

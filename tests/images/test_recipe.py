@@ -17,7 +17,7 @@ SUFFIXES = [".png", ".jpg", ".webp", ".tif"]
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("samples", [RGB, RGBA], ids=["rgb", "rgba"])
-def test_a_recipe_comes_back(tmp_path, suffix, samples):
+def test_a_recipe_is_read_back(tmp_path, suffix, samples):
     path = tmp_path / f"a{suffix}"
     picture(samples, recipe=RECIPE).save(path, quality=100)
     assert read_recipe(path) == RECIPE
@@ -64,13 +64,13 @@ def test_a_recipe_too_long_for_jpeg(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP"])
-def test_a_picture_without_a_recipe(tmp_path, kind):
+def test_an_image_without_a_recipe(tmp_path, kind):
     (tmp_path / "a.png").write_bytes(saved(Image.fromarray(RGB), kind))
     with pytest.raises(RecipeError, match="no recipe"):
         read_recipe(tmp_path / "a.png")
 
 
-def test_a_comment_of_another_program_is_no_recipe(tmp_path):
+def test_a_comment_by_another_program_is_no_recipe(tmp_path):
     for comment in (b"UNICODE\0{}", b"", b"{}", "text"):
         foreign = Image.Exif()
         foreign.get_ifd(0x8769)[0x9286] = comment
@@ -105,7 +105,7 @@ def test_a_recipe_is_not_trusted(tmp_path, text, word):
     assert len(str(caught.value)) < 400 + len(str(tmp_path))
 
 
-def test_a_recipe_is_read_without_decoding_the_picture(tmp_path):
+def test_a_recipe_is_read_without_decoding_the_pixels(tmp_path):
     info = chunk(b"iTXt", b"impasto\0\0\0\0\0" + b'{"a": 1}')
     (tmp_path / "a.png").write_bytes(png(65535, 65535, 8, 2, [b"\0"], info))
     assert read_recipe(tmp_path / "a.png") == {"a": 1}
@@ -117,7 +117,7 @@ def test_a_recipe_in_damaged_exif_is_none(tmp_path):
         read_recipe(tmp_path / "a.jpg")
 
 
-def test_a_recipe_of_no_picture(tmp_path):
+def test_reading_the_recipe_of_a_file_that_is_no_image_is_refused(tmp_path):
     (tmp_path / "a.png").write_text(PROSE)
     for name in ("a.png", "b.png"):
         with pytest.raises(PictureError):

@@ -66,7 +66,7 @@ def test_shrinking_averages_what_a_pixel_covers_and_tensorflow_does_not() -> Non
     assert float(skipped.min()) == 1
 
 
-def test_turning_a_picture_turns_its_enlargement() -> None:
+def test_resizing_commutes_with_rotation() -> None:
     image = noise(9, 12)
     turned = resize(image.rot90(1, (2, 3)), 20, 15)
     torch.testing.assert_close(turned, resize(image, 15, 20).rot90(1, (2, 3)), rtol=0, atol=1e-5)
@@ -89,7 +89,7 @@ def test_the_long_edge_is_the_size_and_the_other_in_proportion(
     assert resampling == "tensorflow" or max(found) == size
 
 
-def test_a_picture_on_its_side_gets_its_frame_on_its_side() -> None:
+def test_landscape_and_portrait_are_scaled_alike() -> None:
     assert scaled_size(480, 640, 512) == (384, 512)
     assert scaled_size(640, 480, 512) == (512, 384)
 
@@ -99,7 +99,7 @@ def test_tensorflow_truncates_where_we_round() -> None:
     assert scaled_size(427, 640, 512) == (342, 512)
 
 
-def test_antialiased_is_pillows_lanczos_without_its_rounding() -> None:
+def test_antialiased_is_the_lanczos_filter_of_pillow_without_rounding() -> None:
     # grays, so that nothing overshoots: Pillow would cut it off between the two
     levels = torch.randint(90, 166, (3, 30, 40), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
     pillow = Image.fromarray(levels.permute(1, 2, 0).numpy()).resize((23, 17), Image.Resampling.LANCZOS)
@@ -110,20 +110,20 @@ def test_antialiased_is_pillows_lanczos_without_its_rounding() -> None:
 
 @pytest.mark.parametrize("degrees", [1, 30, 45, -60, 89, 135, 179])
 @pytest.mark.parametrize("shape", [(40, 60), (60, 40), (50, 50), (10, 200)])
-def test_what_is_turned_has_no_corner_from_beyond_the_picture(degrees: float, shape: tuple[int, int]) -> None:
+def test_rotation_shows_no_corner_from_outside_the_image(degrees: float, shape: tuple[int, int]) -> None:
     turned = rotate(torch.ones(1, 1, *shape), degrees)
     assert float(turned.min()) > 0.99
     assert 0 < turned.numel() <= shape[0] * shape[1]
 
 
-def test_quarter_turns_lose_nothing_and_go_anticlockwise() -> None:
+def test_quarter_turns_are_exact_and_counterclockwise() -> None:
     image = torch.rand(1, 3, 4, 6)
     assert torch.equal(rotate(image, 90), torch.rot90(image, 1, (2, 3)))
     assert torch.equal(rotate(image, 180), image.flip(2, 3))
     assert torch.equal(rotate(rotate(image, 90), -90), image)
 
 
-def test_stripes_are_turned_anticlockwise_by_the_angle_and_keep_their_width() -> None:
+def test_stripes_are_rotated_counterclockwise_and_keep_their_width() -> None:
     x = torch.arange(200.0)
     stripes = (0.5 + 0.5 * torch.sin(x * 0.3)).expand(1, 1, 200, 200)
     turned = rotate(stripes, 30)[0, 0]

@@ -20,7 +20,7 @@ from impasto.images.picture import Picture, load, read_recipe
 @pytest.mark.parametrize("band", [1, 14, 2**18])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_what_is_saved_in_bands_is_the_plain_formula(tmp_path, monkeypatch, band, suffix, channels):
+def test_saving_in_bands_equals_the_plain_formula(tmp_path, monkeypatch, band, suffix, channels):
     monkeypatch.setattr(bands, "_BAND_PIXELS", band)
     planes = torch.rand(channels, 11, 7)
     Picture(planes[:3], planes[3:] if channels == 4 else None).save(tmp_path / f"a{suffix}")
@@ -30,7 +30,7 @@ def test_what_is_saved_in_bands_is_the_plain_formula(tmp_path, monkeypatch, band
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
-def test_bands_change_nothing_in_a_lossy_file(tmp_path, monkeypatch, suffix):
+def test_band_size_does_not_change_a_lossy_file(tmp_path, monkeypatch, suffix):
     whole, banded = tmp_path / f"whole{suffix}", tmp_path / f"banded{suffix}"
     picture(RGBA).save(whole)
     monkeypatch.setattr(bands, "_BAND_PIXELS", 14)
@@ -38,7 +38,7 @@ def test_bands_change_nothing_in_a_lossy_file(tmp_path, monkeypatch, suffix):
     assert whole.read_bytes() == banded.read_bytes()
 
 
-def test_what_is_read_is_the_plain_formula(read):
+def test_reading_equals_the_plain_formula(read):
     shallow = read(saved(Image.fromarray(RGB), "PNG", exif=exif(6)))
     turned = torch.from_numpy(RGB).permute(2, 0, 1).rot90(-1, (1, 2))
     assert torch.equal(shallow.tensor, turned.float() / 255)
@@ -61,7 +61,7 @@ def test_what_is_read_is_the_plain_formula(read):
     ],
     ids=["deep", "deep with profile", "profile", "gray with a profile for color", "inks with profile", "inks"],
 )
-def test_bands_change_nothing_in_what_is_read(read, monkeypatch, data):
+def test_band_size_does_not_change_what_is_read(read, monkeypatch, data):
     whole = read(data)
     monkeypatch.setattr(bands, "_BAND_PIXELS", 14)
     assert torch.equal(read(data).tensor, whole.tensor)
@@ -69,7 +69,7 @@ def test_bands_change_nothing_in_what_is_read(read, monkeypatch, data):
 
 @pytest.mark.parametrize("band", [14, 2**18])
 @pytest.mark.parametrize("samples", [RGB, RGBA], ids=["rgb", "rgba"])
-def test_a_tiff_too_large_for_places_of_4_bytes_is_a_bigtiff(tmp_path, monkeypatch, band, samples):
+def test_a_tiff_too_large_for_32_bit_offsets_is_a_bigtiff(tmp_path, monkeypatch, band, samples):
     monkeypatch.setattr(bands, "_BAND_PIXELS", band)
     for limit, magic in ((samples.size, b"II*\0"), (samples.size - 1, b"II+\0")):
         monkeypatch.setattr(tiff_writer, "_MAX_CLASSIC", limit)
@@ -129,7 +129,7 @@ for name in ("a.jpg", "a.png", "a.tif"):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no count of memory here")
-def test_no_copy_of_full_size_in_floats_is_made(tmp_path):
+def test_no_full_size_float_copy_is_made(tmp_path):
     """In parts of the tensor itself: Pillow's image is a third of it, the samples of a file a quarter."""
     tif, png, jpg = peaks(SAVING, tmp_path)
     assert 1 <= tif < 1.25
@@ -139,7 +139,7 @@ def test_no_copy_of_full_size_in_floats_is_made(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no count of memory here")
-def test_deep_files_and_other_colors_are_made_in_bands(tmp_path):
+def test_16_bit_files_and_color_transfer_work_in_bands(tmp_path):
     """In parts of the tensor, which counts as one, and the picture in other colors as another."""
     tif, png, own, matched, lit = peaks(COLORING, tmp_path)
     assert 1 <= tif <= png <= own < 1.3
@@ -154,7 +154,7 @@ def peaks(script, folder):
     return list(map(float, done.stdout.split()))
 
 
-def test_a_picture_may_lie_in_memory_pixel_by_pixel(tmp_path):
+def test_a_channels_last_tensor_is_saved_correctly(tmp_path):
     interleaved = torch.rand(8, 9, 3).permute(2, 0, 1)
     Picture(interleaved).save(tmp_path / "a.png")
     assert torch.equal(load(tmp_path / "a.png").tensor, Picture(interleaved).rounded().tensor)

@@ -41,14 +41,14 @@ def test_eight_bits_are_read_exactly(read, kind):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "AVIF", "GIF"])
-def test_lossy_kinds_are_read(read, kind):
+def test_lossy_formats_are_read(read, kind):
     found = read(saved(Image.new("RGB", (24, 16), (200, 60, 30)), kind))
     assert (found.width, found.height) == (24, 16)
     assert np.abs(levels(found.tensor) - (200, 60, 30)).max() <= 3
     assert found.notes == ()
 
 
-def test_mpo_is_a_jpeg_with_more_behind_it(read):
+def test_mpo_is_a_jpeg_with_several_images(read):
     first, second = Image.new("RGB", (8, 8), (200, 60, 30)), Image.new("RGB", (8, 8))
     found = read(saved(first, "MPO", save_all=True, append_images=[second]))
     assert np.abs(levels(found.tensor) - (200, 60, 30)).max() <= 3
@@ -84,7 +84,7 @@ def test_lab(read):
     assert max(red[1:]) < 30
 
 
-def test_alpha_that_is_one_everywhere_is_none(read):
+def test_opaque_alpha_is_none(read):
     opaque = RGBA.copy()
     opaque[..., 3] = 255
     assert read(saved(Image.fromarray(opaque), "PNG")).alpha is None
@@ -131,14 +131,14 @@ def test_a_transparent_color_of_a_gif(read):
     assert levels(found.tensor)[0].tolist() == [[10, 20, 30], [40, 50, 60]]
 
 
-def test_cmyk_without_a_profile_is_told(read):
+def test_cmyk_without_a_profile_is_noted(read):
     image = Image.frombytes("CMYK", (7, 11), RGBA.tobytes())
     found = read(saved(image, "TIFF"))
     assert np.array_equal(levels(found.tensor), np.asarray(image.convert("RGB")))
     assert "CMYK" in found.notes[0]
 
 
-def test_ycck_is_cmyk_in_another_form(read):
+def test_ycck_is_converted_like_cmyk(read):
     """Neutral chroma: Y is stored as 155, ink in the complement; the Adobe marker's last byte says how it is coded."""
     gray_ink = Image.new("CMYK", (16, 16), (100, 127, 127, 0))
     data = bytearray(saved(gray_ink, "JPEG", quality=100))
@@ -181,14 +181,14 @@ def test_a_tiff_of_16_bits_is_read_at_full_depth(read, end, compression, channel
     assert found.notes == ()
 
 
-def test_16_bits_that_pillow_cuts_are_told(read):
+def test_16_bits_that_pillow_reduces_to_8_are_noted(read):
     planes = read(tiff(DEEP[..., :3], compression=8, planar=2))
     assert np.array_equal(levels(planes.tensor), DEEP[..., :3] >> 8)
     premultiplied = read(tiff(DEEP, extra=(1,)))
     assert planes.notes == premultiplied.notes == ("16 bits per channel were read as 8",)
 
 
-def test_16_bits_that_pillow_misreads_are_refused(read):
+def test_16_bits_that_pillow_decodes_wrongly_are_refused(read):
     assert "separate planes" in refusal(read, tiff(DEEP[..., :3], planar=2))
 
 
@@ -199,7 +199,7 @@ def test_a_transparent_color_of_16_bits_is_compared_at_full_depth(read):
     assert np.argwhere(found.alpha[0].numpy() == 0).tolist() == [[0, 0]]
 
 
-def test_gray_of_12_bits_and_white_as_zero(read):
+def test_12_bit_gray_and_white_is_zero(read):
     packed = np.array([[[0xFF], [0xF0], [0x00]]], np.uint8)  # three bytes hold two samples: 4095 and 0
     data = tiff(packed, photometric=1, bits=12)
     data = data.replace(struct.pack("<HHII", 256, 4, 1, 3), struct.pack("<HHII", 256, 4, 1, 2))
@@ -208,7 +208,7 @@ def test_gray_of_12_bits_and_white_as_zero(read):
     assert np.array_equal(levels(inverted.tensor, 65535)[..., :1], 65535 - DEEP[..., :1].astype(int))
 
 
-def test_whole_numbers_of_32_bits(read):
+def test_32_bit_integers(read):
     found = read(saved(Image.fromarray(DEEP[..., 0].astype(np.int32)), "TIFF"))
     assert np.array_equal(levels(found.tensor, 65535)[..., 0], DEEP[..., 0])
     assert "from 0 to 65536" in refusal(read, saved(Image.fromarray(np.array([[0, 65536]], np.int32)), "TIFF"))
@@ -224,13 +224,13 @@ def test_floating_point(read):
 @pytest.mark.parametrize(
     ("bad", "word"), [(np.nan, "not a number"), (np.inf, "infinite"), (1.5, "to 1.5"), (-0.25, "from -0.25")]
 )
-def test_floating_point_that_is_no_picture(read, bad, word):
+def test_floating_point_out_of_range_is_refused(read, bad, word):
     samples = np.full((4, 4), 0.5, np.float32)
     samples[1, 2] = bad
     assert word in refusal(read, saved(Image.fromarray(samples), "TIFF"))
 
 
-def test_a_deep_avif_is_told(read):
+def test_a_10_bit_avif_is_noted(read):
     """8 x 8 pixels of (800, 400, 100) out of 1023: Pillow writes no such file."""
     found = read(base64.b64decode(AVIF_OF_10_BITS))
     assert np.abs(levels(found.tensor) - (199, 100, 25)).max() <= 3

@@ -16,7 +16,7 @@ from impasto.images.picture import Picture, load
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".TIFF", ".webp"])
 @pytest.mark.parametrize("samples", [RGB, RGBA], ids=["rgb", "rgba"])
-def test_what_is_saved_exactly_comes_back_exactly(tmp_path, suffix, samples):
+def test_lossless_formats_are_exact(tmp_path, suffix, samples):
     path = tmp_path / f"a{suffix}"
     picture(samples).save(path, quality=100)
     found = load(path)
@@ -28,18 +28,18 @@ def test_what_is_saved_exactly_comes_back_exactly(tmp_path, suffix, samples):
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".jpg", "JPEG"), (".JPEG", "JPEG"), (".webp", "WEBP"), (".png", "PNG")])
-def test_the_suffix_decides_the_format(tmp_path, suffix, kind):
+def test_the_suffix_selects_the_format(tmp_path, suffix, kind):
     picture(RGB).save(tmp_path / f"a{suffix}")
     with Image.open(tmp_path / f"a{suffix}") as image:
         assert image.format == kind
 
 
-def test_levels_are_rounded_not_cut(tmp_path):
+def test_values_are_rounded_not_truncated(tmp_path):
     Picture(torch.tensor([[[99.6]], [[99.4]], [[254.7]]]) / 255).save(tmp_path / "a.png")
     assert levels(load(tmp_path / "a.png").tensor).ravel().tolist() == [100, 99, 255]
 
 
-def test_jpeg_lies_on_white_and_keeps_all_its_color(tmp_path):
+def test_jpeg_is_composited_on_white_with_full_chroma_resolution(tmp_path):
     red = torch.zeros(3, 16, 16)
     red[0] = 1
     alpha = torch.zeros(1, 16, 16)
@@ -52,7 +52,7 @@ def test_jpeg_lies_on_white_and_keeps_all_its_color(tmp_path):
         assert {component[1:3] for component in image.layer} == {(1, 1)}  # no color is stored at half the size
 
 
-def test_quality_matters_and_has_a_range(tmp_path):
+def test_quality_changes_the_size_and_has_a_range(tmp_path):
     for suffix in ("jpg", "webp"):
         picture(RGB).save(tmp_path / f"low.{suffix}", quality=5)
         picture(RGB).save(tmp_path / f"high.{suffix}", quality=95)
@@ -76,14 +76,14 @@ def test_an_unknown_suffix_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize(("suffix", "side"), [(".jpg", 65_501), (".webp", 16_384)])
-def test_what_a_format_cannot_hold_is_refused(tmp_path, suffix, side):
+def test_an_image_too_large_for_the_format_is_refused(tmp_path, suffix, side):
     with pytest.raises(OutputError, match=f"1 x {side}"):
         Picture(torch.zeros(3, side, 1)).save(tmp_path / f"a{suffix}")
     assert list(tmp_path.iterdir()) == []
     Picture(torch.zeros(3, side - 1, 1)).save(tmp_path / f"a{suffix}")
 
 
-def test_an_existing_file_is_kept_unless_allowed(tmp_path):
+def test_an_existing_file_is_kept_without_overwrite(tmp_path):
     (tmp_path / "a.png").write_text(PROSE)
     with pytest.raises(OutputError, match="exists"):
         picture(RGB).save(tmp_path / "a.png", overwrite=False)

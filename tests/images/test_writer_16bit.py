@@ -47,7 +47,7 @@ def chunks(data):
     return found
 
 
-def test_a_png_of_16_bits_is_what_the_standard_says(tmp_path, monkeypatch):
+def test_a_16_bit_png_follows_the_standard(tmp_path, monkeypatch):
     monkeypatch.setattr(bands, "_BAND_PIXELS", 14)
     deep_picture(recipe={"a": 1}).save(tmp_path / "a.png", depth=16)
     (ihdr, head), (itxt, text), *data, (iend, end) = chunks((tmp_path / "a.png").read_bytes())
@@ -55,13 +55,13 @@ def test_a_png_of_16_bits_is_what_the_standard_says(tmp_path, monkeypatch):
     assert struct.unpack(">IIBBBBB", head) == (7, 5, 16, 6, 0, 0, 0)
     assert text == b'impasto\0\0\0\0\0{"a":1}'
     rows = np.frombuffer(zlib.decompress(b"".join(body for _, body in data)), np.uint8).reshape(5, 1 + 7 * 8)
-    assert (rows[:, 0] == 1).all()  # each byte is told as its step from the pixel before
+    assert (rows[:, 0] == 1).all()  # filter type 1, Sub
     plain = np.cumsum(rows[:, 1:].reshape(5, 7, 8), axis=1, dtype=np.uint8)
     assert np.array_equal(plain.reshape(5, 7 * 8).view(">u2").reshape(5, 7, 4), DEEP)
 
 
 @pytest.mark.parametrize("suffix", DEEP_SUFFIXES)
-def test_other_programs_read_16_bits_as_they_are(tmp_path, suffix):
+def test_pillow_reads_16_bit_files(tmp_path, suffix):
     deep_picture(DEEP).save(tmp_path / f"a{suffix}", depth=16)
     with Image.open(tmp_path / f"a{suffix}") as image:
         assert image.mode == "RGBA"  # Pillow keeps the high byte
@@ -69,7 +69,7 @@ def test_other_programs_read_16_bits_as_they_are(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("limit", [DEEP.nbytes, DEEP.nbytes - 1])
-def test_a_tiff_of_16_bits_counts_twice_the_bytes(tmp_path, monkeypatch, limit):
+def test_the_bigtiff_limit_counts_bytes_not_samples(tmp_path, monkeypatch, limit):
     monkeypatch.setattr(tiff_writer, "_MAX_CLASSIC", limit)
     deep_picture().save(tmp_path / "a.tif", depth=16)
     magic = b"II*\0" if limit == DEEP.nbytes else b"II+\0"
@@ -78,7 +78,7 @@ def test_a_tiff_of_16_bits_counts_twice_the_bytes(tmp_path, monkeypatch, limit):
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".jpg", "JPEG"), (".JPEG", "JPEG"), (".webp", "WEBP")])
-def test_16_bits_are_refused_where_there_are_8(tmp_path, suffix, kind):
+def test_16_bits_are_refused_by_8_bit_formats(tmp_path, suffix, kind):
     for deep in (deep_picture(), deep_picture(rounding=Quantization(16))):
         with pytest.raises(OutputError, match=rf"a{suffix}: {kind} holds 8 bits per channel, not 16; end it in \.png"):
             deep.save(tmp_path / f"a{suffix}", depth=16)
@@ -89,7 +89,7 @@ def test_16_bits_are_refused_where_there_are_8(tmp_path, suffix, kind):
 @pytest.mark.parametrize("rounding", [Quantization(), Quantization(dither=True), Quantization(16)])
 @pytest.mark.parametrize("suffix", DEEP_SUFFIXES)
 @pytest.mark.parametrize("band", [14, 2**18])
-def test_rounded_is_what_is_saved_however_it_is_rounded(tmp_path, monkeypatch, rounding, suffix, band):
+def test_rounded_is_what_is_saved_with_every_quantization(tmp_path, monkeypatch, rounding, suffix, band):
     exact = Picture(torch.rand(3, 9, 7), torch.rand(1, 9, 7), rounding=rounding)
     rounded = exact.rounded()
     monkeypatch.setattr(bands, "_BAND_PIXELS", band)

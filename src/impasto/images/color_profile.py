@@ -83,7 +83,7 @@ def _convert(color: Array, profile: ImageCms.ImageCmsProfile) -> Array:
 
 
 def _transform(source: Any, target: Any, mode: str) -> ImageCms.ImageCmsTransform:
-    """A transform between two profiles, to RGB, with the settings of Photoshop and most viewers."""
+    """A transform between two profiles, to RGB: relative colorimetric, with black point compensation."""
     intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
     return ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)
 

@@ -20,8 +20,8 @@ from impasto.settings import layers
 ALPHA: Final = "alpha"
 """The name of a mask that is the content image's own alpha channel."""
 
+# Relative difference of the aspect ratios of mask and content image that is accepted: image editors round to pixels.
 _ASPECT_TOLERANCE = 0.02
-"""Relative difference of the aspect ratios of mask and content image that is accepted: rounding in an editor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def region_guides(
     rest = torch.ones_like(given[0] if kept is None else kept)
     for mask in given:
         rest -= mask
-    rest.clamp_(min=0)
+    rest.clamp_(min=0)  # masks may overlap: their sum may be more than 1
     unprotected = 1 if kept is None else 1 - kept
     guides = [(rest if mask is None else mask) * unprotected for mask in masks]
     for region, guide in zip(regions, guides, strict=True):
@@ -133,7 +133,7 @@ def layer_guides(guide: Tensor | None, names: Iterable[str]) -> dict[str, Tensor
 
 def mask_values(mask: Picture) -> Tensor:
     """The weights of a mask, (1, H, W) in [0, 1]: the mean of its channels, times its alpha."""
-    white = mask.tensor.mean(0, keepdim=True)
+    white = mask.tensor.mean(0, keepdim=True)  # sRGB values, not linear light: mid-gray is a half, as editors show it
     return white if mask.alpha is None else white * mask.alpha
 
 
@@ -141,7 +141,7 @@ def check_mask_shape(mask: Picture, content: Picture) -> None:
     """Validate that a mask has the aspect ratio of the content image.
 
     Raises:
-        PictureError: it has not.
+        PictureError: a different aspect ratio.
     """
     if abs(math.log(mask.width * content.height / (mask.height * content.width))) > _ASPECT_TOLERANCE:
         raise PictureError(
