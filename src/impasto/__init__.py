@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from impasto.api import stylize as stylize
     from impasto.api import texture as texture
     from impasto.errors import ImpastoError as ImpastoError
+    from impasto.feedforward.one_pass import fast as fast
     from impasto.feedforward.stylizer import FastNetwork as FastNetwork
-    from impasto.feedforward.stylizer import fast as fast
     from impasto.feedforward.stylizer import network_for as network_for
     from impasto.feedforward.train import distill as distill
     from impasto.images.masks import Style as Style
@@ -47,7 +47,7 @@ _NAMES = {
     "Style": "images.masks",
     "VGG19": "vgg.model",
     "distill": "feedforward.train",
-    "fast": "feedforward.stylizer",
+    "fast": "feedforward.one_pass",
     "load": "images.picture",
     "network_for": "feedforward.stylizer",
     "preset": "settings.presets",

@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 from impasto.errors import RecipeError, SettingError
 from impasto.events import OnEvent
-from impasto.feedforward.stylizer import FastNetwork, fast
+from impasto.feedforward.one_pass import fast
+from impasto.feedforward.stylizer import FastNetwork
 from impasto.images.color_transfer import recolor_picture
 from impasto.images.masks import Style
 from impasto.images.picture import Picture, read_recipe

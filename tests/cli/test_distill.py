@@ -46,8 +46,8 @@ def test_a_style_is_written_and_painted_with(distill, impasto, style, content_im
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--strength", "0.3"], "strength: got 0.3, but a distilled style has but one"),
-        (["--color", "match"], "color: got 'match', which needs the painting"),
+        (["--strength", "0.3"], "strength: got 0.3, but the strength of a distilled style is fixed"),
+        (["--color", "match"], "color: got 'match', which needs the style image"),
     ],
 )
 def test_what_a_style_does_not_have_is_refused(  # noqa: PLR0917
@@ -77,7 +77,7 @@ def test_it_learns_on_a_folder(distill, tmp_path, content_image):
 
 
 def test_another_suffix_and_a_file_that_exists_are_refused(impasto, distill, style, style_image, tmp_path):
-    assert "end it so" in impasto("distill", style_image, "-o", tmp_path / "style.png").complaint()
+    assert "give a name that ends in it" in impasto("distill", style_image, "-o", tmp_path / "style.png").complaint()
     style.write_bytes(b"mine")
     assert "exists already" in distill().complaint()
     assert style.read_bytes() == b"mine"

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from impasto.cli import photographs
-from impasto.feedforward import network, stylizer
+from impasto.feedforward import one_pass, pretrained
 from impasto.feedforward import weights as feedforward_weights
 from impasto.vgg.weights import WeightsSource
 
@@ -81,7 +81,7 @@ def begin(tmp_path):
 @pytest.fixture
 def unloaded(monkeypatch):
     """The network must not be loaded."""
-    monkeypatch.setattr(network, "load", lambda: pytest.fail("the network was loaded"))
+    monkeypatch.setattr(pretrained, "load", lambda: pytest.fail("the network was loaded"))
 
 
 def names(folder):
@@ -231,8 +231,8 @@ def test_more_photographs_are_named_with_also(words, fast, content_images, into)
 
 
 def test_the_network_is_loaded_once(fast, content_images, into, monkeypatch):
-    loaded, load = [], network.load
-    monkeypatch.setattr(network, "load", lambda: loaded.append(1) or load())
+    loaded, load = [], pretrained.load
+    monkeypatch.setattr(pretrained, "load", lambda: loaded.append(1) or load())
     assert fast(content_images, "-o", into).status == 0
     assert loaded == [1]
 
@@ -334,13 +334,13 @@ def test_a_depth_that_a_kind_does_not_have_is_refused_before_any_work(fast, cont
 
 
 def test_an_interrupt_ends_several_after_the_picture_in_work(fast, content_images, into, monkeypatch):
-    paint = stylizer.fast
+    paint = one_pass.fast
 
     def interrupted(*arguments, **options):
         os.kill(os.getpid(), signal.SIGINT)
         return paint(*arguments, **options)
 
-    monkeypatch.setattr(stylizer, "fast", interrupted)
+    monkeypatch.setattr(one_pass, "fast", interrupted)
     outcome = fast(content_images, "-o", into, "-q")
     assert (outcome.status, names(into)) == (130, ["a.png"])
 

@@ -1,4 +1,4 @@
-"""One pass on cells and in strips against the network as it is written down, with random weights."""
+"""Inference on cells and in strips against the plain transformer module, with random weights."""
 
 import pytest
 import torch
@@ -7,9 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.feedforward.inference import SMALLEST, StripInference
-from impasto.feedforward.network import NORMALIZED, Affines, Transformer
-from impasto.feedforward.space_to_depth import doubling, halving, mirrored, on_cells, uncelled
+from impasto.feedforward.inference import MIN_EDGE, TransformerInference
+from impasto.feedforward.network import NORMALIZED_CHANNELS, Affines, Transformer
+from impasto.feedforward.space_to_depth import (
+    cell_kernel,
+    depth_to_space,
+    reflect_pad_cells,
+    stride_2_cell_kernel,
+    upsampling_kernel,
+)
 
 CLOSE = {"rtol": 0, "atol": 1e-4}
 
@@ -26,10 +32,10 @@ def network(seed: int = 0) -> Transformer:
 def style(seed: int = 1) -> Affines:
     generator = torch.Generator().manual_seed(seed)
 
-    def drawn(width: int) -> Tensor:
+    def normal(width: int) -> Tensor:
         return torch.randn(width, generator=generator)
 
-    return [(1 + 0.3 * drawn(width), 0.5 * drawn(width)) for width in NORMALIZED]
+    return [(1 + 0.3 * normal(width), 0.5 * normal(width)) for width in NORMALIZED_CHANNELS]
 
 
 def content_image(height: int, width: int, seed: int = 2) -> Tensor:
@@ -37,11 +43,11 @@ def content_image(height: int, width: int, seed: int = 2) -> Tensor:
 
 
 TRANSFORMER, STYLE = network(), style()
-ONE_PASS = StripInference(TRANSFORMER)
+INFERENCE = TransformerInference(TRANSFORMER)
 
 
-def plainly(values: Tensor) -> Tensor:
-    """The network as it is written down, the picture mirrored up to multiples of 4."""
+def plain_result(values: Tensor) -> Tensor:
+    """The result of the plain module, the image padded by reflection to multiples of 4."""
     height, width = values.shape[1:]
     padded = F.pad(values[None], (0, -width % 4, 0, -height % 4), "reflect")
     with torch.no_grad():
@@ -54,111 +60,110 @@ def differ(one: Tensor, other: Tensor) -> float:
 
 @settings(max_examples=25)
 @given(quarter=st.tuples(st.integers(5, 15), st.integers(5, 15)), strip=st.none() | st.integers(4, 15))
-def test_it_paints_what_the_plain_network_does(quarter: tuple[int, int], strip: int | None) -> None:
+def test_inference_equals_the_plain_module(quarter: tuple[int, int], strip: int | None) -> None:
     values = content_image(4 * quarter[0], 4 * quarter[1])
-    torch.testing.assert_close(ONE_PASS.in_strips(values, STYLE, strip), plainly(values), **CLOSE)
+    torch.testing.assert_close(INFERENCE.run_in_strips(values, STYLE, strip), plain_result(values), **CLOSE)
 
 
-def test_no_pixel_is_what_another_photograph_or_style_would_give() -> None:
+def test_the_result_depends_on_the_content_image_and_on_the_style() -> None:
     values = content_image(32, 40)
-    found = ONE_PASS(values, STYLE)
-    assert differ(found, ONE_PASS(content_image(32, 40, seed=9), STYLE)) > 0.1
-    assert differ(found, ONE_PASS(values, style(9))) > 0.1
-    assert differ(found, ONE_PASS(values.flip(1), STYLE).flip(1)) > 0.01
-    assert 0 <= float(found.min()) < float(found.max()) <= 1
+    result = INFERENCE(values, STYLE)
+    assert differ(result, INFERENCE(content_image(32, 40, seed=9), STYLE)) > 0.1
+    assert differ(result, INFERENCE(values, style(9))) > 0.1
+    assert differ(result, INFERENCE(values.flip(1), STYLE).flip(1)) > 0.01
+    assert 0 <= float(result.min()) < float(result.max()) <= 1
 
 
 @settings(max_examples=25)
 @given(height=st.integers(17, 60), width=st.integers(17, 60), strip=st.none() | st.integers(4, 15))
-def test_any_size_is_kept_and_painted_as_if_mirrored_up_to_multiples_of_4(
+def test_any_size_is_kept_and_evaluated_with_reflection_padding_to_multiples_of_4(
     height: int, width: int, strip: int | None
 ) -> None:
     values = content_image(height, width)
-    found = ONE_PASS.in_strips(values, STYLE, strip)
-    assert found.shape == (3, height, width)
-    torch.testing.assert_close(found, plainly(values), **CLOSE)
+    result = INFERENCE.run_in_strips(values, STYLE, strip)
+    assert result.shape == (3, height, width)
+    torch.testing.assert_close(result, plain_result(values), **CLOSE)
 
 
 @pytest.mark.parametrize(("height", "width"), [(10, 10), (11, 13), (12, 60), (10, 301), (301, 10), (16, 16)])
-def test_the_smallest_edges_and_long_strips_of_pictures_are_painted(height: int, width: int) -> None:
+def test_the_smallest_and_the_most_elongated_images_equal_the_plain_module(height: int, width: int) -> None:
     values = content_image(height, width)
-    found = ONE_PASS(values, STYLE)
-    torch.testing.assert_close(found, plainly(values), **CLOSE)
-    torch.testing.assert_close(ONE_PASS(values, STYLE, memory=0), found, **CLOSE)
+    result = INFERENCE(values, STYLE)
+    torch.testing.assert_close(result, plain_result(values), **CLOSE)
+    torch.testing.assert_close(INFERENCE(values, STYLE, memory=0), result, **CLOSE)
 
 
 @settings(max_examples=15)
 @given(strip=st.integers(1, 40))
-def test_strips_of_any_height_give_the_whole(strip: int) -> None:
+def test_strips_of_any_height_give_the_result_of_the_whole_image(strip: int) -> None:
     values = content_image(101, 24)
-    whole = ONE_PASS(values, STYLE)
-    torch.testing.assert_close(
-        ONE_PASS.in_strips(values, STYLE, strip), whole, rtol=0, atol=2e-5
-    )  # 1/200 of an 8-bit level; sums are split differently
+    whole = INFERENCE(values, STYLE)
+    # 1/200 of an 8-bit level; sums are split differently
+    torch.testing.assert_close(INFERENCE.run_in_strips(values, STYLE, strip), whole, rtol=0, atol=2e-5)
 
 
-def test_little_memory_is_strips_and_much_is_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int | None] = []
-    monkeypatch.setattr(ONE_PASS, "in_strips", lambda content_image, style, strip, *_: asked.append(strip))
+def test_strips_are_used_only_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    strips: list[int | None] = []
+    monkeypatch.setattr(INFERENCE, "run_in_strips", lambda content, style, strip, *_: strips.append(strip))
     values = content_image(400, 6000)
     for memory in (None, 10**12, 10**6, 0):
-        ONE_PASS(values, STYLE, memory)
-    assert asked[:2] == [None, None]
-    assert all(strip is not None and 4 <= strip < 100 for strip in asked[2:])
+        INFERENCE(values, STYLE, memory)
+    assert strips[:2] == [None, None]
+    assert all(strip is not None and 4 <= strip < 100 for strip in strips[2:])
 
 
-@pytest.mark.parametrize("size", [(9, 40), (40, 9), (1, 1), (0, 40), (SMALLEST - 1, SMALLEST)])
-def test_an_edge_too_short_to_be_mirrored_is_refused(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(9, 40), (40, 9), (1, 1), (0, 40), (MIN_EDGE - 1, MIN_EDGE)])
+def test_an_edge_too_short_for_reflection_padding_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="give edges of 10 pixels or more"):
-        ONE_PASS(torch.zeros(3, *size), STYLE)
+        INFERENCE(torch.zeros(3, *size), STYLE)
 
 
-def test_the_photograph_and_the_style_are_left_as_they_were() -> None:
+def test_the_content_image_and_the_style_are_not_modified() -> None:
     values, before = content_image(24, 28), content_image(24, 28)
     for strip in (None, 4):
-        ONE_PASS.in_strips(values, STYLE, strip)
+        INFERENCE.run_in_strips(values, STYLE, strip)
     assert torch.equal(values, before)
-    for given_, expected in zip(STYLE, style(), strict=True):
-        assert all(map(torch.equal, given_, expected))
+    for affine, original in zip(STYLE, style(), strict=True):
+        assert all(map(torch.equal, affine, original))
 
 
 @pytest.mark.parametrize("strip", [None, 4, 7])
-def test_the_painting_may_take_the_place_of_the_photograph(strip: int | None) -> None:
-    values, expected = content_image(45, 50), ONE_PASS(content_image(45, 50), STYLE)
-    found = ONE_PASS.in_strips(values, STYLE, strip, values)
-    assert found.data_ptr() == values.data_ptr()
+def test_the_output_may_overwrite_the_content_image(strip: int | None) -> None:
+    values, expected = content_image(45, 50), INFERENCE(content_image(45, 50), STYLE)
+    result = INFERENCE.run_in_strips(values, STYLE, strip, values)
+    assert result.data_ptr() == values.data_ptr()
     torch.testing.assert_close(values, expected, rtol=0, atol=1e-5)
 
 
-def test_a_photograph_that_is_a_view_is_painted_like_a_copy() -> None:
+def test_a_view_as_content_image_gives_the_result_of_its_copy() -> None:
     whole = content_image(80, 88)
     views = whole[:, ::2, 8:60], whole.transpose(1, 2), whole[:1].expand(3, -1, -1)
     for values in views:
         copy = values.clone(memory_format=torch.contiguous_format)
-        torch.testing.assert_close(ONE_PASS(values, STYLE), ONE_PASS(copy, STYLE), rtol=0, atol=1e-6)
+        torch.testing.assert_close(INFERENCE(values, STYLE), INFERENCE(copy, STYLE), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_a_picture_of_one_color_is_finite(value: float) -> None:
+def test_an_image_of_one_color_gives_finite_values(value: float) -> None:
     for strip in (None, 4):
-        found = ONE_PASS.in_strips(torch.full((3, 40, 40), value), STYLE, strip)
-        assert bool(torch.isfinite(found).all())
+        result = INFERENCE.run_in_strips(torch.full((3, 40, 40), value), STYLE, strip)
+        assert bool(torch.isfinite(result).all())
 
 
 @pytest.mark.parametrize("strip", [None, 4, 7])
-def test_bfloat16_is_as_close_as_the_plain_network_in_bfloat16(strip: int | None) -> None:
-    coarse, values = StripInference(TRANSFORMER, dtype=torch.bfloat16), content_image(72, 92)
-    found, exact = coarse.in_strips(values, STYLE, strip), ONE_PASS(values, STYLE)
+def test_bfloat16_is_closer_to_float32_than_the_plain_module_in_bfloat16(strip: int | None) -> None:
+    reduced, values = TransformerInference(TRANSFORMER, dtype=torch.bfloat16), content_image(72, 92)
+    result, exact = reduced.run_in_strips(values, STYLE, strip), INFERENCE(values, STYLE)
     with torch.no_grad():
         plain = network().bfloat16()(values[None].bfloat16(), [(a.bfloat16(), b.bfloat16()) for a, b in STYLE])[0]
-    assert found.dtype == torch.float32
-    assert 1e-6 < float((found - exact).abs().mean()) < float((plain - exact).abs().mean()) < 0.03
+    assert result.dtype == torch.float32
+    assert 1e-6 < float((result - exact).abs().mean()) < float((plain - exact).abs().mean()) < 0.03
 
 
-# -- the network as it is written down --
+# -- the plain module --
 
 
-def test_each_pixel_of_the_plain_network_depends_on_the_photograph_as_differences_say() -> None:
+def test_the_gradient_of_the_plain_module_equals_finite_differences() -> None:
     transformer = network().double()
     affines = [(scale.double(), shift.double()) for scale, shift in STYLE]
     values = content_image(20, 24).double()[None]
@@ -177,24 +182,24 @@ def test_each_pixel_of_the_plain_network_depends_on_the_photograph_as_difference
         assert abs(float(difference)) > 1e-6
 
 
-def test_gradients_reach_every_weight_and_all_of_the_style() -> None:
+def test_every_weight_and_every_style_parameter_has_a_gradient() -> None:
     transformer = network().requires_grad_()
     affines = [(scale.clone().requires_grad_(), shift.clone().requires_grad_()) for scale, shift in STYLE]
-    wanted = [*transformer.parameters(), *(each for pair in affines for each in pair)]
+    leaves = [*transformer.parameters(), *(each for pair in affines for each in pair)]
     loss = (transformer(content_image(24, 24)[None], affines) - content_image(24, 24, seed=3)).square().sum()
-    for gradient in torch.autograd.grad(loss, wanted):
+    for gradient in torch.autograd.grad(loss, leaves):
         assert bool(torch.isfinite(gradient).all())
         assert float(gradient.abs().max()) > 0
 
 
-def test_pictures_in_a_batch_are_painted_as_if_alone() -> None:
+def test_images_in_a_batch_are_independent() -> None:
     both = torch.stack([content_image(24, 24), content_image(24, 24, seed=8)])
     together = TRANSFORMER(both, STYLE)
-    for picture, found in zip(both, together, strict=True):
-        torch.testing.assert_close(found, TRANSFORMER(picture[None], STYLE)[0], **CLOSE)
+    for image, result in zip(both, together, strict=True):
+        torch.testing.assert_close(result, TRANSFORMER(image[None], STYLE)[0], **CLOSE)
 
 
-# -- kernels on cells --
+# -- space-to-depth --
 
 
 def cells(values: Tensor) -> Tensor:
@@ -208,37 +213,37 @@ def noise(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
 
 
-def test_what_is_put_into_cells_comes_out_of_them() -> None:
+def test_depth_to_space_inverts_space_to_depth() -> None:
     values = noise(1, 3, 8, 12)
-    assert torch.equal(uncelled(cells(values)), values)
+    assert torch.equal(depth_to_space(cells(values)), values)
 
 
 @pytest.mark.parametrize("size", [5, 9])
-def test_a_kernel_on_cells_is_the_kernel_on_pixels(size: int) -> None:
+def test_a_cell_kernel_equals_the_kernel_on_pixels(size: int) -> None:
     values, kernel = noise(1, 3, 24, 32), noise(5, 3, size, size)
-    found = F.conv2d(cells(values), on_cells(kernel))
+    result = F.conv2d(cells(values), cell_kernel(kernel))
     expected = F.conv2d(values, kernel)
-    assert found.shape[1:] == (20, 12 - 2 * (size // 4), 16 - 2 * (size // 4))
-    torch.testing.assert_close(uncelled(found), expected, rtol=0, atol=1e-10)
+    assert result.shape[1:] == (20, 12 - 2 * (size // 4), 16 - 2 * (size // 4))
+    torch.testing.assert_close(depth_to_space(result), expected, rtol=0, atol=1e-10)
 
 
-def test_a_kernel_of_stride_2_takes_the_cell_before_and_the_cell() -> None:
+def test_a_kernel_of_stride_2_on_cells_reads_the_cell_before_and_the_cell() -> None:
     values, kernel = noise(1, 3, 16, 20), noise(5, 3, 3, 3)
     expected = F.conv2d(F.pad(values, (1, 1, 1, 1)), kernel, stride=2)
-    found = F.conv2d(F.pad(cells(values), (1, 0, 1, 0)), halving(kernel))
-    torch.testing.assert_close(found, expected[:, :, :8, :10], rtol=0, atol=1e-10)
+    result = F.conv2d(F.pad(cells(values), (1, 0, 1, 0)), stride_2_cell_kernel(kernel))
+    torch.testing.assert_close(result, expected[:, :, :8, :10], rtol=0, atol=1e-10)
 
 
-def test_a_kernel_after_doubling_is_one_before_it() -> None:
+def test_an_upsampling_kernel_equals_upsampling_followed_by_the_kernel() -> None:
     values, kernel = noise(1, 3, 7, 9), noise(5, 3, 3, 3)
-    doubled = F.interpolate(values, scale_factor=2, mode="nearest")
-    expected = F.conv2d(F.pad(doubled, (1, 1, 1, 1), "replicate"), kernel)
-    found = F.conv2d(F.pad(values, (1, 1, 1, 1), "replicate"), doubling(kernel))
-    torch.testing.assert_close(uncelled(found), expected, rtol=0, atol=1e-10)
+    upsampled = F.interpolate(values, scale_factor=2, mode="nearest")
+    expected = F.conv2d(F.pad(upsampled, (1, 1, 1, 1), "replicate"), kernel)
+    result = F.conv2d(F.pad(values, (1, 1, 1, 1), "replicate"), upsampling_kernel(kernel))
+    torch.testing.assert_close(depth_to_space(result), expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(("top", "bottom"), [(2, 2), (0, 2), (2, 0), (0, 0)])
-def test_cells_are_mirrored_by_pixels(top: int, bottom: int) -> None:
+def test_cells_are_padded_by_reflection_of_pixels(top: int, bottom: int) -> None:
     values = noise(1, 3, 16, 20)
     expected = F.pad(values, (4, 4, 2 * top, 2 * bottom), "reflect")
-    assert torch.equal(uncelled(mirrored(cells(values), top, bottom)), expected)
+    assert torch.equal(depth_to_space(reflect_pad_cells(cells(values), top, bottom)), expected)

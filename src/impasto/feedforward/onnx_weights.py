@@ -1,6 +1,9 @@
-"""The weights in an ONNX file of 8-bit integers -> float32 arrays; only what such a file needs of ONNX is read.
+"""The weights in a quantized ONNX file -> float32 arrays; only the parts of the format that such a file uses are read.
 
-An ONNX file is a Protocol Buffers message (ONNX IR, onnx.proto3): fields of a number and a wire type, in any order.
+An ONNX file is a Protocol Buffers message, ModelProto (onnx.proto3). A message is a sequence of fields in any order,
+each a key and a value. The key is a varint, field number << 3 | wire type. Wire types: 0 a varint, 1 eight bytes, 2 a
+length and that number of bytes (a string, a packed array or a nested message), 5 four bytes. The deprecated types 3 and
+4 (groups) do not occur in ONNX. Unknown fields are skipped.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,117 +14,128 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
-_GRAPH = 7  # fields of ModelProto,
-_NODE, _INITIALIZER = 1, 5  # of GraphProto,
-_INPUT, _OUTPUT, _OPERATOR = 1, 2, 4  # of NodeProto,
-_DIMENSIONS, _TYPE, _NAME, _RAW = 1, 2, 8, 9  # of TensorProto
-_TYPES: Mapping[int, str] = {1: "<f4", 3: "|i1", 6: "<i4"}
+# field numbers
+_GRAPH = 7  # of ModelProto
+_NODE, _INITIALIZER = 1, 5  # of GraphProto
+_INPUT, _OUTPUT, _OPERATOR = 1, 2, 4  # of NodeProto
+_DIMENSIONS, _DATA_TYPE, _NAME, _RAW_DATA = 1, 2, 8, 9  # of TensorProto
+
+_DTYPES: Mapping[int, str] = {1: "<f4", 3: "|i1", 6: "<i4"}
+"""TensorProto.DataType -> NumPy dtype: FLOAT, INT8, INT32; raw data is little-endian."""
+
+_VARINT, _64_BIT, _LENGTH_DELIMITED, _32_BIT = 0, 1, 2, 5  # wire types
+_MAX_VARINT = 10  # bytes of a varint of 64 bits
 
 
-def dequantized(data: bytes) -> dict[str, Array]:
-    """All constants that are dequantized in an ONNX file: name of the result, without `_dequant` -> float32 array.
+def read_weights(data: bytes) -> dict[str, Array]:
+    """All constants that a DequantizeLinear node of the graph dequantizes: name without "_dequant" -> float32 array.
 
-    Of a constant q with a scale s and a zero point z for each of its first axis, or for all, this is (q - z) s.
+    weight = (q - zero_point) * scale, with one scale and zero point for all, or for each index of the first axis (the
+    output channels).
 
     Raises:
-        ValueError: the bytes are not such a file.
+        ValueError: not an ONNX file, or one that is damaged.
     """
     try:
-        return _dequantized(data)
+        return _dequantized_constants(_graph(data))
     except (KeyError, IndexError) as error:
-        raise ValueError(f"lacks what it refers to ({error})") from error
+        raise ValueError(f"refers to something that is missing ({error})") from error
 
 
-def _dequantized(data: bytes) -> dict[str, Array]:
-    fields = [(number, value) for number, value in _fields(_graph(data)) if not isinstance(value, int)]
-    constants = {_texts(value, _NAME)[0][0]: value for number, value in fields if number == _INITIALIZER}
-    found = {}
+def _dequantized_constants(graph: memoryview) -> dict[str, Array]:
+    fields = [(number, value) for number, value in _fields(graph) if not isinstance(value, int)]
+    constants = {_strings(value, _NAME)[0][0]: value for number, value in fields if number == _INITIALIZER}
+    weights = {}
     for node in (value for number, value in fields if number == _NODE):
-        operator, inputs, outputs = _texts(node, _OPERATOR, _INPUT, _OUTPUT)
+        operator, inputs, outputs = _strings(node, _OPERATOR, _INPUT, _OUTPUT)
+        # activations are dequantized, too, but their inputs are not constants
         if operator == ["DequantizeLinear"] and inputs[0] in constants:
-            values, scale, zero = (_values(constants[name]) for name in inputs)
-            found[outputs[0].removesuffix("_dequant")] = _multiplied_out(values, scale, zero)
-    return found
+            quantized, scale, zero_point = (_array(constants[name]) for name in inputs)
+            weights[outputs[0].removesuffix("_dequant")] = _dequantize(quantized, scale, zero_point)
+    return weights
 
 
-def _multiplied_out(values: npt.NDArray[Any], scale: npt.NDArray[Any], zero: npt.NDArray[Any]) -> Array:
-    each = (-1, *[1] * (values.ndim - 1)) if scale.ndim else ()
+def _dequantize(quantized: npt.NDArray[Any], scale: npt.NDArray[Any], zero_point: npt.NDArray[Any]) -> Array:
+    """(q - zero_point) * scale in float32, which the difference of two int8 fits into exactly."""
+    per_channel = (-1, *[1] * (quantized.ndim - 1)) if scale.ndim else ()
     with np.errstate(over="ignore", invalid="ignore"):
-        whole = values.astype(np.float32) - zero.astype(np.float32).reshape(each)
-        found: Array = whole * scale.astype(np.float32).reshape(each)
-    if not np.isfinite(found).all():
+        centered = quantized.astype(np.float32) - zero_point.astype(np.float32).reshape(per_channel)
+        weights: Array = centered * scale.astype(np.float32).reshape(per_channel)
+    if not np.isfinite(weights).all():
         raise ValueError("has values beyond float32")
-    return found
+    return weights
 
 
-def _values(message: memoryview) -> npt.NDArray[Any]:
-    """The array of a TensorProto that holds it itself, as raw bytes."""
-    dimensions: list[int] = []
-    kind, raw = 0, memoryview(b"")
-    for number, value in _fields(message):
+def _array(tensor: memoryview) -> npt.NDArray[Any]:
+    """The array of a TensorProto that stores it as raw data."""
+    shape: list[int] = []
+    data_type, raw = 0, memoryview(b"")
+    for number, value in _fields(tensor):
         if number == _DIMENSIONS:
-            dimensions += [value] if isinstance(value, int) else _varints(value)
-        elif number == _TYPE and isinstance(value, int):
-            kind = value
-        elif number == _RAW and not isinstance(value, int):
+            shape += [value] if isinstance(value, int) else _packed_varints(value)
+        elif number == _DATA_TYPE and isinstance(value, int):
+            data_type = value
+        elif number == _RAW_DATA and not isinstance(value, int):
             raw = value
-    if kind not in _TYPES:
-        raise ValueError(f"has values of type {kind}, not one of {', '.join(map(str, _TYPES))}")
-    return np.frombuffer(raw, _TYPES[kind]).reshape(dimensions)
+    if data_type not in _DTYPES:
+        raise ValueError(f"has values of type {data_type}, not one of {', '.join(map(str, _DTYPES))}")
+    return np.frombuffer(raw, _DTYPES[data_type]).reshape(shape)
 
 
-def _texts(message: memoryview, *wanted: int) -> list[list[str]]:
-    """The texts in each of the fields wanted."""
-    found: dict[int, list[str]] = {number: [] for number in wanted}
+def _strings(message: memoryview, *numbers: int) -> list[list[str]]:
+    """The strings in each of the fields with these numbers."""
+    strings: dict[int, list[str]] = {number: [] for number in numbers}
     for number, value in _fields(message):
-        if number in found and not isinstance(value, int):
-            found[number].append(str(value, "utf-8"))
-    return list(found.values())
+        if number in strings and not isinstance(value, int):
+            strings[number].append(str(value, "utf-8"))
+    return list(strings.values())
 
 
 def _graph(data: bytes) -> memoryview:
-    found = [value for number, value in _fields(memoryview(data)) if number == _GRAPH and not isinstance(value, int)]
-    if len(found) != 1:
+    """The GraphProto of a ModelProto."""
+    graphs = [value for number, value in _fields(memoryview(data)) if number == _GRAPH and not isinstance(value, int)]
+    if len(graphs) != 1:
         raise ValueError("is not an ONNX file")
-    return found[0]
+    return graphs[0]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of the fields of a message: an integer, or the bytes of text, array or message."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
-        if key & 7 == 0:
-            value, place = _varint(message, place)
-            yield key >> 3, value
+    """Number and value of every field of a message: an integer for a varint, otherwise the bytes."""
+    offset = 0
+    while offset < len(message):
+        key, offset = _varint(message, offset)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == _VARINT:
+            value, offset = _varint(message, offset)
+            yield number, value
             continue
-        if key & 7 == 2:
-            length, place = _varint(message, place)
-        elif key & 7 in {1, 5}:
-            length = 8 if key & 7 == 1 else 4
+        if wire_type == _LENGTH_DELIMITED:
+            length, offset = _varint(message, offset)
+        elif wire_type in {_64_BIT, _32_BIT}:
+            length = 8 if wire_type == _64_BIT else 4
         else:
             raise ValueError("is not an ONNX file")
-        if place + length > len(message):
-            raise ValueError("breaks off")
-        yield key >> 3, message[place : place + length]
-        place += length
+        if offset + length > len(message):
+            raise ValueError("is truncated")
+        yield number, message[offset : offset + length]
+        offset += length
 
 
-def _varints(message: memoryview) -> list[int]:
-    found, place = [], 0
-    while place < len(message):
-        value, place = _varint(message, place)
-        found.append(value)
-    return found
+def _packed_varints(message: memoryview) -> list[int]:
+    values, offset = [], 0
+    while offset < len(message):
+        value, offset = _varint(message, offset)
+        values.append(value)
+    return values
 
 
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """An integer of seven bits a byte, the low ones first, and the place behind it."""
+def _varint(message: memoryview, offset: int) -> tuple[int, int]:
+    """A varint and the offset after it: 7 bits per byte, the low ones first; the high bit marks that more follow."""
     value = shift = 0
-    for place_of_byte in range(place, min(place + 10, len(message))):
-        byte = message[place_of_byte]
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, place_of_byte + 1
+    for position in range(offset, min(offset + _MAX_VARINT, len(message))):
+        byte = message[position]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position + 1
         shift += 7
-    raise ValueError("breaks off")
+    raise ValueError("is truncated")

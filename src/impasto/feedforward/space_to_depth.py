@@ -1,4 +1,4 @@
-"""Pixels in cells of 2x2, which are channels: a picture of half the size with four times as many of them.
+"""Space-to-depth: every cell of 2x2 pixels becomes one position with four times the channels, and kernels to match.
 
 A convolution with few channels is slow, since processors multiply many at once. On cells the same one has enough.
 The channels of a cell are ordered by row, column, and channel of the pixel.
@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 
-def on_cells(kernel: Tensor) -> Tensor:
+def cell_kernel(kernel: Tensor) -> Tensor:
     """A kernel (O, I, k, k) of k = 4n + 1 on pixels -> the same on cells of 2x2, (4 O, 4 I, 2n + 1, 2n + 1)."""
     reach = kernel.shape[2] // 2
     return _on_cells(kernel, range(-reach, reach + 1), outputs=2, inputs=2)
 
 
-def halving(kernel: Tensor) -> Tensor:
+def stride_2_cell_kernel(kernel: Tensor) -> Tensor:
     """A kernel (O, I, 3, 3) of stride 2 on pixels -> the same on cells before and at a place, (O, 4 I, 2, 2)."""
     return _on_cells(kernel, range(-1, 2), outputs=1, inputs=2)
 
 
-def doubling(kernel: Tensor) -> Tensor:
+def upsampling_kernel(kernel: Tensor) -> Tensor:
     """A kernel (O, I, 3, 3) on a picture doubled by its nearest pixels -> the same before that, (4 O, I, 3, 3)."""
     return _on_cells(kernel, range(-1, 2), outputs=2, inputs=1)
 
@@ -44,20 +44,20 @@ def _on_cells(kernel: Tensor, offsets: range, *, outputs: int, inputs: int) -> T
     return found.reshape(outputs**2 * out, inputs**2 * into, size, size)
 
 
-def mirrored_places(places: Tensor, length: int, of: int) -> Tensor:
+def reflected_indices(indices: Tensor, padded: int, length: int) -> Tensor:
     """Places beyond `length` mirrored at its ends, and what is then beyond `of`, which is a little less, once more."""
-    inside = torch.where(places < length, places.abs(), 2 * (length - 1) - places)
-    return torch.where(inside < of, inside, 2 * (of - 1) - inside)
+    inside = torch.where(indices < padded, indices.abs(), 2 * (padded - 1) - indices)
+    return torch.where(inside < length, inside, 2 * (length - 1) - inside)
 
 
-def uncelled(values: Tensor) -> Tensor:
+def depth_to_space(values: Tensor) -> Tensor:
     """(1, 4 C, h, w) in cells of 2x2 -> (1, C, 2 h, 2 w)."""
     _, channels, height, width = values.shape
     cells = values.permute(0, 2, 3, 1).reshape(height, width, 2, 2, channels // 4)
     return cells.permute(0, 2, 1, 3, 4).reshape(1, 2 * height, 2 * width, channels // 4).permute(0, 3, 1, 2)
 
 
-def mirrored(values: Tensor, top: int, bottom: int) -> Tensor:
+def reflect_pad_cells(values: Tensor, top: int, bottom: int) -> Tensor:
     """(1, 4 C, h, w) in cells, mirrored by four pixels, which are two cells: always across, above and below if asked.
 
     What lies in the upper row of a cell stays there: rows -4 to -1 are 4 to 1, so that upper ones come from the cells 2

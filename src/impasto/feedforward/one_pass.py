@@ -1,0 +1,144 @@
+"""`fast`: style transfer by one forward pass of a feed-forward network, instead of by optimization."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from impasto.errors import PictureError, SettingError
+from impasto.events import Noted, OnEvent, Painted
+from impasto.feedforward.inference import MIN_EDGE
+from impasto.feedforward.network import Affines
+from impasto.feedforward.stylizer import FastNetwork, SingleStyleNetwork, network_for
+from impasto.images import color_transfer
+from impasto.images.masks import Style
+from impasto.images.picture import Picture
+from impasto.images.quantize import Rounding
+from impasto.images.recipe import Recipe, StyleRecord, environment
+from impasto.images.resize import resize, scaled_size
+from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles, input_record, style_record
+from impasto.settings.model import Settings
+from impasto.settings.presets import preset
+
+
+def fast(
+    content: ImageSource,
+    styles: StyleSource | Sequence[StyleSource],
+    settings: Settings | None = None,
+    *,
+    network: FastNetwork | SingleStyleNetwork | None = None,
+    memory: int | None = None,
+    reuse: bool = False,
+    on_event: OnEvent | None = None,
+) -> Picture:
+    """Transfer the style of `styles` to `content` by the one-pass method (Ghiasi et al. 2017, arXiv 1705.06830).
+
+    Args:
+        content: the content image.
+        styles: one or more style images, mixed in equal shares; or `Style` objects with weights. Or the file that
+            `distill` wrote.
+        settings: only size, strength, color, depth and dither are used; by default the size is that of `content`.
+        network: `network_for(styles)`, loaded once for several images; by default it is loaded now.
+        memory: bytes that the process may take; an image that needs more is evaluated in strips, with the same result.
+        reuse: `content` is no longer needed, and its memory may be used for the result.
+        on_event: called with notes, and with `Painted` at the end.
+
+    Raises:
+        ImpastoError: one of its subclasses, see `impasto.errors`.
+    """
+    network = network_for(styles) if network is None else network
+    picture = as_picture(content)
+    style_images = [] if isinstance(network, SingleStyleNetwork) else as_styles(styles)
+    settings = (settings or preset().replace(size=max(picture.height, picture.width))).replace(method="fast")
+    _validate(picture, style_images, settings, network)
+    started = time.perf_counter()
+    image, affines = _network_inputs(picture, style_images, settings, network)
+    owned = reuse or not isinstance(content, Picture)
+    out = image if owned and _may_overwrite(image, settings, network) else None
+    stylized = network.stylize(image, affines, memory, out)
+    if settings.color == "luminance":
+        stylized = color_transfer.luminance(stylized, image)
+    alpha = None if picture.alpha is None else resize(picture.alpha[None], *stylized.shape[1:])[0]
+    if on_event is not None:
+        _report(on_event, picture, style_images)
+        on_event(Painted(picture.name, stylized.shape[2], stylized.shape[1], time.perf_counter() - started))
+    recipe = _recipe(picture, style_images, settings, network).model_dump(mode="json")
+    return Picture(stylized, alpha, recipe=recipe, rounding=Rounding(settings.depth, settings.dither))
+
+
+def _validate(
+    content: Picture, styles: Sequence[Style], settings: Settings, network: FastNetwork | SingleStyleNetwork
+) -> None:
+    """Refuse settings that the one-pass method or a distilled style cannot honor, and images that are too small."""
+    if isinstance(network, SingleStyleNetwork):
+        if settings.color in {"content", "match"}:
+            raise SettingError(
+                f"color: got {settings.color!r}, which needs the style image; give 'style' or 'luminance'"
+            )
+        if settings.strength != 0.5:
+            raise SettingError(
+                f"strength: got {settings.strength:g}, but the strength of a distilled style is fixed; leave it out"
+            )
+    elif not styles:
+        raise SettingError("styles: got none; give a style image")
+    if any(style.mask is not None for style in styles):
+        raise SettingError("mask: got one, but the one-pass method has one style for the whole image; leave it out")
+    height, width = scaled_size(content.height, content.width, settings.size)
+    if min(height, width) < MIN_EDGE:
+        size = f"{content.width}x{content.height} pixels become {width}x{height}"
+        raise PictureError(
+            f"{content.name or 'content'}: {size}, {MIN_EDGE} are needed; crop it or give a larger --size"
+        )
+
+
+def _network_inputs(
+    content: Picture, styles: Sequence[Style], settings: Settings, network: FastNetwork | SingleStyleNetwork
+) -> tuple[Tensor, Affines]:
+    """The content image at its output size, (3, H, W) float32 in [0, 1], and the normalization parameters.
+
+    For the color settings "content" and "match" the colors of the style images or of the content image are mapped
+    first.
+    """
+    size = scaled_size(content.height, content.width, settings.size)
+    if isinstance(network, SingleStyleNetwork):
+        return resize(content.matted()[None], *size)[0], network.affines
+    mapped, pictures = color_transfer.moved(content, [style.picture for style in styles], settings.color)
+    mapped = mapped or content
+    styles = [dataclasses.replace(style, picture=picture) for style, picture in zip(styles, pictures, strict=True)]
+    return resize(mapped.matted()[None], *size)[0], network.affines_for(styles, mapped, settings.strength)
+
+
+def _may_overwrite(image: Tensor, settings: Settings, network: FastNetwork | SingleStyleNetwork) -> bool:
+    """Whether the result may take the memory of the content image: its chroma is still needed for "luminance"."""
+    return image.is_contiguous() and network.device.type == "cpu" and settings.color != "luminance"
+
+
+def _report(on_event: OnEvent, content: Picture, styles: Sequence[Style]) -> None:
+    """The notes of all images, as events."""
+    for picture in (content, *(style.picture for style in styles)):
+        for note in picture.notes:
+            on_event(Noted(f"{picture.name}: {note}"))
+
+
+def _recipe(
+    content: Picture, styles: Sequence[Style], settings: Settings, network: FastNetwork | SingleStyleNetwork
+) -> Recipe:
+    if isinstance(network, SingleStyleNetwork):
+        records = [StyleRecord(name=network.name, sha256=network.sha256, weight=1.0)]
+    else:
+        records = [style_record(style) for style in styles]
+    return Recipe(
+        **environment(),
+        task="stylize",
+        settings=settings,
+        steps_done=0,
+        content=input_record(content),
+        styles=tuple(records),
+        init=None,
+        weights=network.sha256,
+        device=network.device.type,
+        precision=network.precision,
+        strips=(),
+        loss={},
+    )
