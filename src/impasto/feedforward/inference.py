@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from impasto.feedforward.network import EPSILON, WIDTHS, Affines, Transformer, conv_layers
 from impasto.feedforward.space_to_depth import (
     cell_kernel,
-    depth_to_space,
     reflect_pad_cells,
     reflected_indices,
     stride_2_cell_kernel,
@@ -59,7 +58,10 @@ class TransformerInference:
         first, second, third = conv_layers(transformer.contract)
         # The first layer stays in float32: bfloat16 has 8 significant bits and would round away the gradations of
         # smooth areas of the content image.
-        self.first = prepared(cell_kernel(first.weight), torch.float32), prepared(_bias(first).repeat(4), torch.float32)
+        self.first = (
+            prepared(cell_kernel(first.weight), torch.float32),
+            prepared(_bias(first).repeat_interleave(4), torch.float32),
+        )
         self.contract = (
             (prepared(stride_2_cell_kernel(second.weight)), prepared(_bias(second))),
             (prepared(third.weight), prepared(_bias(third))),
@@ -131,7 +133,7 @@ class _ForwardPass:
         def upsample_to_full(begin: int, end: int) -> Tensor:
             low, high = max(begin - 1, 0), min(end + 1, 2 * self.height)
             cells = half.rows(low // 2, -(-high // 2)).relu_()
-            rows = depth_to_space(cells)[:, :, low % 2 :][:, :, : high - low]
+            rows = F.pixel_shuffle(cells, 2)[:, :, low % 2 :][:, :, : high - low]
             return F.conv2d(pad_edges(rows, begin == 0, end == 2 * self.height, "replicate"), half_kernel)
 
         full = NormalizedLayer(upsample_to_full, 2 * self.height, 2 * self.strip, self.affines[-2])
@@ -152,7 +154,7 @@ class _ForwardPass:
             cells = last_layer(begin, end)
             moments.add(cells)
             rows = image[:, 2 * begin : 2 * end]
-            rows.copy_(depth_to_space(cells)[0, :, : rows.shape[1], :width])
+            rows.copy_(F.pixel_shuffle(cells, 2)[0, :, : rows.shape[1], :width])
         mean, variance = moments.result()
         scale = affine[0].cpu() / (variance + EPSILON).sqrt()
         shift = affine[1].cpu() - mean * scale
@@ -216,8 +218,7 @@ class _ForwardPass:
         indices = torch.arange(2 * begin, 2 * end)
         rows = reflected_indices(indices, DOWNSAMPLING * self.height, self.content.shape[1])
         values = self.content[:, rows][:, :, self._columns].to(self.network.device)
-        cells = values.view(3, end - begin, 2, -1, 2).permute(1, 3, 2, 4, 0)
-        return cells.reshape(1, end - begin, -1, 12).permute(0, 3, 1, 2)
+        return F.pixel_unshuffle(values[None], 2)
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:

@@ -62,7 +62,9 @@ class NormalizedLayer:
                     self._kept = empty_layer(height, values)
                 self._kept[:, :, begin:end] = values
         phases = values.shape[1] // len(scale)
-        self._parameters = [each.to(values.device).repeat(phases) for each in (*moments.result(), scale, shift)]
+        self._parameters = [
+            each.to(values.device).repeat_interleave(phases) for each in (*moments.result(), scale, shift)
+        ]
 
     def rows(self, begin: int, end: int) -> Tensor:
         """The normalized rows from `begin` to before `end`, as a new tensor."""
@@ -81,17 +83,17 @@ class RunningMoments:
         self._mean = self._square = torch.zeros(channels).double()
 
     def add(self, values: Tensor) -> None:
-        """Add a strip, (1, k C, h, W), with k values of each channel at a position: k = 4 on cells of 2x2 pixels."""
+        """Add a strip, (1, k C, h, W): k consecutive values of each channel, 4 on cells of 2x2 pixels, otherwise 1."""
         # The statistics of a batch of one image are those of instance normalization, and batch normalization reduces
         # channels_last without a copy. Its weights are float32, so that the statistics of bfloat16 are float32, too.
         ones = torch.ones(values.shape[1], device=values.device)
         _, mean, inverse_std = torch.native_batch_norm(values, ones, 0 * ones, None, None, True, 0.0, EPSILON)
         mean, inverse_std = mean.cpu().double(), inverse_std.cpu().double()  # MPS has no float64
         variance = inverse_std**-2 - EPSILON
-        square = (variance + mean**2).view(-1, self._channels).mean(0)
+        square = (variance + mean**2).view(self._channels, -1).mean(1)
         count = values.shape[2] * values.shape[3]
         share = count / (self._count + count)
-        self._mean = torch.lerp(self._mean, mean.view(-1, self._channels).mean(0), share)
+        self._mean = torch.lerp(self._mean, mean.view(self._channels, -1).mean(1), share)
         self._square = torch.lerp(self._square, square, share)
         self._count += count
 
