@@ -34,8 +34,8 @@ MIN_EDGE = 10
 VALUES_PER_PIXEL = 32
 """Peak memory of the evaluation in one piece, in values per pixel, the output image included.
 
-At full resolution 8 channels are in memory three times, as convolved, as normalized and as padded; then come the 3
-channels of the last layer, on cells and as pixels, and the output.
+About 4 x 8: at full resolution 8 channels are in memory three times, as convolved, as normalized and as padded; then
+come the 3 channels of the last layer, on cells and as pixels, and the output.
 """
 _STRIP_BYTES = 2**24
 """Bytes of the rows of the largest layer that are evaluated at a time where memory is short."""
@@ -113,10 +113,9 @@ class _ForwardPass:
         height, width = content.shape[1:]
         self.height, self.width = -(-height // DOWNSAMPLING), -(-width // DOWNSAMPLING)
         self.strip = strip or self.height
-        # 4 pixels on either side: the reach of the 9x9 kernel
-        self._columns = reflected_indices(
-            torch.arange(-4, DOWNSAMPLING * self.width + 4), DOWNSAMPLING * self.width, width
-        )
+        padded_width = DOWNSAMPLING * self.width
+        # with 4 pixels more on either side, the reach of the 9x9 kernel
+        self._columns = reflected_indices(torch.arange(-4, padded_width + 4), padded_width, width)
 
     def run(self, out: Tensor | None) -> Tensor:
         """(3, H, W) float32 in [0, 1], on the CPU. `out` is written only after the last read of the content image."""
@@ -146,7 +145,7 @@ class _ForwardPass:
         return self._normalized_output(last_layer, self.affines[-1], out)
 
     def _normalized_output(self, last_layer: RowFunction, affine: tuple[Tensor, Tensor], out: Tensor | None) -> Tensor:
-        """The last layer, written to the output image, then normalized there in place."""
+        """The last layer, written to the output image, then normalized there in place: it is evaluated only once."""
         height, width = self.content.shape[1:]
         image = torch.empty(3, height, width) if out is None else out
         moments = RunningMoments(3)
@@ -156,6 +155,7 @@ class _ForwardPass:
             rows = image[:, 2 * begin : 2 * end]
             rows.copy_(F.pixel_shuffle(cells, 2)[0, :, : rows.shape[1], :width])
         mean, variance = moments.result()
+        # gamma (x - mean) / sqrt(variance + epsilon) + beta as one multiplication and one addition per value
         scale = affine[0].cpu() / (variance + EPSILON).sqrt()
         shift = affine[1].cpu() - mean * scale
         return image.mul_(scale[:, None, None]).add_(shift[:, None, None]).sigmoid_()
@@ -201,6 +201,7 @@ class _ForwardPass:
         return values
 
     def _contracted_rows(self, begin: int, end: int) -> Tensor:
+        """Their rows from `begin` to before `end`, (1, 32, end - begin, W / 4)."""
         second, third = self.network.contract
         # A 3x3 kernel of stride 2 reads rows 2p - 1 to 2p + 1 for row p, on cells p - 1 and p, so that only the top and
         # left edges are padded. On cells reflection is replication: pixel -1 is pixel 1, which lies in cell 0 in the
