@@ -70,19 +70,19 @@ def mean(one: Picture | Tensor, other: Picture | Tensor) -> float:
 
 
 def test_the_result_has_the_size_of_the_content_image_and_depends_on_the_style(network: FastNetwork) -> None:
-    found = fast(CONTENT, WAVES, network=network)
-    assert (found.width, found.height) == (96, 64)
-    assert mean(found, CONTENT) > 0.05
-    assert mean(found, fast(CONTENT, TILES, network=network)) > 0.02
+    result = fast(CONTENT, WAVES, network=network)
+    assert (result.width, result.height) == (96, 64)
+    assert mean(result, CONTENT) > 0.05
+    assert mean(result, fast(CONTENT, TILES, network=network)) > 0.02
 
 
 @pytest.mark.parametrize(
     ("height", "width", "size"), [(64, 96, 48), (64, 96, 96), (64, 96, 131), (67, 93, 93), (96, 64, 50)]
 )
 def test_size_is_the_long_edge_of_the_result(height: int, width: int, size: int, network: FastNetwork) -> None:
-    found = fast(Picture(scene(height, width)), WAVES, SMALL.replace(size=size), network=network)
-    assert (found.height, found.width) == scaled_size(height, width, size)
-    assert max(found.height, found.width) == size
+    result = fast(Picture(scene(height, width)), WAVES, SMALL.replace(size=size), network=network)
+    assert (result.height, result.width) == scaled_size(height, width, size)
+    assert max(result.height, result.width) == size
 
 
 def test_paths_and_pictures_give_the_same_result(files: Callable[[str], Path], network: FastNetwork) -> None:
@@ -100,10 +100,10 @@ def test_the_result_is_deterministic(network: FastNetwork) -> None:
 
 
 def test_the_result_is_an_ordinary_tensor(network: FastNetwork) -> None:
-    found = fast(CONTENT, WAVES, network=network).tensor
-    assert not found.is_inference()
-    assert not found.requires_grad
-    assert found.clone().requires_grad_().is_leaf
+    result = fast(CONTENT, WAVES, network=network).tensor
+    assert not result.is_inference()
+    assert not result.requires_grad
+    assert result.clone().requires_grad_().is_leaf
 
 
 def test_alpha_is_kept_and_transparent_pixels_have_no_effect(network: FastNetwork) -> None:
@@ -144,8 +144,8 @@ def test_the_style_vector_is_that_of_the_central_square(network: FastNetwork) ->
 
 
 def test_strength_one_half_is_the_style_vector_of_the_style_image(network: FastNetwork) -> None:
-    found = network.affines_for([Style(WAVES)], CONTENT, 0.5)
-    for ours, plain in zip(found, pretrained.load().conditioner(network.style_vector(WAVES)), strict=True):
+    result = network.affines_for([Style(WAVES)], CONTENT, 0.5)
+    for ours, plain in zip(result, pretrained.load().conditioner(network.style_vector(WAVES)), strict=True):
         assert all(map(torch.equal, ours, plain))
     default, half = (fast(CONTENT, WAVES, each, network=network) for each in (None, Settings(size=96, strength=0.5)))
     assert torch.equal(default.tensor, half.tensor)
@@ -196,20 +196,20 @@ def test_luminance_combines_the_lightness_of_the_result_with_the_chroma_of_the_c
     network: FastNetwork,
 ) -> None:
     plain = fast(CONTENT, WAVES, network=network).tensor
-    found = fast(CONTENT, WAVES, Settings(size=96, color="luminance"), network=network).tensor
-    chroma, kept = (oklab.from_srgb(each)[1:] for each in (found, scene()))
-    inside = ((found > 1e-3) & (found < 1 - 1e-3)).all(0)  # of the sRGB gamut
+    result = fast(CONTENT, WAVES, Settings(size=96, color="luminance"), network=network).tensor
+    chroma, kept = (oklab.from_srgb(each)[1:] for each in (result, scene()))
+    inside = ((result > 1e-3) & (result < 1 - 1e-3)).all(0)  # of the sRGB gamut
     assert float(inside.float().mean()) > 0.4
     torch.testing.assert_close(chroma[:, inside], kept[:, inside], rtol=0, atol=5e-3)
-    assert mean(oklab.from_srgb(found)[:1], oklab.from_srgb(plain)[:1]) < 0.03
+    assert mean(oklab.from_srgb(result)[:1], oklab.from_srgb(plain)[:1]) < 0.03
 
 
 @pytest.mark.parametrize("color", ["content", "match"])
 def test_content_and_match_map_the_colors_of_the_inputs(color: str, network: FastNetwork) -> None:
-    plain, found = (fast(CONTENT, WAVES, Settings(size=96, color=each), network=network) for each in ("style", color))
-    assert mean(plain, found) > 0.01
-    assert found.recipe is not None
-    assert found.recipe["settings"]["color"] == color
+    plain, result = (fast(CONTENT, WAVES, Settings(size=96, color=each), network=network) for each in ("style", color))
+    assert mean(plain, result) > 0.01
+    assert result.recipe is not None
+    assert result.recipe["settings"]["color"] == color
 
 
 def test_depth_and_dither_apply_to_the_file(tmp_path: Path, network: FastNetwork) -> None:
@@ -282,8 +282,8 @@ def test_a_gray_content_image_equals_one_of_three_equal_channels(
     Image.fromarray((gray[0] * 255).round().byte().numpy()).save(tmp_path / "gray.png")
     expected = fast(Picture(gray.repeat(3, 1, 1)), WAVES, network=network).tensor
     content_image = tmp_path / "gray.png" if source == "file" else Picture(gray.expand(3, -1, -1))
-    found = fast(content_image, WAVES, network=network, reuse=True)
-    torch.testing.assert_close(found.tensor, expected, rtol=0, atol=1e-4)
+    result = fast(content_image, WAVES, network=network, reuse=True)
+    torch.testing.assert_close(result.tensor, expected, rtol=0, atol=1e-4)
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch, network: FastNetwork) -> None:
@@ -324,8 +324,8 @@ def test_a_content_image_too_narrow_is_refused(network: FastNetwork) -> None:
 
 @pytest.mark.parametrize("height", [1, 5])
 def test_a_style_image_of_a_few_pixels_is_enough(height: int, network: FastNetwork) -> None:
-    found = fast(CONTENT, Picture(stripes(height, 7)), network=network)
-    assert bool(torch.isfinite(found.tensor).all())
+    result = fast(CONTENT, Picture(stripes(height, 7)), network=network)
+    assert bool(torch.isfinite(result.tensor).all())
 
 
 def test_an_empty_list_of_styles_is_refused(network: FastNetwork) -> None:
@@ -338,9 +338,9 @@ def test_an_empty_list_of_styles_is_refused(network: FastNetwork) -> None:
 
 def test_the_recipe_holds_inputs_settings_and_environment(files: Callable[[str], Path], network: FastNetwork) -> None:
     styles = [Style(load(files("waves")), 0.75), Style(load(files("tiles")), 0.25)]
-    found = fast(files("content"), styles, Settings(size=80, strength=0.6), network=network)
-    assert found.recipe is not None
-    recipe = Recipe.parse(dict(found.recipe), "x")
+    result = fast(files("content"), styles, Settings(size=80, strength=0.6), network=network)
+    assert result.recipe is not None
+    recipe = Recipe.parse(dict(result.recipe), "x")
     assert recipe.is_complete
     assert (recipe.task, recipe.settings.method, recipe.settings.size) == ("stylize", "fast", 80)
     assert (recipe.settings.strength, recipe.steps_done, recipe.loss) == (0.6, 0, {})
@@ -349,13 +349,13 @@ def test_the_recipe_holds_inputs_settings_and_environment(files: Callable[[str],
     assert recipe.content is not None
     assert (recipe.content.name, recipe.content.sha256) == ("content.png", load(files("content")).sha256)
     assert [(each.name, each.weight) for each in recipe.styles] == [("waves.png", 0.75), ("tiles.png", 0.25)]
-    assert str(files("content").parent) not in str(found.recipe)
+    assert str(files("content").parent) not in str(result.recipe)
 
 
 def test_the_default_size_in_the_recipe_is_that_of_the_content_image(network: FastNetwork) -> None:
-    found = fast(CONTENT, WAVES, network=network)
-    assert found.recipe is not None
-    assert found.recipe["settings"] == preset().replace(method="fast", size=96).model_dump(mode="json")
+    result = fast(CONTENT, WAVES, network=network)
+    assert result.recipe is not None
+    assert result.recipe["settings"] == preset().replace(method="fast", size=96).model_dump(mode="json")
 
 
 def test_the_events_are_the_notes_and_painted(network: FastNetwork) -> None:
@@ -393,9 +393,9 @@ def test_repaint_gives_the_same_pixels(
 def test_stylize_with_method_fast_equals_fast() -> None:
     settings = SMALL.replace(method="fast", strength=0.7)
     events: list[Event] = []
-    found, plain = impasto.stylize(CONTENT, WAVES, settings, on_event=events.append), fast(CONTENT, WAVES, settings)
-    assert torch.equal(found.tensor, plain.tensor)
-    assert found.recipe == plain.recipe
+    result, plain = impasto.stylize(CONTENT, WAVES, settings, on_event=events.append), fast(CONTENT, WAVES, settings)
+    assert torch.equal(result.tensor, plain.tensor)
+    assert result.recipe == plain.recipe
     assert [type(each) for each in events] == [Painted]
 
 

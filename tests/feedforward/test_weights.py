@@ -70,9 +70,9 @@ def test_a_file_with_another_hash_is_refused(
     path = tmp_path / "a.onnx"
     path.write_bytes(data)
     pretend_installed(path)
-    found = hashlib.sha256(data[: 2**24]).hexdigest()
+    result = hashlib.sha256(data[: 2**24]).hexdigest()
     wanted = weights.SHA256[weights.TRANSFORMER]
-    assert refusal(weights.TRANSFORMER) == f"{path}: its SHA-256 is {found}, not {wanted}{REMEDY}"
+    assert refusal(weights.TRANSFORMER) == f"{path}: its SHA-256 is {result}, not {wanted}{REMEDY}"
 
 
 def test_reading_an_endless_file_stops_at_the_limit(pretend_installed: Callable[[Path], None]) -> None:
@@ -93,16 +93,16 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
 def test_the_installed_files_have_the_expected_hashes_and_finite_weights(file: str) -> None:
     (path,) = [source.path for source in weights.sources() if source.path.name == file]
     assert hashlib.sha256(path.read_bytes()).hexdigest() == weights.SHA256[file]
-    found = weights.load(file)
-    assert all(each.dtype == np.float32 and np.isfinite(each).all() for each in found.values())
+    result = weights.load(file)
+    assert all(each.dtype == np.float32 and np.isfinite(each).all() for each in result.values())
 
 
 @pytest.mark.weights
 def test_kernels_have_magentas_names_and_the_output_channels_first() -> None:
-    found = weights.load(weights.TRANSFORMER)
-    assert found["transformer/contract/conv1/weights"].shape == (8, 3, 9, 9)
-    assert found["transformer/expand/conv3/conv/weights"].shape == (3, 8, 9, 9)
-    assert all(len(np.unique(each)) <= 256 for each in found["transformer/contract/conv1/weights"])  # 8 bits each
+    result = weights.load(weights.TRANSFORMER)
+    assert result["transformer/contract/conv1/weights"].shape == (8, 3, 9, 9)
+    assert result["transformer/expand/conv3/conv/weights"].shape == (3, 8, 9, 9)
+    assert all(len(np.unique(each)) <= 256 for each in result["transformer/contract/conv1/weights"])  # 8 bits each
 
 
 @pytest.mark.weights
