@@ -14,7 +14,7 @@ from impasto.feedforward.stylizer import FastNetwork, SingleStyleNetwork, networ
 from impasto.images import color_transfer
 from impasto.images.masks import Style
 from impasto.images.picture import Picture
-from impasto.images.quantize import Rounding
+from impasto.images.quantize import Quantization
 from impasto.images.recipe import Recipe, StyleRecord, environment
 from impasto.images.resize import resize, scaled_size
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles, input_record, style_record
@@ -58,13 +58,13 @@ def fast(
     out = image if owned and _may_overwrite(image, settings, network) else None
     stylized = network.stylize(image, affines, memory, out)
     if settings.color == "luminance":
-        stylized = color_transfer.luminance(stylized, image)
+        stylized = color_transfer.transfer_luminance(stylized, image)
     alpha = None if picture.alpha is None else resize(picture.alpha[None], *stylized.shape[1:])[0]
     if on_event is not None:
         _report(on_event, picture, style_images)
         on_event(Painted(picture.name, stylized.shape[2], stylized.shape[1], time.perf_counter() - started))
     recipe = _recipe(picture, style_images, settings, network).model_dump(mode="json")
-    return Picture(stylized, alpha, recipe=recipe, rounding=Rounding(settings.depth, settings.dither))
+    return Picture(stylized, alpha, recipe=recipe, rounding=Quantization(settings.depth, settings.dither))
 
 
 def _validate(
@@ -102,11 +102,11 @@ def _network_inputs(
     """
     size = scaled_size(content.height, content.width, settings.size)
     if isinstance(network, SingleStyleNetwork):
-        return resize(content.matted()[None], *size)[0], network.affines
-    mapped, pictures = color_transfer.moved(content, [style.picture for style in styles], settings.color)
+        return resize(content.composited()[None], *size)[0], network.affines
+    mapped, pictures = color_transfer.apply_color_setting(content, [style.picture for style in styles], settings.color)
     mapped = mapped or content
     styles = [dataclasses.replace(style, picture=picture) for style, picture in zip(styles, pictures, strict=True)]
-    return resize(mapped.matted()[None], *size)[0], network.affines_for(styles, mapped, settings.strength)
+    return resize(mapped.composited()[None], *size)[0], network.affines_for(styles, mapped, settings.strength)
 
 
 def _may_overwrite(image: Tensor, settings: Settings, network: FastNetwork | SingleStyleNetwork) -> bool:

@@ -30,8 +30,8 @@ class _FeedForwardNetwork:
     """
 
     def __init__(self, transformer: Transformer, sha256: str, device: str, precision: str) -> None:
-        self.device = devices.device(device)
-        self.dtype = devices.dtype(precision, self.device)
+        self.device = devices.select_device(device)
+        self.dtype = devices.select_dtype(precision, self.device)
         self.sha256 = sha256
         self._inference = TransformerInference(transformer, device=self.device, dtype=self.dtype)
 
@@ -50,15 +50,15 @@ class _FeedForwardNetwork:
                 the device has free.
             out: the output tensor; it may be `content` itself.
         """
-        limit = devices.memory(self.device) if memory is None else memory
+        limit = devices.available_memory(self.device) if memory is None else memory
         # on the CPU the limit is that of the whole process, what it holds already included
-        available = max(limit - devices.resident(), 0) if self.device.type == "cpu" else limit
+        available = max(limit - devices.resident_memory(), 0) if self.device.type == "cpu" else limit
         try:
             return self._inference(content, affines, available, out)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error) or out is not None:  # the content image may be overwritten in part
                 raise
-        devices.give_back(self.device)
+        devices.release_memory(self.device)
         return self._inference.run_in_strips(content, affines, FALLBACK_STRIP)
 
 
@@ -79,7 +79,7 @@ class FastNetwork(_FeedForwardNetwork):
         """The style vector of an image, (100,) float32, predicted from its central square."""
         side = min(picture.height, picture.width)
         top, left = (picture.height - side) // 2, (picture.width - side) // 2
-        square = picture.matted()[None, :, top : top + side, left : left + side]
+        square = picture.composited()[None, :, top : top + side, left : left + side]
         with torch.no_grad():
             vector: Tensor = self._predictor(resize(square, STYLE_IMAGE_SIZE, STYLE_IMAGE_SIZE))[0]
         return vector
