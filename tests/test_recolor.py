@@ -203,8 +203,10 @@ def test_a_recolored_image_is_not_rerun(result: Path, content_image: Path, style
     assert done["photo"]["sha256"] == load(content_image).sha256
     assert [each["color"] for each in twice.recipe["recolored"]] == ["luminance", "content"]
     assert json.dumps(twice.recipe)
-    with pytest.raises(RecipeError, match=r"recolored after it was painted.*rerun 'result.png' \(SHA-256 [0-9a-f]{12}"):
-        rerun.originals(result.with_name("once.png"), [content_image, style_image])
+    with pytest.raises(
+        RecipeError, match=r"was recolored, which rerun does not repeat; rerun 'result.png' \(SHA-256 [0-9a-f]{12}"
+    ):
+        rerun.find_inputs(result.with_name("once.png"), [content_image, style_image])
 
 
 def test_a_picture_in_memory_keeps_its_recipe_too(start, content_image: Path) -> None:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from impasto.feedforward.one_pass import fast as fast
     from impasto.feedforward.stylizer import FastNetwork as FastNetwork
     from impasto.feedforward.stylizer import network_for as network_for
-    from impasto.feedforward.train import distill as distill
     from impasto.images.masks import Style as Style
     from impasto.images.picture import Picture as Picture
     from impasto.images.picture import load as load
+    from impasto.jobs.distill import distill as distill
     from impasto.loss import functional as losses  # noqa: F401
     from impasto.optimize.run import Run as Run
     from impasto.optimize.run import Step as Step
@@ -46,7 +46,7 @@ _NAMES = {
     "Step": "optimize.run",
     "Style": "images.masks",
     "VGG19": "vgg.model",
-    "distill": "feedforward.train",
+    "distill": "jobs.distill",
     "fast": "feedforward.one_pass",
     "load": "images.picture",
     "network_for": "feedforward.stylizer",

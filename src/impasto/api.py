@@ -17,7 +17,7 @@ from impasto.images.recipe import Recipe, Recolor, RecolorRecord
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles, input_record
 from impasto.optimize.result import result_of
 from impasto.optimize.run import Run
-from impasto.reporting import end_events, start_events, step_events
+from impasto.reporting import end_events, reported_steps
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import preset
 from impasto.vgg.model import VGG19
@@ -170,16 +170,10 @@ def complete(run: Run, on_event: OnEvent | None = None) -> Picture:
 
     Without `on_event` the single loss terms are never fetched from the device.
     """
-    if on_event is None:
-        for _ in run:
-            pass
-        return result_of(run)
-    for event in start_events(run):
-        on_event(event)
-    for step in run:
-        for event in step_events(step):
-            on_event(event)
+    for _ in reported_steps(run, on_event):
+        pass
     picture = result_of(run)
-    for event in end_events(run, picture):
-        on_event(event)
+    if on_event is not None:
+        for event in end_events(run, picture):
+            on_event(event)
     return picture

@@ -1,18 +1,37 @@
-"""The events of a run: before the first step, of every step, and of the result."""
+"""The events of a run or a training: before the first step, of every step, and of the result of a run."""
 
 from collections.abc import Iterator
 
 import torch
 
-from impasto.events import Began, Ended, Event, Noted, Planned, Stepped
+from impasto.events import Began, Ended, Event, Noted, OnEvent, Planned, Stepped
+from impasto.feedforward.train import CROP, Training, TrainingStep
 from impasto.images.picture import Picture
 from impasto.optimize.run import Run, Step
+from impasto.vgg.device import resident
 
 
-def start_events(run: Run) -> Iterator[Event]:
-    """The events before the first step: notes on the inputs, `Began` and `Planned`."""
-    for picture in run.inputs.pictures.values():
-        yield from (Noted(f"{picture.name}: {note}") for note in picture.notes)
+def reported_steps(run: Run | Training, on_event: OnEvent | None) -> Iterator[Step | TrainingStep]:
+    """Take the remaining steps; each is yielded after its events were reported to `on_event`.
+
+    Without `on_event` the single loss terms of a run are never fetched from the device.
+    """
+    if on_event is None:
+        yield from run
+        return
+    for event in start_events(run):
+        on_event(event)
+    for step in run:
+        for event in step_events(step):
+            on_event(event)
+        yield step
+
+
+def start_events(run: Run | Training) -> Iterator[Event]:
+    """The events before the first step: notes on the inputs, `Began`, and of a run `Planned`."""
+    if isinstance(run, Run):
+        for picture in run.inputs.pictures.values():
+            yield from (Noted(f"{picture.name}: {note}") for note in picture.notes)
     yield Began(
         task=run.task,
         width=run.width,
@@ -23,7 +42,8 @@ def start_events(run: Run) -> Iterator[Event]:
         threads=torch.get_num_threads(),
         weights=run.vgg.origin,
     )
-    yield plan_event(run)
+    if isinstance(run, Run):
+        yield plan_event(run)
 
 
 def plan_event(run: Run) -> Planned:
@@ -42,11 +62,24 @@ def plan_event(run: Run) -> Planned:
     return Planned(scales, max(plan.memory for plan in run.plan), sum(plan.seconds(pace) for plan in run.plan))
 
 
-def step_events(step: Step) -> Iterator[Event]:
-    """The events of one step: its notes, then `Stepped`."""
-    yield from (Noted(note) for note in step.notes)
+def training_plan_event(training: Training) -> Planned:
+    """What the training needs: bytes of memory as used now, and seconds as extrapolated from the steps taken."""
+    seconds = training.seconds / training.steps_done * training.steps
+    scale = {"width": CROP, "height": CROP, "steps": training.steps, "seconds": seconds, "strip": None}
+    return Planned([scale], resident(), seconds)
+
+
+def step_events(step: Step | TrainingStep) -> Iterator[Event]:
+    """The events of one step: notes, then `Stepped`; `Planned` in front of it at the first step of a training."""
+    if isinstance(step, TrainingStep):
+        if step.is_first:
+            yield training_plan_event(step.training)
+        scale = CROP
+    else:
+        yield from (Noted(note) for note in step.notes)
+        scale = step.scale
     terms = step.terms
-    yield Stepped(step.number, step.scale, **terms.to_floats(), seconds=step.seconds, layers=terms.layers_to_floats())
+    yield Stepped(step.number, scale, **terms.to_floats(), seconds=step.seconds, layers=terms.layers_to_floats())
 
 
 def end_events(run: Run, picture: Picture) -> Iterator[Event]:

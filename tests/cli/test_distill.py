@@ -1,14 +1,15 @@
-"""`impasto distill`, and `impasto fast` with what it wrote."""
+"""`impasto distill`, and `impasto fast` with the style file that it wrote."""
 
+import errno
+import json
 import os
 import signal
 
 import pytest
 import torch
 
-from impasto import Picture, load
+from impasto import Picture, load, reporting
 from impasto.cli.display import Lines
-from impasto.feedforward import train
 
 pytestmark = pytest.mark.weights
 
@@ -20,7 +21,7 @@ def style(tmp_path):
 
 @pytest.fixture
 def distill(impasto, style_image, narrow_weights, style):
-    """Run it with the narrow network, for two steps unless told otherwise."""
+    """Run it with the narrow network, by default for two steps."""
     fixed = ["--weights", narrow_weights, "--device", "cpu", "--precision", "float32"]
 
     def run(*arguments, steps=2):
@@ -29,7 +30,7 @@ def distill(impasto, style_image, narrow_weights, style):
     return run
 
 
-def test_a_style_is_written_and_painted_with(distill, impasto, style, content_image, tmp_path):
+def test_a_style_file_is_written_and_used_by_fast(distill, impasto, style, content_image, tmp_path):
     outcome = distill()
     assert (outcome.status, outcome.out) == (0, "")
     assert "distill: 256x256 pixels, 2 steps on cpu" in outcome.err
@@ -50,14 +51,14 @@ def test_a_style_is_written_and_painted_with(distill, impasto, style, content_im
         (["--color", "match"], "color: got 'match', which needs the style image"),
     ],
 )
-def test_what_a_style_does_not_have_is_refused(  # noqa: PLR0917
+def test_options_that_a_style_file_does_not_support_are_refused(  # noqa: PLR0917
     flags, complaint, distill, impasto, style, content_image, tmp_path
 ):
     assert distill(steps=1).status == 0
     assert complaint in impasto("fast", content_image, style, "-o", tmp_path / "out.png", *flags, "--quiet").complaint()
 
 
-def test_a_style_is_not_mixed(  # noqa: PLR0917
+def test_a_style_file_is_not_mixed(  # noqa: PLR0917
     distill, impasto, style, content_image, style_image, tmp_path
 ):
     assert distill(steps=1).status == 0
@@ -65,12 +66,12 @@ def test_a_style_is_not_mixed(  # noqa: PLR0917
     assert "cannot be mixed" in complaint
 
 
-def test_it_learns_on_a_folder(distill, tmp_path, content_image):
+def test_training_images_may_come_from_a_folder(distill, tmp_path, content_image):
     folder = tmp_path / "pictures"
     folder.mkdir()
-    assert "holds no pictures" in distill("--pictures", folder).complaint()
+    assert "holds no images" in distill("--pictures", folder).complaint()
     load(content_image).save(folder / "small.png")
-    assert "too few to learn on" in distill("--pictures", folder).complaint()
+    assert "too few for a training image" in distill("--pictures", folder).complaint()
     Picture(torch.rand(3, 300, 400)).save(folder / "small.png")
     assert distill("--pictures", folder).status == 0
     assert "is not a folder" in distill("--pictures", content_image, "--overwrite").complaint()
@@ -83,27 +84,49 @@ def test_another_suffix_and_a_file_that_exists_are_refused(impasto, distill, sty
     assert style.read_bytes() == b"mine"
 
 
-def test_what_was_stopped_is_gone_on_with_to_the_same_bytes(distill, style, tmp_path, monkeypatch):
+def test_a_stopped_training_is_resumed_to_the_same_bytes(distill, style, tmp_path, monkeypatch):
     assert distill(steps=3).status == 0
     whole = style.read_bytes()
     style.unlink()
-    take = train.Training._take
+    step_events = reporting.step_events
 
-    def stopping(self, crop):
-        if self.steps_done == 1:
+    def stopping(step):
+        if step.number == 1:
             os.kill(os.getpid(), signal.SIGINT)
-        return take(self, crop)
+        return step_events(step)
 
-    monkeypatch.setattr(train.Training, "_take", stopping)
+    monkeypatch.setattr(reporting, "step_events", stopping)
     assert distill(steps=3).status == 130
     assert sorted(path.name for path in tmp_path.iterdir()) == ["style.safetensors.checkpoint"]
     monkeypatch.undo()
     assert "holds an unfinished run" in distill(steps=3).complaint()
-    assert "is of another painting" in distill("--resume", "--quiet", steps=4).complaint()
+    assert "was started with steps 3, got 4" in distill("--resume", "--quiet", steps=4).complaint()
     monkeypatch.setattr(Lines, "EVERY", 0.0)
     outcome = distill("--resume", steps=3)
     assert "step 3/3 at 256 pixels" in outcome.err
     assert outcome.status == 0
-    assert outcome.err.startswith("note: going on from step 2 of 3\n")
+    assert outcome.err.startswith("note: resuming at step 2 of 3\n")
     assert style.read_bytes() == whole
     assert sorted(path.name for path in tmp_path.iterdir()) == ["style.safetensors"]
+
+
+def test_the_events_of_a_training(distill, style):
+    outcome = distill("--json")
+    events = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [event["event"] for event in events] == ["began", "planned", "stepped", "stepped", "saved"]
+    assert events[0]["task"] == "distill"
+    assert events[-1]["path"] == str(style)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_reported_once_and_does_not_end_the_training(distill, monkeypatch):
+    fsync = os.fsync
+
+    def full(descriptor):
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".part"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    outcome = distill("--checkpoint-every", "0s")
+    assert outcome.status == 0
+    assert outcome.err.count("no checkpoint written: ") == 1

@@ -575,7 +575,7 @@ def test_a_result_can_be_recolored_and_is_then_not_rerun(fast, impasto, content_
     other = out.with_name("other.png")
     assert impasto("recolor", out, content_image, "-o", other).status == 0
     complaint = impasto("rerun", other, content_image, style_image, "-o", out.with_name("again.png")).complaint()
-    assert "was recolored after it was painted" in complaint
+    assert "was recolored, which rerun does not repeat" in complaint
 
 
 # -- a folder that is watched --

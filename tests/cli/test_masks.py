@@ -99,10 +99,10 @@ def test_a_run_with_another_mask_is_not_gone_on_with(paint, content_image, style
     monkeypatch.setattr("impasto.optimize.checkpoint.discard", lambda _: None)
     assert paint("stylize", content_image, style_image, "--keep", left, "--checkpoint-every", "0s").status == 0
     assert (
-        "was begun with another keep: left.png, got none"
+        "was started with another keep: left.png, got none"
         in paint("stylize", content_image, style_image, "--resume").complaint()
     )
     assert (
-        "was begun with the weights [1.0] of its paintings, got [2.0]"
+        "was started with the weights [1.0] of the style images, got [2.0]"
         in paint("stylize", content_image, f"{style_image}=2", "--keep", left, "--resume").complaint()
     )

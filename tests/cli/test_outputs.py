@@ -124,7 +124,7 @@ def test_a_picture_that_cannot_be_saved_is_saved_elsewhere(stylize, out, full_di
     full_disk(1)
     complaint = stylize("--quiet").complaint(1)
     (rescued,) = (tmp_path / "temporary").iterdir()
-    assert complaint == (f"{out}: could not be written (No space left on device); the picture is in {rescued} instead")
+    assert complaint == (f"{out}: could not be written (No space left on device); the result is in {rescued} instead")
     with Image.open(rescued) as image:
         assert image.size == (32, 24)
     assert not out.exists()
@@ -139,7 +139,7 @@ def test_a_folder_that_is_gone_at_the_end_does_not_lose_the_picture(stylize, tmp
     complaint = stylize("-o", folder / "out.png", "--quiet").complaint(1)
     assert complaint.startswith(f"{folder / 'out.png'}: the folder {folder} does not exist; ")
     (rescued,) = tmp_path.glob("impasto-*.png")
-    assert complaint.endswith(f"; the picture is in {rescued} instead")
+    assert complaint.endswith(f"; the result is in {rescued} instead")
 
 
 def test_disks_that_are_all_full_leave_no_part_of_a_picture(stylize, out, full_disk, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A result is painted again from its recipe; a recipe is untrusted."""
+"""A result is repeated from its recipe; a recipe is untrusted."""
 
 import json
 import os
@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+
+from impasto.jobs import rerun
 
 
 @pytest.fixture
@@ -85,12 +87,12 @@ def test_a_rerun_of_a_rerun_gives_the_same_recipe(stylize, repeat, impasto, out)
     assert impasto("inspect", out).out == impasto("inspect", out.with_name("again.png")).out
 
 
-def test_the_demo_is_repeated_from_the_pictures_bundled(paint, repeat, out):
+def test_the_demo_is_repeated_from_the_bundled_images(paint, repeat, out):
     assert paint("demo").status == 0
     assert repeat(out).status == 0
 
 
-def test_an_interrupted_run_is_repeated_as_far_as_it_came(forge, stylize, repeat, out, pixels):
+def test_an_interrupted_run_is_repeated_up_to_its_last_step(forge, stylize, repeat, out, pixels):
     assert stylize("--optimizer", "adam").status == 0
     forged = forge(lambda recipe: recipe["settings"].update(steps=1000))
     assert repeat(forged).status == 0
@@ -104,7 +106,7 @@ def test_device_and_precision_can_be_others_than_the_recipes(forge, repeat, impa
     assert (told["device"], told["precision"]) == ("cpu", "float32")
 
 
-def test_a_rerun_does_not_overwrite_what_it_paints_from(stylize, repeat, content_image, style_image, out):
+def test_a_rerun_does_not_overwrite_its_inputs(stylize, repeat, content_image, style_image, out):
     assert stylize().status == 0
     for precious in (out, content_image, style_image):
         folders = [content_image.parent, style_image.parent]
@@ -114,10 +116,10 @@ def test_a_rerun_does_not_overwrite_what_it_paints_from(stylize, repeat, content
 
 def test_other_weights_than_the_recipes_are_refused(forge, repeat):
     forged = forge(lambda recipe: recipe.update(weights="0" * 64))
-    assert "was painted with weights of SHA-256 000000000000..." in repeat(forged).complaint()
+    assert "was made with weights of SHA-256 000000000000..." in repeat(forged).complaint()
 
 
-def test_no_folder_of_the_users_is_told_in_a_result(paint, content_image, style_image, tmp_path):
+def test_a_result_does_not_name_folders_of_the_user(paint, content_image, style_image, tmp_path):
     secret = tmp_path / "secret-folder"
     secret.mkdir()
     for name, picture in (("a.png", content_image), ("b.png", style_image), ("c.png", style_image)):
@@ -143,7 +145,7 @@ def test_no_folder_of_the_users_is_told_in_a_result(paint, content_image, style_
         (lambda r: r["settings"].update(style_layers=3), "style_layers: got '3'"),
         (lambda r: r["settings"].update(evil="x"), "no setting 'evil'; there are"),
         (lambda r: r["settings"].update(content_weight="1e400"), "content_weight: got '1e400'"),
-        (lambda r: r["settings"].update(init="/etc/passwd"), "its recipe does not say what picture it was begun with"),
+        (lambda r: r["settings"].update(init="/etc/passwd"), "its recipe does not name the initial image"),
         (lambda r: r.update(init={"name": "/etc/passwd", "sha256": "0" * 64}), "its input '/etc/passwd'"),
         (lambda r: r["content"].update(name="../" * 300, sha256="0" * 64), "its input '../../"),
         (lambda r: r["content"].update(name="x" * 400, sha256="0" * 64), "was not found"),
@@ -174,12 +176,23 @@ def test_a_hostile_recipe_is_refused_in_a_line(change, said, forge, repeat):
     assert "forged.png: " in complaint or "init: got" in complaint or "no image given" in complaint
 
 
-def test_threads_asked_for_count_more_than_those_of_the_recipe(forge, repeat):
+def test_the_threads_option_overrides_the_recipe(forge, repeat):
     forged = forge(lambda recipe: recipe.update(threads=1))
     assert "(2 threads)" in repeat(forged, "--overwrite", "--threads", 2).err
 
 
-def test_numbers_of_threads_without_reason_are_not_obeyed(forge, repeat):
+def test_invalid_numbers_of_threads_in_a_recipe_are_ignored(forge, repeat):
     for number in (-5, 0):
         forged = forge(lambda recipe, number=number: recipe.update(threads=number))
         assert repeat(forged, "--overwrite").status == 0
+
+
+def test_each_input_is_hashed_once(  # noqa: PLR0917
+    stylize, repeat, out, content_image, style_image, monkeypatch
+):
+    assert stylize().status == 0
+    hashed = []
+    sha256 = rerun._sha256
+    monkeypatch.setattr(rerun, "_sha256", lambda path: (hashed.append(path), sha256(path))[1])
+    assert repeat(out, places=[content_image.parent, style_image.parent]).status == 0
+    assert hashed == [content_image, style_image]

@@ -1,4 +1,4 @@
-"""Checkpoints and --resume, as a user meets them."""
+"""Checkpoints and --resume, from the command line."""
 
 import errno
 import os
@@ -47,44 +47,44 @@ def test_a_run_that_was_stopped_is_resumed_to_the_same_picture(  # noqa: PLR0917
     monkeypatch.undo()
     outcome = stylize(*how, "--resume")
     assert outcome.status == 0
-    assert outcome.err.splitlines()[0] == "note: going on from step 4 of 6"
+    assert outcome.err.splitlines()[0] == "note: resuming at step 4 of 6"
     assert out.read_bytes() == (tmp_path / "whole.png").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["l.jsonl", "out.png", "whole.png"]
     again = (tmp_path / "l.jsonl").read_text().splitlines()
     assert [line.rpartition('"seconds"')[0] for line in again] == [line.rpartition('"seconds"')[0] for line in lines]
 
 
-def test_a_run_without_a_checkpoint_is_begun_and_says_so(stylize, out):
+def test_a_run_without_a_checkpoint_starts_at_step_0_and_says_so(stylize, out):
     outcome = stylize("--resume")
     assert outcome.status == 0
-    assert outcome.err.splitlines()[0] == f"note: no checkpoint at {out}.checkpoint: beginning"
+    assert outcome.err.splitlines()[0] == f"note: no checkpoint at {out}.checkpoint; starting at step 0"
 
 
-def test_a_run_that_was_done_is_not_painted_over(stylize):
+def test_a_run_that_was_done_is_not_overwritten(stylize):
     assert stylize().status == 0
     assert "exists already" in stylize("--resume").complaint()
 
 
-def test_an_unfinished_run_is_not_begun_anew_by_mistake(stylize, stopping, out, monkeypatch):
+def test_an_unfinished_run_is_not_started_over_by_mistake(stylize, stopping, out, monkeypatch):
     stopping(signal.SIGTERM, 2)
     stylize()
     out.unlink()
     monkeypatch.undo()
     complaint = stylize().complaint()
     assert complaint == (
-        f"{out}.checkpoint: holds an unfinished run; go on with it (--resume), or begin anew (--overwrite)"
+        f"{out}.checkpoint: holds an unfinished run; resume it (--resume), or start over (--overwrite)"
     )
     assert stylize("--overwrite").status == 0
     assert [path.name for path in out.parent.iterdir()] == ["out.png"]
 
 
-def test_another_run_than_the_checkpoints_is_refused(stylize, stopping, out, monkeypatch):
+def test_the_checkpoint_of_another_run_is_refused(stylize, stopping, out, monkeypatch):
     stopping(signal.SIGTERM, 2)
     stylize()
     monkeypatch.undo()
     before = out.read_bytes()
     complaint = stylize("--resume", "--steps", 4).complaint()
-    assert complaint.startswith(f"{out}.checkpoint: was begun with steps 3, got 4; give the same again, ")
+    assert complaint.startswith(f"{out}.checkpoint: was started with steps 3, got 4; give the same again, ")
     assert (out.read_bytes(), out.with_name("out.png.checkpoint").exists()) == (before, True)
 
 
@@ -95,11 +95,11 @@ def test_a_checkpoint_may_lie_elsewhere(stylize, stopping, out, tmp_path, monkey
     assert stylize("--checkpoint", where).status == 143
     assert where.exists()
     monkeypatch.undo()
-    assert "going on from step 2" in stylize("--checkpoint", where, "--resume").err
+    assert "resuming at step 2" in stylize("--checkpoint", where, "--resume").err
     assert not where.exists()
 
 
-def test_checkpoints_come_as_often_as_asked_for(stylize, monkeypatch):
+def test_checkpoints_are_saved_as_often_as_requested(stylize, monkeypatch):
     kept = []
     monkeypatch.setattr("impasto.optimize.checkpoint.save", lambda run, path: kept.append(run.steps_done))
     assert stylize("--overwrite").status == 0
@@ -108,7 +108,7 @@ def test_checkpoints_come_as_often_as_asked_for(stylize, monkeypatch):
     assert kept == [1, 2, 3]
 
 
-def test_a_full_disk_keeps_the_last_checkpoint_and_is_told_once(stylize, stopping, out, monkeypatch):
+def test_a_full_disk_keeps_the_last_checkpoint_and_is_reported_once(stylize, stopping, out, monkeypatch):
     stopping(signal.SIGTERM, 2)
     stylize()
     monkeypatch.undo()
@@ -124,8 +124,8 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_is_told_once(stylize, stoppin
     monkeypatch.setattr(os, "fsync", full)
     outcome = stylize("--steps", 3, "--resume", "--checkpoint-every", "0s")
     assert outcome.status == 0
-    assert outcome.err.count("no checkpoint: ") == 1
-    assert "(No space left on device); nothing was saved; an older one stays, the run goes on" in outcome.err
+    assert outcome.err.count("no checkpoint written: ") == 1
+    assert "(No space left on device); nothing was saved; the previous one is kept, the run continues" in outcome.err
     assert saved == [before]
 
 
@@ -152,11 +152,11 @@ def test_a_checkpoint_in_the_place_of_an_input_or_an_output_is_refused(stylize, 
     assert "is given for two outputs" in stylize("--checkpoint", out).complaint()
 
 
-def test_what_lies_in_the_place_of_a_checkpoint_is_not_written_over(stylize, out):
+def test_a_file_in_the_place_of_the_checkpoint_is_not_overwritten(stylize, out):
     place = out.with_name("out.png.checkpoint")
     place.write_text("mine")
     assert "holds an unfinished run" in stylize().complaint()
-    assert "is no checkpoint, or damaged" in stylize("--resume").complaint()
+    assert "is not a checkpoint or is damaged" in stylize("--resume").complaint()
     assert place.read_text() == "mine"
 
 

@@ -34,7 +34,7 @@ def test_an_interrupted_run_keeps_the_picture(number, status, long_run, tmp_path
     long_run.send_signal(number)
     rest, err = long_run.communicate(timeout=LIMIT)
     assert long_run.returncode == status
-    assert err == b"stopping after this step, the picture so far is kept; once more stops at once\n"
+    assert err == b"stopping after this step, the image so far is saved; a second signal stops at once\n"
     told = json.loads(impasto("inspect", tmp_path / "out.png").out)
     assert 3 <= told["steps_done"] < told["settings"]["steps"]
     ended = json.loads(rest.splitlines()[-2])

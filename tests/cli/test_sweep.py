@@ -83,7 +83,7 @@ def test_paintings_have_their_weights_in_every_combination(paint, content_image,
         told = json.loads(impasto("inspect", folder / f"seed={seed}.png").out)
         assert [style["weight"] for style in told["styles"]] == [3, 1]
     assert (
-        "was begun with the weights [3.0, 1.0]"
+        "was started with the weights [3.0, 1.0]"
         in paint("sweep", content_image, style_image, content_image, "-o", folder, *grid, "--resume").complaint()
     )
 
@@ -148,7 +148,7 @@ def test_a_sweep_that_was_stopped_is_resumed_and_ends_as_if_nothing_had_been(  #
     outcome = sweep(*GRID, "--resume")
     assert outcome.status == 0
     assert f"1 of 4: {STEMS[0].replace('_learning', ', learning')} is painted already" in outcome.err
-    assert "note: going on from step 2 of 3" in outcome.err
+    assert "note: resuming at step 2 of 3" in outcome.err
     assert (folder / f"{STEMS[0]}.png").stat().st_mtime_ns == before
     for stem in STEMS:
         assert (folder / f"{stem}.png").read_bytes() == (tmp_path / "whole" / f"{stem}.png").read_bytes()
@@ -183,13 +183,13 @@ def test_a_damaged_checkpoint_is_told_of_and_the_others_are_painted(sweep, folde
     (folder / "seed=1.png.checkpoint").write_text("damaged")
     outcome = sweep("--grid", "seed=1,2", "--resume")
     assert outcome.status == 1
-    assert "seed=1.png.checkpoint: is no checkpoint, or damaged" in outcome.err
+    assert "seed=1.png.checkpoint: is not a checkpoint or is damaged" in outcome.err
     assert [row["state"] for row in table()] == ["refused", "done"]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(["--seed", 4], "was begun with seed 0, got 4"), (["--threads", 1], None)],
+    [(["--seed", 4], "was started with seed 0, got 4"), (["--threads", 1], None)],
 )
 def test_what_was_painted_otherwise_is_not_gone_on_with(change, said, sweep, folder):
     assert sweep("--grid", "style_weight=1,2").status == 0
@@ -207,7 +207,7 @@ def test_other_pictures_and_foreign_files_are_not_gone_on_with(paint, content_im
     how = ["--grid", "seed=1", "-o", folder, "--resume"]
     assert paint("sweep", content_image, style_image, *how).status == 0
     assert (
-        "was begun with another content: photo.png, got painting.png"
+        "was started with another content: photo.png, got painting.png"
         in paint("sweep", style_image, style_image, *how).complaint()
     )
     Image.new("RGB", (8, 8)).save(folder / "seed=1.png")
@@ -302,5 +302,5 @@ def test_the_library_sweeps_too(content_image, style_image, folder, narrow):
     inputs = [library.Picture(each.tensor) for each in pictures]
     with pytest.raises(OutputError, match="is also an input"):
         library.sweep(content_image, folder / "init=noise.png", grid, folder, settings, vgg=narrow, overwrite=True)
-    with pytest.raises(OutputError, match="was begun with another content"):
+    with pytest.raises(OutputError, match="was started with another content"):
         library.sweep(*inputs, grid, folder, settings, vgg=narrow, resume=True)

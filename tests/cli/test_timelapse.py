@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from impasto import api, reporting
-from impasto.jobs.timelapse import EDGE, FRAMES, LAST_MS
+from impasto.jobs.timelapse import LAST_FRAME_MS, MAX_EDGE, MAX_FRAMES
 
 
 def frames(path):
@@ -31,7 +31,7 @@ def test_the_last_frame_is_the_finished_picture_and_is_held(suffix, stylize, out
     assert outcome.err.splitlines()[-2:] == [f"saved {out}", f"saved {film}"]
     *before, (last, held) = frames(film)
     assert len(before) == 2  # of three steps
-    assert (held, {each for _, each in before}) == (LAST_MS, {100})
+    assert (held, {each for _, each in before}) == (LAST_FRAME_MS, {100})
     assert np.abs(last - pixels(out)).mean() < 12  # a palette, or colors at half the size
 
 
@@ -39,21 +39,21 @@ def test_frames_are_of_one_size_and_few_however_many_steps_and_scales(stylize, o
     film = out.with_name("film.webp")
     assert stylize("--timelapse", film, "--size", 48, "--first-scale", 24, "--steps", 100).status == 0
     shown = frames(film)
-    assert 30 < len(shown) <= FRAMES
+    assert 30 < len(shown) <= MAX_FRAMES
     assert {each.shape for each, _ in shown} == {(36, 48, 3)}
 
 
 def test_a_frame_has_a_bounded_size(paint, content_image, style_image, out):
     film = out.with_name("film.webp")
     assert paint("stylize", content_image, style_image, "--timelapse", film, "--size", 500, "--steps", 1).status == 0
-    assert {each.shape for each, _ in frames(film)} == {(EDGE * 3 // 4, EDGE, 3)}
+    assert {each.shape for each, _ in frames(film)} == {(MAX_EDGE * 3 // 4, MAX_EDGE, 3)}
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("film.mp4", "its suffix names no animation; end it in .gif or .webp"),
-        ("film", "its suffix names no animation; end it in .gif or .webp"),
+        ("film.mp4", "its suffix is not an animation format; use .gif or .webp"),
+        ("film", "its suffix is not an animation format; use .gif or .webp"),
         ("no/film.gif", "the folder no does not exist"),
         ("old.gif", "exists already"),
     ],
@@ -101,7 +101,7 @@ def test_a_run_that_is_stopped_has_a_timelapse_and_resumed_one_of_the_steps_sinc
     assert len(frames(film)) >= 4
     monkeypatch.undo()
     outcome = stylize(*how, "--resume")
-    assert "note: the timelapse shows what comes after step 4: no frames are kept" in outcome.err
+    assert "note: the timelapse starts at step 4: frames of earlier steps are not kept" in outcome.err
     assert len(frames(film)) == 2
 
 

@@ -370,21 +370,21 @@ def test_the_events_are_the_notes_and_painted(network: FastNetwork) -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"strength": 0.8, "size": 60}, {"color": "luminance"}, {"color": "content"}])
-def test_repaint_gives_the_same_pixels(
+def test_rerun_fast_gives_the_same_pixels(
     changes: dict[str, object], files: Callable[[str], Path], tmp_path: Path, network: FastNetwork
 ) -> None:
     styles = [Style(load(files("waves")), 2.0), Style(load(files("tiles")), 1.0)]
     threads = torch.get_num_threads()
     first = fast(files("content"), styles, Settings(size=96).replace(**changes), network=network)
     first.save(tmp_path / "a.png")
-    again = rerun.repaint(tmp_path / "a.png", [files("content").parent], device="cpu")
+    again = rerun.rerun_fast(rerun.find_inputs(tmp_path / "a.png", [files("photo").parent]), device="cpu")
     assert torch.equal(again.tensor, first.tensor)
     assert again.recipe == first.recipe
     assert torch.get_num_threads() == threads
-    with pytest.raises(RecipeError, match="was painted in one pass, which takes no steps; repaint it"):
-        rerun.recreate_run(tmp_path / "a.png", [files("content").parent])
-    with pytest.raises(RecipeError, match=r"its input 'content\.png' .* was not found"):
-        rerun.repaint(tmp_path / "a.png", [tmp_path])
+    with pytest.raises(RecipeError, match="was made by the one-pass method, which takes no steps; use `rerun_fast`"):
+        rerun.recreate_run(rerun.find_inputs(tmp_path / "a.png", [files("photo").parent]))
+    with pytest.raises(RecipeError, match=r"its input 'photo\.png' .* was not found"):
+        rerun.find_inputs(tmp_path / "a.png", [tmp_path])
 
 
 # -- method="fast" in the other functions --
@@ -444,9 +444,9 @@ def test_a_run_with_init_fast_is_repeated_from_its_recipe(
     vgg = VGG19.load(narrow_weights, device="cpu", precision="float32")
     first = impasto.stylize(files("content"), [files("waves"), files("tiles")], STEPS, vgg=vgg)
     first.save(tmp_path / "a.png")
-    recipe = read_recipe(tmp_path / "a.png")
-    assert (recipe["settings"]["init"], recipe["init"], recipe["steps_done"] > 0) == ("fast", None, True)
-    run = rerun.recreate_run(tmp_path / "a.png", [files("content").parent], str(narrow_weights))
+    told = read_recipe(tmp_path / "a.png")
+    assert (told["settings"]["init"], told["init"], told["steps_done"] > 0) == ("fast", None, True)
+    run = rerun.recreate_run(rerun.find_inputs(tmp_path / "a.png", [files("photo").parent]), str(narrow_weights))
     again = api.complete(run)
     assert torch.equal(again.tensor, first.tensor)
     assert again.recipe == first.recipe

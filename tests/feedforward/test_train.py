@@ -1,4 +1,4 @@
-"""A network fitted to one painting: its steps, its file, what it learns on."""
+"""Training of a network for one style: its steps, its checkpoints, its file, the training images."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,18 @@ import pytest
 import safetensors.torch
 import torch
 
-from impasto import load
-from impasto.errors import CheckpointError, DivergedError, PictureError, WeightsError
+import impasto
+from impasto import Run, events, load
+from impasto.errors import CheckpointError, DivergedError, OutputError, PictureError, WeightsError
 from impasto.feedforward import train
-from impasto.feedforward.network import SingleStyleTransformer
-from impasto.feedforward.scenes import scene
-from impasto.feedforward.style_file import DistilledStyle, load_style_file
+from impasto.feedforward.procedural_images import procedural_image
+from impasto.feedforward.style_file import DistilledStyle, OneStyle, load_style
 from impasto.feedforward.train import CROP, Training
 from impasto.images.picture import Picture
 from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective
 from impasto.loss.targets import Targets, content_targets
+from impasto.optimize import checkpoint
 from impasto.settings.presets import preset
 
 pytestmark = pytest.mark.weights
@@ -25,67 +26,145 @@ pytestmark = pytest.mark.weights
 
 @pytest.fixture
 def start(narrow, style_image):
-    """A distiller of so many steps, on two scenes."""
+    """Create a training with this number of steps on two procedural images."""
 
-    def begin(steps=4, pictures=(0, 1), **changes):
-        shown = [Picture(scene(number), name=f"scene {number}") for number in pictures]
-        return Training(load(style_image), shown, preset().replace(steps=steps, **changes), narrow)
+    def begin(steps=4, seeds=(0, 1), **changes):
+        images = [Picture(procedural_image(seed), name=f"image {seed}") for seed in seeds]
+        return Training(load(style_image), images, preset().replace(steps=steps, **changes), narrow)
 
     return begin
 
 
-def tensors(distiller):
-    return distiller.network.state_dict()
+def tensors(training):
+    return training.network.state_dict()
 
 
 def same(one, other):
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_what_is_gone_on_from_a_state_is_the_same_to_the_bit(start, tmp_path):
-    whole, first, second = start(), start(), start()
-    for _ in whole:
+def advance(training, steps):
+    for _, _ in zip(range(steps), training, strict=False):
         pass
-    for step in first:
-        if step.number == 1:
-            break
-    train.save_state(first, tmp_path / "state")
-    train.resume(second, tmp_path / "state")
-    assert [step.number for step in second] == [2, 3]
+    return training
+
+
+# -- checkpoints --
+
+
+@pytest.mark.parametrize("done", [0, 2, 4])
+def test_a_resumed_training_gives_the_same_bits_as_an_uninterrupted_one(done, start, tmp_path):
+    whole, first, second = start(), advance(start(), done), start()
+    list(whole)
+    checkpoint.save(first, tmp_path / "c")
+    assert checkpoint.resume(second, checkpoint.read(tmp_path / "c")) == ()
+    assert (second.steps_done, second.seconds) == (done, first.seconds)
+    assert [step.number for step in second] == [0, 1, 2, 3][done:]
     assert same(tensors(whole), tensors(second))
 
 
-def test_a_state_of_another_setting_or_other_pictures_is_refused(start, tmp_path):
-    train.save_state(start(), tmp_path / "state")
-    for other in (start(style_weight=2), start(pictures=(0, 2)), start(steps=5)):
-        with pytest.raises(CheckpointError, match="is of another"):
-            train.resume(other, tmp_path / "state")
+def test_the_first_step_after_a_start_or_a_resume_is_marked(start, tmp_path):
+    training, resumed = start(), start()
+    assert [step.is_first for _, step in zip(range(2), training, strict=False)] == [True, False]
+    checkpoint.save(training, tmp_path / "c")
+    checkpoint.resume(resumed, checkpoint.read(tmp_path / "c"))
+    assert [step.is_first for step in resumed] == [True, False]
 
 
-def test_a_damaged_state_is_refused(start, tmp_path):
-    path = tmp_path / "state"
-    train.save_state(start(), path)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="cannot be gone on from"):
-        train.resume(start(), path)
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"style_weight": 2}, "was started with style_weight 1.0, got 2.0; give the same again, or start over"),
+        ({"steps": 5}, "was started with steps 4, got 5; "),
+        ({"seeds": (0, 2)}, "was started with another training image 2: image 1, got image 2, which is not the same"),
+        ({"seeds": (0,)}, "was started with another training image 2: image 1, got none, "),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(changes, complaint, start, tmp_path):
+    checkpoint.save(start(), tmp_path / "c")
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.resume(start(**changes), checkpoint.read(tmp_path / "c"))
+    assert complaint in str(caught.value)
+
+
+def test_a_checkpoint_of_a_run_is_refused(start, narrow, style_image, tmp_path):
+    training = start()
+    run = Run(load(style_image), [], training.settings, vgg=narrow)
+    checkpoint.save(run, tmp_path / "c")
+    with pytest.raises(CheckpointError, match="was started with task reconstruct, got distill"):
+        checkpoint.resume(training, checkpoint.read(tmp_path / "c"))
+
+
+def test_a_damaged_checkpoint_is_refused(start, tmp_path):
+    path = tmp_path / "c"
+    checkpoint.save(advance(start(), 1), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    with pytest.raises(CheckpointError, match="is not a checkpoint or is damaged"):
+        checkpoint.read(path)
+    for old, new in ((b"network.shift.0", b"network.shift.x"), (b"adam.0.exp_avg", b"adam.x.exp_avg")):
+        path.write_bytes(whole.replace(old, new, 1))
+        with pytest.raises(CheckpointError, match="is damaged"):
+            checkpoint.resume(start(), checkpoint.read(path))
+
+
+# -- the library's call --
+
+
+class InterruptedTrainingError(Exception):
+    """Raised by the caller of `distill` in the middle of a training."""
+
+
+def test_distill_resumes_from_its_checkpoint_to_the_same_bits(narrow, style_image, tmp_path):
+    images = [Picture(procedural_image(0), name="image 0")]
+    settings, path = preset().replace(steps=3), tmp_path / "c"
+
+    def interrupt(event):
+        if isinstance(event, events.Stepped) and event.step == 2:
+            raise InterruptedTrainingError
+
+    whole = impasto.distill(style_image, images, settings, vgg=narrow)
+    with pytest.raises(InterruptedTrainingError):
+        impasto.distill(
+            style_image, images, settings, vgg=narrow, on_event=interrupt, checkpoint=path, checkpoint_seconds=0
+        )
+    assert checkpoint.read(path).steps_done == 2
+    seen = []
+    resumed = impasto.distill(style_image, images, settings, vgg=narrow, on_event=seen.append, checkpoint=path)
+    assert same(whole.network.state_dict(), resumed.network.state_dict())
+    assert resumed.about == whole.about
+    assert [type(event).__name__ for event in seen] == ["Noted", "Began", "Planned", "Stepped"]
+    assert seen[0] == events.Noted("resuming at step 2 of 3")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_distill_refuses_a_checkpoint_before_any_work(narrow, style_image, tmp_path):
+    (tmp_path / "c").write_text("not a checkpoint")
+    with pytest.raises(CheckpointError, match="is not a checkpoint or is damaged"):
+        impasto.distill(style_image, ["missing.png"], vgg=narrow, checkpoint=tmp_path / "c")
+    with pytest.raises(OutputError, match="does not exist; create it"):
+        impasto.distill(style_image, ["missing.png"], vgg=narrow, checkpoint=tmp_path / "missing" / "c")
+
+
+# -- the steps --
 
 
 def test_the_loss_falls(start):
-    distiller = start(steps=12, pictures=(0,))
-    losses = [float(step.terms.total) for step in distiller]
+    training = start(steps=12, seeds=(0,))
+    losses = [float(step.terms.total) for step in training]
     assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
 
 
 def test_the_gradient_is_that_of_the_loss(start):
-    """Against the difference that a small change of one weight makes."""
-    distiller = start()
-    network, crop = distiller.network, distiller.crop(0)
-    content = content_targets(distiller.vgg, crop, distiller.settings.content_layers)
-    targets = Targets(content, [distiller._manner])
-    objective = Objective(distiller.vgg, targets, loss_weights(distiller.settings, targets))
-    painted = network(crop)
-    _, gradient = objective.value_and_grad(painted.detach())
-    painted.backward(gradient)
+    """Against the central difference of the loss for one weight."""
+    training = start()
+    network, crop = training.network, training.crop(0)
+    content = content_targets(training.vgg, crop, training.settings.content_layers)
+    targets = Targets(content, [training._style_target])
+    objective = Objective(training.vgg, targets, loss_weights(training.settings, targets))
+    output = network(crop)
+    _, gradient = objective.value_and_grad(output.detach())
+    output.backward(gradient)
     weight = network.shift[-1]
     found, epsilon = float(weight.grad[1]), 1e-2
 
@@ -99,35 +178,35 @@ def test_the_gradient_is_that_of_the_loss(start):
     assert found == pytest.approx((loss(epsilon) - loss(-epsilon)) / (2 * epsilon), rel=0.02)
 
 
-def test_a_crop_is_always_the_same_and_never_the_next_one(start):
-    distiller = start()
-    assert distiller.crop(3).shape == (1, 3, CROP, CROP)
-    assert torch.equal(distiller.crop(3), start().crop(3))
-    assert not torch.equal(distiller.crop(3), distiller.crop(4))
-    assert not torch.equal(distiller.crop(3), start(seed=1).crop(3))
+def test_a_crop_depends_on_the_seed_and_the_step_only(start):
+    training = start()
+    assert training.crop(3).shape == (1, 3, CROP, CROP)
+    assert torch.equal(training.crop(3), start().crop(3))
+    assert not torch.equal(training.crop(3), training.crop(4))
+    assert not torch.equal(training.crop(3), start(seed=1).crop(3))
 
 
-def test_a_loss_that_is_no_number_ends_it(start, monkeypatch):
-    distiller = start()
+def test_a_loss_that_is_not_finite_ends_the_training(start, monkeypatch):
+    training = start()
     with torch.no_grad():
-        distiller.network.shift[0].fill_(float("nan"))
-    with pytest.raises(DivergedError, match="no longer a number"):
-        next(iter(distiller))
+        training.network.shift[0].fill_(float("nan"))
+    with pytest.raises(DivergedError, match="step 0: the loss is nan"):
+        next(iter(training))
 
 
-@pytest.mark.parametrize("pictures", [[], [Picture(torch.rand(3, 100, 300))]])
-def test_no_pictures_or_small_ones_are_refused(pictures, narrow, style_image):
-    with pytest.raises(PictureError, match=r"pictures: got none|300x100 pixels are too few"):
-        Training(load(style_image), pictures, preset(), narrow)
+@pytest.mark.parametrize("images", [[], [Picture(torch.rand(3, 100, 300))]])
+def test_no_training_images_or_small_ones_are_refused(images, narrow, style_image):
+    with pytest.raises(PictureError, match=r"images: got no training images|300x100 pixels are too few"):
+        Training(load(style_image), images, preset(), narrow)
 
 
-def test_a_file_holds_the_network_and_what_it_was_made_of(start, tmp_path):
-    distiller = start(steps=1)
-    list(distiller)
+def test_a_style_file_holds_the_network_and_its_provenance(start, tmp_path):
+    training = start(steps=1)
+    list(training)
     path = tmp_path / "style.safetensors"
-    distiller.finished().save(path)
-    found = load_style_file(path)
-    assert same(tensors(distiller), found.network.state_dict())
+    training.result().save(path)
+    found = load_style(path)
+    assert same(tensors(training), found.network.state_dict())
     assert found.name == "style.safetensors"
     assert (found.about["painting"], found.about["steps done"]) == ("painting.png", 1)
     assert found.about["settings"]["steps"] == 1
@@ -136,7 +215,7 @@ def test_a_file_holds_the_network_and_what_it_was_made_of(start, tmp_path):
 @pytest.fixture
 def style_file(start, tmp_path) -> Path:
     path = tmp_path / "style.safetensors"
-    start().finished().save(path)
+    start().result().save(path)
     return path
 
 
@@ -174,16 +253,19 @@ def test_what_a_file_says_of_itself_is_json(start, tmp_path):
     assert json.dumps(load_style_file(tmp_path / "a.safetensors").about) == '{"a": [1, "\\u00fc"]}'
 
 
-def test_scenes_are_pictures_each_another_one():
-    scenes = [scene(number, 64) for number in range(4)]
-    for each in scenes:
-        Picture(each)
-        assert float(each.std()) > 0.1
-    assert torch.equal(scenes[2], scene(2, 64))
-    assert not any(torch.equal(scenes[0], each) for each in scenes[1:])
+# -- the training images --
 
 
-def test_there_are_pictures_to_learn_on():
-    names = [each.name for each in train.default_training_images()]
+def test_procedural_images_differ_and_depend_on_the_seed_only():
+    images = [procedural_image(seed, 64) for seed in range(4)]
+    for image in images:
+        Picture(image)
+        assert float(image.std()) > 0.1
+    assert torch.equal(images[2], procedural_image(2, 64))
+    assert not any(torch.equal(images[0], image) for image in images[1:])
+
+
+def test_the_default_training_images_are_those_of_the_demo_and_procedural_ones():
+    names = [image.name for image in train.default_training_images()]
     assert "portrait.jpg" in names
-    assert len(names) == len(set(names)) == 4 + train.SCENES
+    assert len(names) == len(set(names)) == 4 + train.PROCEDURAL_IMAGES

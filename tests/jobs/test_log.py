@@ -1,4 +1,4 @@
-"""Logs read back: what a run wrote, and what a user may hand in instead."""
+"""Logs read back: what a run wrote, and what a user may pass instead."""
 
 import json
 
@@ -48,17 +48,17 @@ def test_a_last_line_that_a_crash_left_is_passed_over(log):
     [
         ([], "holds no step of a run; give a file that --log wrote"),
         (["hello"], "holds no step of a run"),
-        (["hello", "world"], "line 1 is no JSON"),
-        ([STEP, "{", STEP], "line 2 is no JSON"),
-        (["[" * 100_000, STEP], "line 1 is no JSON"),
-        ([[1]], "line 1 is no step of a run (no object)"),
-        ([{"event": "began"}], "line 1 is no step of a run (step is missing)"),
-        ([{**STEP, "total": "2"}], "line 1 is no step of a run (total is no number)"),
-        ([{**STEP, "total": True}], "(total is no number)"),
-        ([{**STEP, "total": 10**400}], "line 1 is no step of a run (int too large to convert to float)"),
-        ([{**STEP, "step": float("nan")}], "line 1 is no step of a run"),
-        ([{**STEP, "layers": [1]}], "(its layers are no objects)"),
-        ([{**STEP, "layers": {"style": {"a\n": "x"}}}], "(a\\n is no number)"),
+        (["hello", "world"], "line 1 is not JSON"),
+        ([STEP, "{", STEP], "line 2 is not JSON"),
+        (["[" * 100_000, STEP], "line 1 is not JSON"),
+        ([[1]], "line 1 is not a step of a run (not an object)"),
+        ([{"event": "began"}], "line 1 is not a step of a run (step is missing)"),
+        ([{**STEP, "total": "2"}], "line 1 is not a step of a run (total is not a number)"),
+        ([{**STEP, "total": True}], "(total is not a number)"),
+        ([{**STEP, "total": 10**400}], "line 1 is not a step of a run (int too large to convert to float)"),
+        ([{**STEP, "step": float("nan")}], "line 1 is not a step of a run"),
+        ([{**STEP, "layers": [1]}], "(layers is not an object of objects)"),
+        ([{**STEP, "layers": {"style": {"a\n": "x"}}}], "(a\\n is not a number)"),
     ],
 )
 def test_what_is_no_log_is_refused_in_a_line(lines, said, log):
@@ -70,6 +70,11 @@ def test_what_is_no_log_is_refused_in_a_line(lines, said, log):
 
 def test_files_that_cannot_be_read_are_refused_in_a_line(tmp_path):
     (tmp_path / "binary").write_bytes(b"\x89PNG\xff")
-    for name, said in (("none", "No such file"), ("", "Is a directory"), ("binary", "is no text"), ("a\0b", "null")):
+    for name, said in (
+        ("none", "No such file"),
+        ("", "Is a directory"),
+        ("binary", "is not a text file"),
+        ("a\0b", "null"),
+    ):
         with pytest.raises(LogError, match=said):
             read_log(tmp_path / name)

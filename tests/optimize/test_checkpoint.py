@@ -1,4 +1,4 @@
-"""A run that is resumed goes on bit for bit as if nothing had been."""
+"""A run that is resumed gives the same bits as one without interruption."""
 
 import json
 import struct
@@ -39,7 +39,7 @@ def advance(run: Run, steps: int) -> Run:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("optimizer", ["adam", "keras-adam", "lbfgs"])
 @pytest.mark.parametrize("done", [0, 1, 3, 4, 5, 8])
-def test_a_resumed_run_takes_the_steps_of_an_undisturbed_one(
+def test_a_resumed_run_takes_the_same_steps_as_an_uninterrupted_one(
     done: int, optimizer: str, dtype: torch.dtype, begin, tmp_path: Path
 ) -> None:
     how = {"optimizer": optimizer, "dtype": dtype, "average": 0.5}
@@ -54,7 +54,7 @@ def test_a_resumed_run_takes_the_steps_of_an_undisturbed_one(
     assert broken.seconds <= resumed.seconds
 
 
-def test_a_run_that_has_fallen_back_to_adam_is_resumed_as_such(pair, narrow: VGG19, tmp_path: Path) -> None:
+def test_a_run_that_has_switched_to_adam_is_resumed_with_adam(pair, narrow: VGG19, tmp_path: Path) -> None:
     runs = [Run(pair[0], [pair[0]], SETTINGS.replace(steps=6, scale_factor=1), vgg=narrow) for _ in range(3)]
     whole, broken, resumed = runs
     checkpoint.save(advance(broken, 3), tmp_path / "c")
@@ -64,7 +64,7 @@ def test_a_run_that_has_fallen_back_to_adam_is_resumed_as_such(pair, narrow: VGG
     assert torch.equal(resumed.picture.tensor, whole.picture.tensor)
 
 
-def test_a_checkpoint_says_the_strips_that_a_run_is_resumed_in(begin, tmp_path: Path) -> None:
+def test_a_checkpoint_holds_the_strips_of_the_run(begin, tmp_path: Path) -> None:
     whole, broken = (begin(strips=(16, 16)) for _ in range(2))
     checkpoint.save(advance(broken, 5), tmp_path / "c")
     found = checkpoint.read(tmp_path / "c")
@@ -76,7 +76,7 @@ def test_a_checkpoint_says_the_strips_that_a_run_is_resumed_in(begin, tmp_path: 
     assert torch.equal(resumed.picture.tensor, whole.picture.tensor)
 
 
-def test_the_same_tensor_is_kept_once(begin, tmp_path: Path) -> None:
+def test_equal_tensors_are_stored_once(begin, tmp_path: Path) -> None:
     checkpoint.save(advance(begin(optimizer="adam"), 6), tmp_path / "c")
     picture = 3 * 48 * 36 * 4
     assert (tmp_path / "c").stat().st_size < 5 * picture  # picture, mean, square, best
@@ -97,9 +97,9 @@ def test_a_resumed_run_does_not_write_to_the_file_that_it_came_from(begin, tmp_p
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"steps": 5}, "was begun with steps 4, got 5; give the same again, or begin anew without --resume"),
-        ({"style_weight": 2}, "was begun with style_weight 1.0, got 2.0; "),
-        ({"dtype": torch.bfloat16}, "was begun with precision float32, got bfloat16; "),
+        ({"steps": 5}, "was started with steps 4, got 5; give the same again, or start over without --resume"),
+        ({"style_weight": 2}, "was started with style_weight 1.0, got 2.0; "),
+        ({"dtype": torch.bfloat16}, "was started with precision float32, got bfloat16; "),
     ],
 )
 def test_other_settings_are_refused_by_their_names(changes: dict, complaint: str, begin, tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_other_pictures_and_weights_are_refused(pair, begin, narrow: VGG19, tmp_
         ),
         (Run(content_image, [style_image, other], settings, vgg=narrow), "another style 2: none, got other.png"),
         (Run(content_image, [style_image], settings, init=other, vgg=narrow), "another init: none, got other.png"),
-        (Run(content_image, [], settings, vgg=narrow), "was begun with task stylize, got reconstruct"),
-        (Run(content_image, [style_image], settings, vgg=louder), "was begun with other weights"),
+        (Run(content_image, [], settings, vgg=narrow), "was started with task stylize, got reconstruct"),
+        (Run(content_image, [style_image], settings, vgg=louder), "was started with other network weights"),
     ):
         with pytest.raises(CheckpointError) as caught:
             checkpoint.resume(run, checkpoint.read(tmp_path / "c"))
@@ -140,7 +140,7 @@ def test_another_version_is_noted(begin, tmp_path: Path, monkeypatch: pytest.Mon
     checkpoint.save(begin(), tmp_path / "c")
     monkeypatch.undo()
     notes = checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))
-    assert notes == (f"begun with torch 2.0.0, now {torch.__version__}: the result may differ a little",)
+    assert notes == (f"started with torch 2.0.0, now {torch.__version__}: the result may differ slightly",)
 
 
 def test_another_number_of_threads_is_noted(begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,10 +148,10 @@ def test_another_number_of_threads_is_noted(begin, tmp_path: Path, monkeypatch: 
     now = torch.get_num_threads()
     monkeypatch.setattr(torch, "get_num_threads", lambda: now + 1)
     notes = checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))
-    assert notes == (f"begun with threads {now}, now {now + 1}: the result may differ a little",)
+    assert notes == (f"started with threads {now}, now {now + 1}: the result may differ slightly",)
 
 
-def test_a_checkpoint_that_is_discarded_leaves_nothing(begin, tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_discarded_leaves_no_file(begin, tmp_path: Path) -> None:
     checkpoint.save(begin(), tmp_path / "c")
     (tmp_path / ".c.part").write_bytes(b"half")
     checkpoint.discard(tmp_path / "c")
@@ -159,7 +159,7 @@ def test_a_checkpoint_that_is_discarded_leaves_nothing(begin, tmp_path: Path) ->
     assert [*tmp_path.iterdir()] == []
 
 
-def test_what_is_no_checkpoint_is_refused_in_a_line(begin, narrow_weights: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused_in_one_line(begin, narrow_weights: Path, tmp_path: Path) -> None:
     checkpoint.save(advance(begin(), 2), tmp_path / "c")
     good = (tmp_path / "c").read_bytes()
     (length,) = struct.unpack("<Q", good[:8])
@@ -188,13 +188,15 @@ def test_what_is_no_checkpoint_is_refused_in_a_line(begin, narrow_weights: Path,
         forged(numbers={**said["numbers"], "strips": [0, 1]}),
     ):
         (tmp_path / "c").write_bytes(data)
-        with pytest.raises(CheckpointError, match=r"c: is no checkpoint, or damaged \(.*\); begin anew"):
+        with pytest.raises(
+            CheckpointError, match=r"c: is not a checkpoint or is damaged \(.*\); start over without --resume"
+        ):
             checkpoint.read(tmp_path / "c")
     for numbers in ({"scale_index": 7}, {"scale_run": {}}, {"steps_done": 10**9}):
         (tmp_path / "c").write_bytes(forged(numbers={**said["numbers"], **numbers}))
-        with pytest.raises(CheckpointError, match=r"c: is damaged \(.*\); begin anew without --resume"):
+        with pytest.raises(CheckpointError, match=r"c: is damaged \(.*\); start over without --resume"):
             checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))
-    with pytest.raises(CheckpointError, match="does not exist; begin without --resume"):
+    with pytest.raises(CheckpointError, match="does not exist; start over without --resume"):
         checkpoint.read(tmp_path / "none")
 
 

@@ -129,27 +129,26 @@ def rerun(
     how: RunFlags = RunFlags(),  # noqa: B008
 ) -> int:
     """Paint RESULT again, from the recipe that it carries; INPUTS are told by their hashes, whatever their names."""
-    from impasto.jobs import rerun
+    from impasto.jobs.rerun import find_inputs, recreate_run
 
     with resources.as_file(DEMO) as folder:
-        places = [*inputs, result.parent, Path(), folder]
-        originals = rerun.originals(result, places)
-        if rerun.recipe_of(result).settings.method == "fast":
-            return onepass.repaint(result, places, output, how, [*inputs, *originals.values()])
+        found = find_inputs(result, [*inputs, result.parent, Path(), folder])
+        originals = [result, *inputs, *found.files.values()]
+        if found.recipe.settings.method == "fast":
+            return onepass.rerun(found, output, how, originals)
 
-        def prepare(found: "Checkpoint | None") -> "Run":
-            return rerun.recreate_run(
-                result,
-                places,
+        def create(resume_from: "Checkpoint | None") -> "Run":
+            return recreate_run(
+                found,
                 how.weights,
                 device=how.device,
                 precision=how.precision,
-                threads=_threads(how, found),
+                threads=_threads(how, resume_from),
                 memory=how.memory,
-                strips=None if found is None else found.strips,
+                strips=None if resume_from is None else resume_from.strips,
             )
 
-        return paint(prepare, output, how, [result, *inputs, *originals.values()])
+        return paint(create, output, how, originals, found.recipe.settings.depth)
 
 
 for command in (onepass.fast, distilling.distill, study.sweep, study.plot, study.compare):
@@ -238,7 +237,7 @@ def _paint(  # noqa: PLR0917
         )
 
     inputs = [photo, *(path for path, _ in shares), *masks, where.keep, chosen.init, how.preset, how.weights]
-    return paint(prepare, output, how, [Path(each) for each in inputs if each is not None])
+    return paint(prepare, output, how, [Path(each) for each in inputs if each is not None], chosen.depth)
 
 
 def _mask(mask: Path | None, photo: "Picture | None") -> "Picture | None":
@@ -251,7 +250,7 @@ def _mask(mask: Path | None, photo: "Picture | None") -> "Picture | None":
 
 
 def _threads(how: RunFlags, found: "Checkpoint | None") -> int | None:
-    """The threads asked for, or those of the run that is gone on with."""
+    """The number of threads requested, or that of the run that is resumed."""
     return found.threads if how.threads is None and found is not None else how.threads
 
 

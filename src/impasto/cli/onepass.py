@@ -31,6 +31,7 @@ from impasto.settings.presets import preset
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
+    from impasto.jobs.rerun import RerunInputs
 
 FastStyleArgument = Annotated[
     Path,
@@ -121,16 +122,15 @@ def _refuse_steps(how: RunFlags) -> None:
             raise SettingError(f"--{name}: got one, but what is painted in one pass takes no steps; leave it out")
 
 
-def repaint(result: Path, places: Sequence[Path], output: Path, how: RunFlags, inputs: Sequence[Path]) -> int:
-    """Paint `result` again as its recipe says; the exit status."""
-    from impasto.jobs import rerun
+def rerun(inputs: "RerunInputs", output: Path, how: RunFlags, originals: Sequence[Path]) -> int:
+    """Repeat a result of the one-pass method; `originals` are files that must not be replaced."""
+    from impasto.jobs.rerun import rerun_fast
 
     _refuse_steps(how)
-    check(output, how.overwrite, [result, *inputs], rerun.recipe_of(result).settings.depth)
+    check(output, how.overwrite, originals, inputs.recipe.settings.depth)
     with display(as_json=how.json, quiet=how.quiet) as show:
-        picture = rerun.repaint(
-            result,
-            places,
+        picture = rerun_fast(
+            inputs,
             device=how.device,
             precision=how.precision,
             threads=how.threads,

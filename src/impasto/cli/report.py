@@ -31,9 +31,9 @@ def say(text: str) -> None:
 
 def inspect(result: Path) -> int:
     """Print a picture's recipe."""
-    from impasto.jobs import rerun
+    from impasto.images.picture import load_recipe
 
-    say(rerun.recipe_of(result).model_dump_json(indent=2))
+    say(load_recipe(result).model_dump_json(indent=2))
     return 0
 
 

@@ -1,7 +1,7 @@
-"""What the painting commands share: check, prepare, paint under the eyes of signals."""
+"""What the commands share that take steps: validation, resuming, execution until done or a signal."""
 
 import contextlib
-import dataclasses
+import functools
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -9,122 +9,114 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from impasto import files
 from impasto.cli.display import display
 from impasto.cli.flags import KeepFlags, RunFlags
 from impasto.errors import OutputError, printable
 from impasto.events import Noted
 
 if TYPE_CHECKING:
+    from impasto.feedforward.train import Training
+    from impasto.jobs.outputs import Outputs
     from impasto.optimize.checkpoint import Checkpoint
     from impasto.optimize.run import Run
 
-Prepare = Callable[["Checkpoint | None"], "Run"]
-"""Gets the checkpoint that the run is to go on from, if there is one, for its strips."""
+CreateRun = Callable[["Checkpoint | None"], "Run"]
+"""Creates the run; for its strips and threads it gets the checkpoint that the run resumes from, if any."""
+CreateTraining = Callable[["Checkpoint | None"], "Training"]
+CheckResult = Callable[[Path], object]
+"""Raises `OutputError` if the suffix of the result does not fit its format."""
 
 SIGNALS = [each for name in ("SIGINT", "SIGTERM", "SIGHUP") if (each := getattr(signal, name, None)) is not None]
+STOPPING = "stopping after this step, the image so far is saved; a second signal stops at once"
 
 
-def paint(prepare: Prepare, output: Path, how: RunFlags, inputs: Sequence[Path]) -> int:
-    """Prepare a run, paint, save to `output`; the exit status, 0 or 128 + the signal that ended it early.
+def paint(create: CreateRun, output: Path, how: RunFlags, inputs: Sequence[Path], depth: int) -> int:
+    """Create a run, take its steps and save the result, an image with `depth` bits per channel, to `output`.
 
-    Raises:
-        ImpastoError: before anything is begun, if an output cannot be written.
-        DivergedError: at the end, when the best picture is saved.
+    Returns and raises as `execute`.
     """
-    from impasto.jobs import runner
+    from impasto.images.picture import check_suffix
+    from impasto.jobs.outputs import Outputs, checkpoint_path
 
-    place = how.checkpoint or runner.checkpoint_path(output)
-    found = _unfinished(place, how)
-    if found is not None:
-        how = dataclasses.replace(how, overwrite=True)  # the files there are this run's own
-    _check_outputs(output, place, how, inputs)
-    run = prepare(found)  # the network is loaded here
-    _check_depth(output, run)
-    outputs = runner.Outputs(
+    outputs = Outputs(
         output,
-        place,
+        how.checkpoint or checkpoint_path(output),
         checkpoint_seconds=how.checkpoint_seconds,
         log=how.log,
         preview=how.preview,
         preview_every=how.preview_every,
         timelapse=how.timelapse,
     )
-    with display(as_json=how.json, quiet=how.quiet) as show, signals() as received:
-        if how.resume and found is None:
-            show(Noted(f"no checkpoint at {printable(place)}: beginning"))
-        runner.execute(run, outputs, show, lambda: received, found)
+    return execute(create, outputs, how, inputs, functools.partial(check_suffix, depth=depth))
+
+
+def execute(  # noqa: PLR0917
+    create: CreateRun | CreateTraining,
+    outputs: "Outputs",
+    how: KeepFlags,
+    inputs: Sequence[Path],
+    check_result: CheckResult,
+    stopping: str = STOPPING,
+) -> int:
+    """Validate the outputs, create a run or a training, and take its steps.
+
+    Returns:
+        The exit status: 0, or 128 + the signal that stopped it.
+
+    Raises:
+        ImpastoError: before any work is done, if an output cannot be written.
+        DivergedError: after the best image was saved.
+    """
+    from impasto.jobs import runner
+    from impasto.jobs.outputs import check_outputs
+
+    resume_from = _unfinished(outputs.checkpoint, how)
+    overwrite = how.overwrite or resume_from is not None  # the files that exist belong to the run that resumes
+    check_outputs(outputs, overwrite=overwrite, inputs=inputs, check_result=check_result)
+    run = create(resume_from)  # loads the network
+    with display(as_json=how.json, quiet=how.quiet) as show, signals(stopping) as received:
+        if how.resume and resume_from is None:
+            show(Noted(f"no checkpoint at {printable(outputs.checkpoint)}; starting at step 0"))
+        runner.execute(run, outputs, show, lambda: received, resume_from)
     return 128 + received[0] if received else 0
 
 
-def is_unfinished(place: Path, how: KeepFlags) -> bool:
-    """Whether there is a checkpoint to go on from.
+def _unfinished(path: Path, how: KeepFlags) -> "Checkpoint | None":
+    """The checkpoint to resume from, if any.
 
     Raises:
-        OutputError: there is one, and nobody said whether to go on from it.
-    """
-    if not os.path.lexists(place):
-        return False
-    if not (how.resume or how.overwrite):
-        raise OutputError(
-            f"{printable(place)}: holds an unfinished run; go on with it (--resume), or begin anew (--overwrite)"
-        )
-    return how.resume
-
-
-def _unfinished(place: Path, how: RunFlags) -> "Checkpoint | None":
-    """The checkpoint to go on from.
-
-    Raises:
-        OutputError: there is one, and nobody said whether to go on from it.
+        OutputError: there is one, but neither --resume nor --overwrite was given.
         CheckpointError: it is damaged.
     """
-    if not is_unfinished(place, how):
-        return None
     from impasto.optimize import checkpoint
 
-    return checkpoint.read(place)
-
-
-def _check_outputs(output: Path, place: Path, how: RunFlags, inputs: Sequence[Path]) -> None:
-    from impasto.images.formats import check_suffix
-    from impasto.jobs import timelapse
-
-    outputs = [each for each in (output, how.preview, how.log, how.timelapse) if each is not None]
-    for each in outputs:
-        files.check_output(each, overwrite=how.overwrite, inputs=inputs)
-    files.check_output(place, overwrite=True, inputs=inputs)
-    if len({os.path.realpath(each) for each in (*outputs, place)}) < len(outputs) + 1:
-        raise OutputError(f"{printable(output)}: is given for two outputs; choose another name for one")
-    for picture in filter(None, (output, how.preview)):
-        check_suffix(picture)
-    if how.timelapse is not None:
-        timelapse.check_suffix(how.timelapse)
-
-
-def _check_depth(output: Path, run: "Run") -> None:
-    from impasto.images.formats import check_suffix
-
-    check_suffix(output, run.settings.depth)
+    if not os.path.lexists(path):
+        return None
+    if not (how.resume or how.overwrite):
+        raise OutputError(
+            f"{printable(path)}: holds an unfinished run; resume it (--resume), or start over (--overwrite)"
+        )
+    return checkpoint.read(path) if how.resume else None
 
 
 @contextlib.contextmanager
-def signals(
-    told: str = "stopping after this step, the picture so far is kept; once more stops at once",
-) -> Iterator[list[int]]:
-    """The first signal to stop is put into the list, so that the run ends well; the second ends it at once."""
+def signals(message: str = STOPPING) -> Iterator[list[int]]:
+    """Catch the first signal to stop: it is appended to the list, and `message` is printed to standard error.
+
+    The second signal takes effect at once.
+    """
     received: list[int] = []
 
     def first(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        for each, before in handlers.items():
-            signal.signal(each, before)
-        with contextlib.suppress(OSError):  # not through sys.stderr, which may be in the midst of a write
-            os.write(2, f"{told}\n".encode())
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        with contextlib.suppress(OSError):  # not through sys.stderr, which may be in the middle of a write
+            os.write(2, f"{message}\n".encode())
 
     handlers = {each: signal.signal(each, first) for each in SIGNALS}
     try:
         yield received
     finally:
-        for each, before in handlers.items():
-            signal.signal(each, before)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)

@@ -1,266 +1,236 @@
-"""A feed-forward network fitted to one painting, by the losses that a picture is painted by.
+"""Training of a feed-forward network for one style image, with the losses of the iterative method.
 
-As Johnson, Alahi, Fei-Fei, Perceptual losses for real-time style transfer, arXiv 1603.08155, 2016; but begun with a
-network that has seen many paintings, of which this one is but another, so that a few pictures and minutes are enough.
+As Johnson, Alahi, Fei-Fei, "Perceptual losses for real-time style transfer", arXiv 1603.08155, 2016. We deviate in the
+start: not random weights, but Magenta's network for arbitrary styles, with the scales and shifts that it predicts for
+the style image. This is why a few images and minutes are enough, instead of 80 000 images and hours.
 """
 
-import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from impasto import files
-from impasto.errors import CheckpointError, DivergedError, PictureError, printable
-from impasto.events import OnEvent, Stepped
-from impasto.feedforward.network import SingleStyleTransformer
-from impasto.feedforward.scenes import scene
-from impasto.feedforward.style_file import DistilledStyle
+from impasto.errors import DivergedError, PictureError
+from impasto.feedforward.procedural_images import procedural_image
+from impasto.feedforward.style_file import DistilledStyle, OneStyle
 from impasto.feedforward.stylizer import FastNetwork
 from impasto.images.masks import Style
 from impasto.images.picture import Picture, load
 from impasto.images.resize import resize, rotate, scaled_size
-from impasto.images.sources import ImageSource, as_picture
 from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective, Terms
 from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
 from impasto.settings.model import Settings
-from impasto.settings.presets import preset
+from impasto.version import __version__
 from impasto.vgg.model import VGG19
 
 CROP = 256
-"""Pixels of each edge of what is looked at in a step."""
-PAINTING_EDGE = 512
-"""Long edge of the painting at a style scale of 1: the size of the strokes in pixels, whatever is painted later."""
-LARGEST = 512
-"""Short edge of a training picture, at most; it is looked at in sizes down to that of a crop."""
-RATE = 2e-3
-"""Adam's step size at first; it falls to nothing by the cosine."""
-SCENES = 8
-"""Pictures drawn by formula that are learned on for want of others."""
-_STATE = "impasto distillation"
+"""Height and width of the crop that a step trains on, in pixels."""
+STYLE_IMAGE_EDGE = 512
+"""Long edge of the style image at a style scale of 1: it fixes the stroke size in pixels, at any size of the output."""
+MAX_SHORT_EDGE = 512
+"""Training images are reduced to this short edge; a step resizes them to a short edge between this and `CROP`."""
+LEARNING_RATE = 2e-3
+"""Adam's initial learning rate; it decays to 0 along a half cosine."""
+PROCEDURAL_IMAGES = 8
+"""Number of procedural images among the default training images."""
+SEED_STRIDE = 1_000_003
+"""Distance of the seeds of two steps: a prime, so large that steps of neighboring `settings.seed` do not coincide."""
+RECORDED = ("steps", "content_weight", "style_weight", "style_loss", "style_scale", "style_rotation", "seed")
+"""Settings that a style file records."""
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """A step that was taken: its number, the terms of the crop before it, and the seconds since the beginning."""
+class TrainingStep:
+    """One step: its number from 0, the loss terms of its crop before the update, seconds since the training started.
+
+    `is_first` is true for the first step after the start or a resume.
+    """
 
     number: int
     terms: Terms
     seconds: float
-
-    def event(self) -> Stepped:
-        """What is to be told of it."""
-        return Stepped(
-            self.number, CROP, **self.terms.to_floats(), seconds=self.seconds, layers=self.terms.layers_to_floats()
-        )
+    is_first: bool
+    training: "Training" = field(repr=False, kw_only=True)
 
 
 class Training:
-    """The fit_within of a network to one painting: an iterator of steps, to be gone on with from `state`.
+    """The training of a network for one style image: an iterator of steps; `state` and `restore` make it resumable.
 
     Args:
-        painting: what the network is to paint like.
-        pictures: what it learns on; each is shown in parts, at several sizes, and mirrored.
+        style: the style image.
+        images: the training images. Each step uses a random crop of one of them, at a random size, maybe mirrored.
         settings: of these, steps, content and style weights and layers, style loss, style scale and rotation, and seed
-            matter.
+            are used.
+        vgg: the network that computes the losses.
 
     Raises:
-        PictureError: a picture narrower than a crop cannot be used.
-        WeightsError: the weights to begin with are not at hand.
+        PictureError: no training images, or one that is too small for a crop.
+        WeightsError: the weights of Magenta's network are missing.
     """
 
-    def __init__(self, painting: Picture, pictures: Sequence[Picture], settings: Settings, vgg: VGG19) -> None:
-        if not pictures:
-            raise PictureError("pictures: got none to learn on; give some")
+    task = "distill"
+    width = height = CROP
+
+    def __init__(self, style: Picture, images: Sequence[Picture], settings: Settings, vgg: VGG19) -> None:
+        if not images:
+            raise PictureError("images: got no training images; give at least one")
         self.settings = settings.replace(size=CROP, scale_factor=1)
         self.vgg = vgg.configured(pooling=settings.pooling, padding=settings.padding)
-        self._pictures = [_ready(each) for each in pictures]
-        self._manner = StyleTarget(self._style(painting))
-        begun = FastNetwork("cpu", "float32")
-        style = begun.affines_for([Style(painting)], painting, 0.5)
-        self.network = SingleStyleTransformer(begun.transformer, style).to(vgg.device).requires_grad_(True)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), RATE)
+        self._images = [_reduced(image) for image in images]
+        self._style_target = StyleTarget(self._style_statistics(style))
+        pretrained = FastNetwork("cpu", "float32")
+        affines = pretrained.style([Style(style)], style, 0.5)
+        self.network = OneStyle(pretrained.transformer, affines).to(vgg.device).requires_grad_(True)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), LEARNING_RATE)
         self.steps_done, self.seconds = 0, 0.0
-        self._about = {
-            "painting": painting.name,
-            "painting sha256": painting.sha256,
-            "pictures": [each.name for each in pictures],
+        self._provenance = {
+            "painting": style.name,
+            "painting sha256": style.sha256,
+            "pictures": [image.name for image in images],
         }
+        roles = {"style image": style} | {f"training image {number}": image for number, image in enumerate(images, 1)}
+        self._pictures = {role: {"name": each.name, "sha256": each.content_hash} for role, each in roles.items()}
 
     @property
     def steps(self) -> int:
-        """How many there are to be."""
+        """Number of steps in total."""
         return self.settings.steps
 
-    def __iter__(self) -> Iterator[Step]:
-        """Take the steps that are left.
+    def __iter__(self) -> Iterator[TrainingStep]:
+        """Take the remaining steps.
 
         Raises:
-            DivergedError: the loss is no longer a number.
+            DivergedError: the loss is no longer finite.
         """
+        first = self.steps_done
         while self.steps_done < self.steps:
-            began, number = time.perf_counter(), self.steps_done
-            for group in self.optimizer.param_groups:
-                group["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * number / self.steps))
-            terms = self._take(self.crop(number))
+            started, number = time.perf_counter(), self.steps_done
+            self._set_learning_rate(number)
+            terms = self._train_on(self.crop(number))
             if not math.isfinite(float(terms.total)):
-                raise DivergedError(f"step {number}: the loss is no longer a number; give smaller weights")
+                raise DivergedError(f"step {number}: the loss is {float(terms.total)}; give smaller weights")
             self.steps_done += 1
-            self.seconds += time.perf_counter() - began
-            yield Step(number, terms, self.seconds)
+            self.seconds += time.perf_counter() - started
+            yield TrainingStep(number, terms, self.seconds, number == first, training=self)
 
     def crop(self, number: int) -> Tensor:
-        """What is looked at in a step, (1, 3, 256, 256): the same whenever it is asked for."""
-        random = torch.Generator().manual_seed(self.settings.seed + 1_000_003 * number)
+        """The input of a step, (1, 3, CROP, CROP) float32 in [0, 1] on the CPU; depends on seed and number only."""
+        # a generator per step instead of one for all: a resumed training needs no random state
+        generator = torch.Generator().manual_seed(self.settings.seed + SEED_STRIDE * number)
 
         def below(count: int) -> int:
-            return int(torch.randint(count, (), generator=random))
+            return int(torch.randint(count, (), generator=generator))
 
-        chosen = self._pictures[below(len(self._pictures))]
-        short = CROP + below(min(chosen.shape[1:]) - CROP + 1)
-        share = short / min(chosen.shape[1:])
-        height, width = (max(round(share * edge), CROP) for edge in chosen.shape[1:])
-        resized = resize(chosen[None], height, width)
+        image = self._images[below(len(self._images))]
+        short_edge = min(image.shape[1:])
+        factor = (CROP + below(short_edge - CROP + 1)) / short_edge
+        height, width = (max(round(factor * edge), CROP) for edge in image.shape[1:])
+        resized = resize(image[None], height, width)
         top, left = below(height - CROP + 1), below(width - CROP + 1)
-        found = resized[:, :, top : top + CROP, left : left + CROP]
-        return found.flip(3) if below(2) else found
+        crop = resized[:, :, top : top + CROP, left : left + CROP]
+        return crop.flip(3) if below(2) else crop
+
+    def result(self) -> DistilledStyle:
+        """The network in its present state, with its provenance."""
+        settings = {name: getattr(self.settings, name) for name in RECORDED}
+        return DistilledStyle(self.network, {**self._provenance, "steps done": self.steps_done, "settings": settings})
 
     @property
-    def made_of(self) -> dict[str, Any]:
-        """What must be the same for a state to be gone on from: JSON."""
-        return {**self._about, "settings": self.settings.model_dump(mode="json"), "weights": self.vgg.sha256}
-
-    def finished(self) -> DistilledStyle:
-        """The network as it is now."""
-        kept = ("steps", "content_weight", "style_weight", "style_loss", "style_scale", "style_rotation", "seed")
-        settings = {name: getattr(self.settings, name) for name in kept}
-        return DistilledStyle(self.network, {**self._about, "steps done": self.steps_done, "settings": settings})
+    def spec(self) -> dict[str, Any]:
+        """Everything that the result depends on besides `state()`, as JSON; see `optimize.checkpoint.Resumable`."""
+        return {
+            "impasto": __version__,
+            "torch": torch.__version__,
+            "task": self.task,
+            "settings": self.settings.model_dump(mode="json"),
+            "pictures": self._pictures,
+            "mixture": [],
+            "weights": self.vgg.sha256,
+            "device": self.vgg.device.type,
+            "precision": self.vgg.precision,
+        }
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that the steps to come depend on, beside what this was made of."""
-        tensors = {f"network.{name}": each.detach() for name, each in self.network.state_dict().items()}
-        for number, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"adam.{number}.{name}": each for name, each in moments.items()}
+        """Everything that the remaining steps depend on besides `spec`: network and Adam's moments; step and time.
+
+        The tensors are named "network.PARAMETER" and "adam.INDEX.MOMENT", with torch's index of the parameter.
+        """
+        tensors = {f"network.{name}": tensor.detach() for name, tensor in self.network.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": tensor for name, tensor in moments.items()}
         return tensors, {"steps_done": self.steps_done, "seconds": self.seconds}
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Go on from a state of one that was made of the same."""
-        prefix = "network."
-        self.network.load_state_dict(
-            {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
-        )
+        """Take over a state of a training with the same `spec`."""
+        steps_done, seconds = int(numbers["steps_done"]), float(numbers["seconds"])
+        if not 0 <= steps_done <= self.steps:
+            raise ValueError(f"got {steps_done} steps of {self.steps}")
+        parameters: dict[str, Tensor] = {}
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, each in tensors.items():
-            if name.startswith("adam."):
-                _, number, kind = name.split(".")
-                moments.setdefault(int(number), {})[kind] = each
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition(".")
+            if group == "network":
+                parameters[rest] = tensor
+            else:
+                index, moment = rest.split(".")
+                moments.setdefault(int(index), {})[moment] = tensor
+        self.network.load_state_dict(parameters)
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        self.steps_done, self.seconds = int(numbers["steps_done"]), float(numbers["seconds"])
+        self.steps_done, self.seconds = steps_done, seconds
 
-    def _take(self, crop: Tensor) -> Terms:
-        """One step: the gradient at the picture painted is ours, from there on it is autograd's."""
-        painted = self.network(crop.to(self.vgg.device))
+    def _set_learning_rate(self, number: int) -> None:
+        """Cosine decay, Loshchilov and Hutter, arXiv 1608.03983, eq. 5 without restarts."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * number / self.steps))
+
+    def _train_on(self, crop: Tensor) -> Terms:
+        """Update the network once.
+
+        By the chain rule d loss / d weights = (d loss / d output) (d output / d weights): the first factor comes from
+        our hand-written backward pass through VGG19, the second from autograd.
+        """
+        output = self.network(crop.to(self.vgg.device))
         content = content_targets(self.vgg, crop, self.settings.content_layers)
-        targets = Targets(content, [self._manner])
-        terms, gradient = Objective(self.vgg, targets, loss_weights(self.settings, targets)).value_and_grad(
-            painted.detach()
-        )
+        targets = Targets(content, [self._style_target])
+        objective = Objective(self.vgg, targets, loss_weights(self.settings, targets))
+        terms, gradient = objective.value_and_grad(output.detach())
         self.optimizer.zero_grad()
-        painted.backward(gradient)
+        output.backward(gradient)
         self.optimizer.step()
         return terms
 
-    def _style(self, painting: Picture) -> Mapping[str, Any]:
-        image = painting.composited()[None]
+    def _style_statistics(self, style: Picture) -> Mapping[str, Any]:
+        image = style.matted()[None]
         if self.settings.style_rotation:
             image = rotate(image, self.settings.style_rotation)
-        edge = round(PAINTING_EDGE * self.settings.style_scale)
+        edge = round(STYLE_IMAGE_EDGE * self.settings.style_scale)
         resized = resize(image, *scaled_size(image.shape[2], image.shape[3], edge))
         return style_targets(self.vgg, [(resized, 1.0)], self.settings.style_layers, loss=self.settings.style_loss)
 
 
-def distill(
-    painting: ImageSource,
-    pictures: Sequence[ImageSource] | None = None,
-    settings: Settings | None = None,
-    *,
-    vgg: VGG19 | None = None,
-    on_event: OnEvent | None = None,
-) -> DistilledStyle:
-    """A network that paints like `painting` in one pass; `save` it, and give `fast` the file.
-
-    Args:
-        pictures: what it learns on; by default those that come with impasto, and some drawn by formula.
-        settings: as `Training` says; by default those of the preset "distill".
-        vgg: the network that compares; by default the best at hand.
-        on_event: called with each `impasto.events` event.
-
-    Raises:
-        ImpastoError: one of its kinds, see `impasto.errors`.
-    """
-    images = default_training_images() if pictures is None else [as_picture(each) for each in pictures]
-    settings = settings or preset("distill")
-    distiller = Training(as_picture(painting), images, settings, vgg or VGG19.load())
-    for step in distiller:
-        if on_event is not None:
-            on_event(step.event())
-    return distiller.finished()
-
-
 def default_training_images() -> list[Picture]:
-    """The pictures of the demo, and scenes drawn by formula."""
+    """The images of the demo, and procedural ones."""
     with resources.as_file(resources.files("impasto") / "demo") as folder:
         bundled = [load(path) for path in sorted(folder.glob("*.jpg"))]
-    return [*bundled, *(Picture(scene(number), name=f"scene {number}") for number in range(SCENES))]
+    drawn = [Picture(procedural_image(seed), name=f"scene {seed}") for seed in range(PROCEDURAL_IMAGES)]
+    return bundled + drawn
 
 
-def save_state(distiller: Training, path: Path) -> None:
-    """Write all that is needed to go on to `path`, whole or not at all.
+def _reduced(image: Picture) -> Tensor:
+    """A training image as (3, H, W) float32 in [0, 1] with a short edge from `CROP` to `MAX_SHORT_EDGE`.
 
-    Raises:
-        SaveError: the disk is full, or the folder can no longer be written.
+    An image with a short edge down to half of `CROP` is enlarged.
     """
-    tensors, numbers = distiller.state()
-    said = json.dumps({"made of": distiller.made_of, **numbers})
-    data = safetensors.torch.save({name: each.cpu().contiguous() for name, each in tensors.items()}, {_STATE: said})
-    with files.replacing(path) as file:
-        file.write(data)
-
-
-def resume(distiller: Training, path: Path) -> None:
-    """Go on from what `save_state` wrote.
-
-    Raises:
-        CheckpointError: it is damaged, or of another painting, other pictures or settings.
-    """
-    try:
-        with safetensors.safe_open(path, "pt") as opened:
-            said = json.loads(opened.metadata()[_STATE])
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except Exception as error:  # safetensors raises anything at all over a damaged file
-        raise CheckpointError(f"{printable(path)}: cannot be gone on from; begin anew (--overwrite)") from error
-    if said["made of"] != distiller.made_of:
-        raise CheckpointError(
-            f"{printable(path)}: is of another painting, of other pictures or settings; give the same, or begin anew "
-            "(--overwrite)"
-        )
-    distiller.restore(tensors, said)
-
-
-def _ready(given: Picture) -> Tensor:
-    """(3, H, W), its short edge at most `LARGEST` and at least that of a crop."""
-    short = min(given.height, given.width)
-    if short < CROP // 2:
-        size = f"{given.width}x{given.height} pixels"
-        raise PictureError(f"{given.name or 'picture'}: {size} are too few to learn on; give {CROP} or more a side")
-    share = min(max(short, CROP), LARGEST) / short
-    height, width = (max(round(share * edge), CROP) for edge in (given.height, given.width))
-    return resize(given.composited()[None], height, width)[0]
+    short_edge = min(image.height, image.width)
+    if short_edge < CROP // 2:
+        name, size = image.name or "picture", f"{image.width}x{image.height} pixels"
+        raise PictureError(f"{name}: {size} are too few for a training image; give {CROP} or more on each side")
+    factor = min(max(short_edge, CROP), MAX_SHORT_EDGE) / short_edge
+    height, width = (max(round(factor * edge), CROP) for edge in (image.height, image.width))
+    return resize(image.matted()[None], height, width)[0]

@@ -1,4 +1,4 @@
-"""Logs: the losses of every step of a run, one JSON object a line; read back, they are untrusted input."""
+"""Logs: the losses of every step as JSON Lines, one object per step. A log that is read back is untrusted input."""
 
 import contextlib
 import json
@@ -16,11 +16,11 @@ _ADVICE = "give a file that --log wrote"
 
 
 class Log:
-    """A file with one JSON object a step: step, scale, total, content, style, tv, seconds, layers.
+    """Writes one JSON object per step: step, scale, total, content, style, tv, seconds, layers.
 
     Args:
-        path: the file; None: no log.
-        keep: how many lines of a log that is there already are still true.
+        path: the file; None writes nothing.
+        keep: number of lines of an existing log to keep: the steps before the one at which the run resumes.
     """
 
     def __init__(self, path: Path | None, keep: int = 0) -> None:
@@ -39,7 +39,7 @@ class Log:
                 self._file.close()
 
     def __call__(self, event: Event) -> None:
-        """Write a step. A disk that is full ends the log, not the run."""
+        """Write the event if it is `Stepped`. A full disk ends the log, not the run."""
         if self._file is None or not isinstance(event, Stepped):
             return
         entry = event.as_dict()
@@ -47,15 +47,16 @@ class Log:
         try:
             print(json.dumps(entry), file=self._file, flush=True)
         except OSError:
-            with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), self._file.fileno())
+            # what is left in the buffer would fail again when the file is closed: send it to the null device
+            with contextlib.suppress(OSError), open(os.devnull, "wb") as null:
+                os.dup2(null.fileno(), self._file.fileno())
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A step as a log tells it: number, long edge of its scale in pixels, seconds since the run began, losses.
+    """One step in a log: number, long edge of its scale in pixels, seconds since the run started, losses by term.
 
-    `layers` are the losses of the single layers by term, "content" and "style"; empty if the log does not tell them.
+    `layers` are the losses of the single layers for the terms "content" and "style"; empty if the log has none.
     """
 
     step: int
@@ -66,21 +67,21 @@ class Entry:
 
 
 def read_log(path: Path) -> tuple[Entry, ...]:
-    """The steps in a log, one at least. A last line that a crash left half written is passed over.
+    """Read the steps in a log, at least one. An incomplete last line, left by a crash, is ignored.
 
     Raises:
-        LogError: no file, none of this program's, or a line that is damaged.
+        LogError: a file that cannot be read, is not a log or is damaged.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise LogError(f"{printable(path)}: is no text; {_ADVICE}") from error
+        raise LogError(f"{printable(path)}: is not a text file; {_ADVICE}") from error
     except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
         raise LogError(f"{printable(path)}: cannot be read ({getattr(error, 'strerror', error)}); {_ADVICE}") from error
-    found = tuple(_entries(lines, printable(path)))
-    if not found:
+    entries = tuple(_entries(lines, printable(path)))
+    if not entries:
         raise LogError(f"{printable(path)}: holds no step of a run; {_ADVICE}")
-    return found
+    return entries
 
 
 def _entries(lines: list[str], where: str) -> Iterator[Entry]:
@@ -90,19 +91,19 @@ def _entries(lines: list[str], where: str) -> Iterator[Entry]:
         except (ValueError, RecursionError) as error:
             if number == len(lines):
                 return
-            raise LogError(f"{where}: line {number} is no JSON; {_ADVICE}") from error
+            raise LogError(f"{where}: line {number} is not JSON; {_ADVICE}") from error
         try:
             yield _entry(content)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise LogError(f"{where}: line {number} is no step of a run ({_reason(error)}); {_ADVICE}") from error
+            raise LogError(f"{where}: line {number} is not a step of a run ({_reason(error)}); {_ADVICE}") from error
 
 
 def _entry(content: object) -> Entry:
     if not isinstance(content, dict):
-        raise TypeError("no object")
+        raise TypeError("not an object")
     layers = content.get("layers", {})
     if not isinstance(layers, dict) or not all(isinstance(each, dict) for each in layers.values()):
-        raise TypeError("its layers are no objects")
+        raise TypeError("layers is not an object of objects")
     return Entry(
         int(_number(content, "step")),
         int(_number(content, "scale")),
@@ -115,7 +116,7 @@ def _entry(content: object) -> Entry:
 def _number(content: Mapping[str, Any], name: str) -> float:
     value = content[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} is no number")
+        raise TypeError(f"{name} is not a number")
     return float(value)
 
 

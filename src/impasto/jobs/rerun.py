@@ -1,9 +1,10 @@
-"""A result -> the run that made it, from the recipe that it carries."""
+"""Repeats a result from the recipe that it carries: finds the inputs by their hashes, and recreates the run."""
 
 import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,10 +25,46 @@ from impasto.vgg import weights
 from impasto.vgg.model import VGG19
 
 
+@dataclass(frozen=True)
+class RerunInputs:
+    """A result's recipe and the files of its inputs: what `recreate_run` and `rerun_fast` need.
+
+    Attributes:
+        result: the file of the result, for messages.
+        recipe: its recipe.
+        files: the files of the inputs that the recipe lists.
+    """
+
+    result: Path
+    recipe: Recipe
+    files: Mapping[InputRecord, Path]
+
+
+def find_inputs(result: Path, search: Sequence[Path]) -> RerunInputs:
+    """Read the recipe of `result` and find its inputs.
+
+    Args:
+        search: files, which may have been renamed since, and folders that hold inputs under their original names. An
+            input is identified by its SHA-256 hash.
+
+    Raises:
+        RecipeError: no recipe, an input that was not found, or a result that was recolored afterwards.
+    """
+    recipe = load_recipe(result)
+    if recipe.recolored:
+        before = recipe.recolored[0].picture
+        named = f"{printable(before.name)!r} (SHA-256 {before.sha256[:12]}...)"
+        raise RecipeError(
+            f"{printable(result)}: was recolored, which rerun does not repeat; rerun {named} instead, and recolor the "
+            "result"
+        )
+    files = {record: _find(record, search, printable(result)) for record in recipe.pictures.values()}
+    return RerunInputs(result, recipe, files)
+
+
 def recreate_run(
-    result: Path,
-    places: Sequence[Path],
-    choice: str = "auto",
+    inputs: RerunInputs,
+    weights_choice: str = "auto",
     *,
     device: str = "auto",
     precision: str = "auto",
@@ -35,24 +72,25 @@ def recreate_run(
     memory: int | None = None,
     strips: Sequence[int | None] | None = None,
 ) -> Run:
-    """The run that the recipe in `result` describes: to the same pixels on the same machine with the same versions.
+    """Create the run that a recipe describes; it gives the same pixels on the same machine with the same versions.
+
+    Sets torch's number of threads to that of the recipe, or to `threads`.
 
     Args:
-        places: the pictures that went in, found by their hashes, or folders where they lie under their names.
-        choice: the weights, if neither the downloaded nor the bundled ones are those of the recipe.
-        device, precision, threads, memory, strips: other ones than the recipe's; then the pixels differ a little.
+        weights_choice: as for `VGG19.load`; needed if neither the downloaded nor the bundled weights are those of the
+            recipe.
+        device, precision, threads, memory, strips: override the recipe; the pixels may then differ slightly.
 
     Raises:
-        RecipeError: no recipe, a picture that went in is not there, or other weights.
+        RecipeError: a result of the one-pass method, an incomplete recipe, or weights that are missing.
     """
-    recipe = recipe_of(result)
-    where = printable(result)
+    recipe, where = inputs.recipe, printable(inputs.result)
     if recipe.settings.method == "fast":
-        raise RecipeError(f"{where}: was painted in one pass, which takes no steps; repaint it")
+        raise RecipeError(f"{where}: was made by the one-pass method, which takes no steps; use `rerun_fast`")
     if recipe.init is None and recipe.settings.init not in INITS:
-        raise RecipeError(f"{where}: its recipe does not say what picture it was begun with; paint it anew")
-    pictures = {wanted: load(path) for wanted, path in originals(result, places).items()}
-    _use_threads(recipe, threads)
+        raise RecipeError(f"{where}: its recipe does not name the initial image; create it again")
+    pictures = {record: load(path) for record, path in inputs.files.items()}
+    _set_threads(recipe, threads)
     run = api.create_run(
         pictures[recipe.content] if recipe.content else None,
         [Style(pictures[style], style.weight, _mask(style, recipe, pictures)) for style in recipe.styles],
@@ -61,10 +99,9 @@ def recreate_run(
         keep=pictures[recipe.keep] if recipe.keep else None,
         memory=memory,
         strips=recipe.strips if strips is None and memory is None else strips,
-        vgg=_network(
-            recipe,
-            choice,
-            where,
+        vgg=_load_vgg(
+            inputs,
+            weights_choice,
             device=recipe.device if device == "auto" else device,
             precision=recipe.precision if precision == "auto" else precision,
         ),
@@ -73,9 +110,8 @@ def recreate_run(
     return run
 
 
-def repaint(
-    result: Path,
-    places: Sequence[Path],
+def rerun_fast(
+    inputs: RerunInputs,
     *,
     device: str = "auto",
     precision: str = "auto",
@@ -83,24 +119,31 @@ def repaint(
     memory: int | None = None,
     on_event: OnEvent | None = None,
 ) -> Picture:
-    """The picture that the recipe in `result` describes, if it was painted in one pass; otherwise as `prepare`."""
-    recipe, found = recipe_of(result), originals(result, places)
+    """Repeat a result of the one-pass method; the options are those of `recreate_run`.
+
+    Raises:
+        RecipeError: a recipe without a content or style image.
+    """
+    recipe = inputs.recipe
     if recipe.content is None or not recipe.styles:
-        raise RecipeError(f"{printable(result)}: its recipe names no photograph or no painting; paint it anew")
-    _use_threads(recipe, threads)
-    files = [found[style] for style in recipe.styles]
+        raise RecipeError(f"{printable(inputs.result)}: its recipe names no content or no style image; create it again")
+    _set_threads(recipe, threads)
+    style_files = [inputs.files[style] for style in recipe.styles]
     network = network_for(
-        files, recipe.device if device == "auto" else device, recipe.precision if precision == "auto" else precision
+        style_files,
+        recipe.device if device == "auto" else device,
+        recipe.precision if precision == "auto" else precision,
     )
     styles: list[StyleSource] = [
-        path if is_style_file(path) else Style(load(path), style.weight)
-        for path, style in zip(files, recipe.styles, strict=True)
+        path if is_distilled(path) else Style(load(path), style.weight)
+        for path, style in zip(style_files, recipe.styles, strict=True)
     ]
-    return fast(found[recipe.content], styles, recipe.settings, network=network, memory=memory, on_event=on_event)
+    content = inputs.files[recipe.content]
+    return fast(content, styles, recipe.settings, network=network, memory=memory, on_event=on_event)
 
 
-def _use_threads(recipe: Recipe, threads: int | None) -> None:
-    """As many as then, unless others are asked for: sums are split by threads, and so rounded."""
+def _set_threads(recipe: Recipe, threads: int | None) -> None:
+    """Threads split the sums, and the split determines the rounding: use as many as the recipe says, within limits."""
     torch.set_num_threads(max(1, min(recipe.threads, MAX_THREADS)) if threads is None else threads)
 
 
@@ -110,52 +153,30 @@ def _mask(style: StyleRecord, recipe: Recipe, pictures: Mapping[InputRecord, Pic
     return pictures[style.mask] if isinstance(style.mask, InputRecord) else alpha_mask(pictures[recipe.content])
 
 
-def originals(result: Path, places: Sequence[Path]) -> dict[InputRecord, Path]:
-    """The files that went into a result, found in `places` as `prepare` says.
-
-    Raises:
-        RecipeError: no recipe, a picture that went in is not there, or the result was recolored since.
-    """
-    recipe = recipe_of(result)
-    if recipe.recolored:
-        before = recipe.recolored[0].picture
-        named = f"{printable(before.name)!r} (SHA-256 {before.sha256[:12]}...)"
-        raise RecipeError(
-            f"{printable(result)}: was recolored after it was painted, which rerun does not repeat; rerun {named} "
-            "instead, and recolor the result"
-        )
-    return {wanted: _find(wanted, places, printable(result)) for wanted in recipe.pictures.values()}
-
-
-def recipe_of(result: Path) -> Recipe:
-    """The recipe in a picture.
-
-    Raises:
-        RecipeError: there is none, or none of this program's.
-    """
-    return load_recipe(result)
-
-
-def _find(wanted: InputRecord, places: Iterable[Path], where: str) -> Path:
-    """The file with the hash wanted, by its name in a folder or under any name."""
-    for place in places:
-        path = place / Path(wanted.name).name if os.path.isdir(place) else place
-        with contextlib.suppress(OSError):  # a file that cannot be read is not at hand
-            if os.path.isfile(path) and wanted.sha256 == hashlib.sha256(path.read_bytes()).hexdigest():
+def _find(record: InputRecord, search: Iterable[Path], where: str) -> Path:
+    """The file of an input: in a folder of `search` by its name, or one of the files of `search` under any name."""
+    for place in search:
+        path = place / Path(record.name).name if os.path.isdir(place) else place
+        with contextlib.suppress(OSError):  # an unreadable file counts as not found
+            if os.path.isfile(path) and record.sha256 == _sha256(path):
                 return path
     raise RecipeError(
-        f"{where}: its input {printable(wanted.name)!r} (SHA-256 {wanted.sha256[:12]}...) was not found; "
+        f"{where}: its input {printable(record.name)!r} (SHA-256 {record.sha256[:12]}...) was not found; "
         "name the file or its folder after the result"
     )
 
 
-def _network(recipe: Recipe, choice: str, where: str, *, device: str, precision: str) -> VGG19:
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _load_vgg(inputs: RerunInputs, choice: str, *, device: str, precision: str) -> VGG19:
     for source in (weights.find(choice), *weights.sources()):
         if source.present:
             vgg = VGG19.load(source, device=device, precision=precision)
-            if vgg.sha256 == recipe.weights:
+            if vgg.sha256 == inputs.recipe.weights:
                 return vgg
     raise RecipeError(
-        f"{where}: was painted with weights of SHA-256 {recipe.weights[:12]}..., which are not at hand; "
-        "give them with --weights FILE"
+        f"{printable(inputs.result)}: was made with weights of SHA-256 {inputs.recipe.weights[:12]}..., which were not "
+        "found; give them with --weights FILE"
     )

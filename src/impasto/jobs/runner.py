@@ -1,173 +1,171 @@
-"""A run carried out into files: log, previews, timelapse and checkpoints; ended early, nothing is lost."""
+"""Executes a run or a training: steps -> events, log, preview, timelapse, checkpoints -> the result in a file."""
 
-import hashlib
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-from impasto import reporting
 from impasto.errors import DivergedError, ImpastoError, OutputError, SaveError, printable
 from impasto.events import Event, Noted, OnEvent, Saved
+from impasto.feedforward.train import Training
 from impasto.images.picture import Picture
 from impasto.jobs.log import Log
+from impasto.jobs.outputs import Outputs
 from impasto.jobs.timelapse import Timelapse
 from impasto.optimize import checkpoint
-from impasto.optimize.checkpoint import Checkpoint
+from impasto.optimize.checkpoint import Checkpoint, Checkpointer
 from impasto.optimize.result import result_of
-from impasto.optimize.run import Run, Step
+from impasto.optimize.run import Run
+from impasto.reporting import end_events, reported_steps
 
-CHECKPOINT_SECONDS = 300.0
 ShouldStop = Callable[[], object]
-"""Asked after every step; once it is true the run ends there."""
+"""Called after every step; the run stops there if the returned value is true."""
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Where a run writes to: the picture and its checkpoint, and what was asked for beside them."""
+def execute(
+    run: Run | Training,
+    outputs: Outputs,
+    on_event: OnEvent,
+    should_stop: ShouldStop,
+    resume_from: Checkpoint | None = None,
+) -> None:
+    """Take the steps of a run or a training, from the state in `resume_from` if given, and save the result.
 
-    picture: Path
-    checkpoint: Path
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
-    log: Path | None = None
-    preview: Path | None = None
-    preview_every: int = 25
-    timelapse: Path | None = None
-
-
-def checkpoint_path(output: Path) -> Path:
-    """Where the checkpoints of a run lie by default."""
-    name = os.fsencode(output.name)
-    kept = name if len(name) < 230 else hashlib.sha256(name).hexdigest().encode()  # a name has at most 255 bytes
-    return output.with_name(os.fsdecode(kept + b".checkpoint"))
-
-
-def execute(run: Run, outputs: Outputs, show: OnEvent, stopped: ShouldStop, found: Checkpoint | None = None) -> None:
-    """Take the steps of a run, from the checkpoint `found` if there is one, and save the picture.
-
-    ShouldStop early, the picture so far is saved and a checkpoint is left; otherwise none is.
+    If it is stopped, a checkpoint is left, and a run saves the image so far. Otherwise the checkpoint is removed.
 
     Raises:
-        DivergedError: at the end, when the best picture is saved.
-        CheckpointError: the checkpoint is of another run, or damaged.
-        SaveError: the picture could not be written where it should be; it says where it is.
+        DivergedError: the loss is not finite; a run has saved its best image.
+        CheckpointError: the checkpoint belongs to another run, or is damaged.
+        SaveError: the result could not be written; if possible it is in another file, which the message names.
     """
-    with Log(outputs.log, 0 if found is None else found.steps_done) as log:
-        for event in (*_resumed(run, found, outputs), *reporting.start_events(run)):
-            show(event)
+    diverged = None
+    with Log(outputs.log, 0 if resume_from is None else resume_from.steps_done) as log:
 
-        def tell(event: Event) -> None:
-            show(event)
+        def report(event: Event) -> None:
+            on_event(event)
             log(event)
 
-        film = None if outputs.timelapse is None else Timelapse(run)
-        diverged = _take_steps(run, outputs, tell, stopped, film)
-        picture = result_of(run)
-        if diverged is None or not run.equals_initial(picture.rounded()):
-            for event in reporting.end_events(run, picture):
-                show(event)
-            _save(picture, outputs.picture)
-            show(Saved(printable(outputs.picture)))
-            if film is not None and outputs.timelapse is not None:
-                _save_timelapse(film, picture, outputs.timelapse, show)
-    if stopped():
+        if resume_from is not None:
+            resume(run, resume_from, report)
+        if isinstance(run, Training):
+            _execute_training(run, outputs, report, should_stop)
+        else:
+            diverged = _execute_run(run, outputs, report, should_stop)
+    if should_stop():
         return
     checkpoint.discard(outputs.checkpoint)
     if diverged is not None:
         raise diverged
 
 
-def _take_steps(
-    run: Run, outputs: Outputs, tell: OnEvent, stopped: ShouldStop, film: Timelapse | None
-) -> DivergedError | None:
-    """All steps of the run, unless it is stopped; the error that ended it early."""
-    keeper = _Keeper(run, outputs, tell)
-    try:
-        for step in run:
-            for event in reporting.step_events(step):
-                tell(event)
-            if film is not None:
-                film.look(step)
-            if outputs.preview and (step.number + 1) % outputs.preview_every == 0:
-                _save_preview(step, outputs.preview, tell)
-            if stopped():
-                break
-            keeper.keep_in_time()
-    except DivergedError as error:
-        return error
-    if stopped():
-        keeper.keep()
-    return None
-
-
-class _Keeper:
-    """Saves checkpoints. That one cannot be saved does not end the run, and is told once."""
-
-    def __init__(self, run: Run, outputs: Outputs, show: OnEvent) -> None:
-        self.run, self.place, self.every, self.show = run, outputs.checkpoint, outputs.checkpoint_seconds, show
-        self._last, self._told = time.monotonic(), False
-
-    def keep_in_time(self) -> None:
-        """Save one if it is time."""
-        if time.monotonic() - self._last >= self.every:
-            self.keep()
-            self._last = time.monotonic()
-
-    def keep(self) -> None:
-        """Save one."""
-        try:
-            checkpoint.save(self.run, self.place)
-        except ImpastoError as error:
-            if not self._told:
-                self.show(Noted(f"no checkpoint: {error}; an older one stays, the run goes on"))
-            self._told = True
-
-
-def _resumed(run: Run, found: Checkpoint | None, outputs: Outputs) -> Iterator[Event]:
-    """Bring the run to where the checkpoint was, and tell of it."""
-    if found is None:
-        return
-    notes = checkpoint.resume(run, found)
-    yield from map(Noted, (*notes, f"going on from step {run.steps_done} of {run.steps}"))
-    if outputs.timelapse is not None:
-        yield Noted(f"the timelapse shows what comes after step {run.steps_done}: no frames are kept of those before")
-
-
-def _save(picture: Picture, output: Path) -> None:
-    """Save the result, elsewhere if it cannot be saved where it should be.
+def resume(run: Run | Training, resume_from: Checkpoint, on_event: OnEvent) -> None:
+    """Restore the state in a checkpoint, and report from where the run resumes.
 
     Raises:
-        SaveError: naming the file where it is instead.
+        CheckpointError: the checkpoint belongs to another run, or is damaged.
+    """
+    notes = checkpoint.resume(run, resume_from)
+    for note in (*notes, f"resuming at step {run.steps_done} of {run.steps}"):
+        on_event(Noted(note))
+
+
+def take_steps(
+    run: Run | Training,
+    on_event: OnEvent | None,
+    checkpointer: Checkpointer | None = None,
+    should_stop: ShouldStop = lambda: False,
+    after_step: Callable[[], None] = lambda: None,
+) -> None:
+    """Take the remaining steps of a run or a training until `should_stop`, with events and checkpoints.
+
+    Without `on_event` no events are made.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    for _ in reported_steps(run, on_event):
+        after_step()
+        if should_stop():
+            break
+        if checkpointer is not None:
+            checkpointer.save_if_due()
+    if checkpointer is not None and should_stop():
+        checkpointer.save()
+
+
+def _execute_training(training: Training, outputs: Outputs, report: OnEvent, should_stop: ShouldStop) -> None:
+    take_steps(training, report, _checkpointer(training, outputs, report), should_stop)
+    if not should_stop():
+        _save_result(training.result().save, outputs.result)
+        report(Saved(printable(outputs.result)))
+
+
+def _execute_run(run: Run, outputs: Outputs, report: OnEvent, should_stop: ShouldStop) -> DivergedError | None:
+    """Take the steps and save the files; returns the error that ended the run early, if any."""
+    timelapse = None if outputs.timelapse is None else Timelapse(run)
+    if timelapse is not None and run.steps_done:
+        report(Noted(f"the timelapse starts at step {run.steps_done}: frames of earlier steps are not kept"))
+
+    def after_step() -> None:
+        if timelapse is not None:
+            timelapse.add_frame_if_due()
+        if outputs.preview is not None and run.steps_done % outputs.preview_every == 0:
+            _save_preview(run, outputs.preview, report)
+
+    diverged = None
+    try:
+        take_steps(run, report, _checkpointer(run, outputs, report), should_stop, after_step)
+    except DivergedError as error:
+        diverged = error
+    picture = result_of(run)
+    if diverged is not None and run.equals_initial(picture.rounded()):
+        return diverged  # there is nothing worth saving
+    for event in end_events(run, picture):
+        report(event)
+    _save_result(picture.save, outputs.result)
+    report(Saved(printable(outputs.result)))
+    if timelapse is not None and outputs.timelapse is not None:
+        _save_timelapse(timelapse, picture, outputs.timelapse, report)
+    return diverged
+
+
+def _checkpointer(run: Run | Training, outputs: Outputs, report: OnEvent) -> Checkpointer:
+    return Checkpointer(run, outputs.checkpoint, outputs.checkpoint_seconds, report)
+
+
+def _save_result(save: Callable[[Path], None], path: Path) -> None:
+    """Save the result to `path`; if this fails, to a temporary file, so that the work is not lost.
+
+    Raises:
+        SaveError: it is in a temporary file, which the message names, or could not be saved at all.
     """
     try:
-        picture.save(output)
+        save(path)
     except (SaveError, OutputError) as error:
-        handle, other = tempfile.mkstemp(prefix="impasto-", suffix=output.suffix)
+        handle, temporary = tempfile.mkstemp(prefix="impasto-", suffix=path.suffix)
         os.close(handle)
         try:
-            picture.save(other)
+            save(Path(temporary))
         except ImpastoError:
-            os.unlink(other)
+            os.unlink(temporary)
             raise error from None
         reason = str(error).removesuffix("; nothing was saved")
-        raise SaveError(f"{reason}; the picture is in {printable(other)} instead") from error
+        raise SaveError(f"{reason}; the result is in {printable(temporary)} instead") from error
 
 
-def _save_preview(step: Step, path: Path, tell: OnEvent) -> None:
-    """Save the picture as it is now; that it cannot be saved does not end the run."""
+def _save_preview(run: Run, path: Path, report: OnEvent) -> None:
+    """Save the present image; a failure is reported and does not end the run."""
     try:
-        step.preview().save(path, depth=8)
+        run.picture.save(path, depth=8)
     except ImpastoError as error:
-        tell(Noted(f"no preview: {error}"))
+        report(Noted(f"no preview: {error}"))
 
 
-def _save_timelapse(film: Timelapse, picture: Picture, path: Path, show: OnEvent) -> None:
-    """Save the timelapse; that it cannot be saved does not lose the picture."""
+def _save_timelapse(timelapse: Timelapse, picture: Picture, path: Path, report: OnEvent) -> None:
+    """Save the timelapse; a failure is reported and does not lose the result."""
     try:
-        film.save(picture, path)
+        timelapse.save(picture, path)
     except ImpastoError as error:
-        show(Noted(f"no timelapse: {error}"))
+        report(Noted(f"no timelapse: {error}"))
     else:
-        show(Saved(printable(path)))
+        report(Saved(printable(path)))

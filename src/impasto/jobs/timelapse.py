@@ -1,4 +1,4 @@
-"""A timelapse: the painting coming to be, as an animation that any browser shows."""
+"""A timelapse: the images of a run over its steps, as an animated GIF or WebP."""
 
 from pathlib import Path
 
@@ -8,49 +8,50 @@ from impasto import files
 from impasto.errors import OutputError, SaveError, printable
 from impasto.images.picture import Picture
 from impasto.images.thumbnail import fit_within, thumbnail
-from impasto.optimize.run import Run, Step
+from impasto.optimize.run import Run
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP"}
-FRAMES = 60
-"""At most so many, the finished picture being the last."""
-EDGE = 480
-"""Long edge of the frames in pixels, or less."""
-FRAME_MS, LAST_MS = 100, 2000
-"""Milliseconds that a frame is shown, and the last one."""
+MAX_FRAMES = 60
+"""Maximum number of frames, including the result as the last one."""
+MAX_EDGE = 480
+"""Maximum long edge of the frames in pixels."""
+FRAME_MS, LAST_FRAME_MS = 100, 2000
+"""Duration of a frame, and of the last one, in milliseconds."""
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a timelapse in a format that holds none.
+    """Refuse a suffix that does not name an animation format.
 
     Raises:
         OutputError: naming the suffixes that work.
     """
     if path.suffix.lower() not in FORMATS:
-        raise OutputError(f"{printable(path)}: its suffix names no animation; end it in {' or '.join(FORMATS)}")
+        raise OutputError(f"{printable(path)}: its suffix is not an animation format; use {' or '.join(FORMATS)}")
 
 
 class Timelapse:
-    """Frames of a run from where it stands, evenly spread over the steps to come, all of one size, 8 bits a channel."""
+    """Collects frames of a run, evenly spread over the remaining steps, all of one size, 8 bits per channel."""
 
     def __init__(self, run: Run) -> None:
-        self.begun, self.steps = run.steps_done, run.steps - run.steps_done
-        self.size = fit_within(run.width, run.height, EDGE)
-        self.frames: list[Image.Image] = []
+        self._run = run
+        self._first_step, self._steps = run.steps_done, run.steps - run.steps_done
+        self._size = fit_within(run.width, run.height, MAX_EDGE)
+        self._frames: list[Image.Image] = []
 
-    def look(self, step: Step) -> None:
-        """Keep a frame if it is time; the last step's is the finished picture, which `save` is given."""
-        before = step.number - self.begun
-        if before + 1 < self.steps and self._due(before + 1) > self._due(before):
-            self.frames.append(thumbnail(step.preview(), *self.size))
+    def add_frame_if_due(self) -> None:
+        """Add the present image after a step, if a frame is due; the last frame is the result, see `save`."""
+        steps = self._run.steps_done - self._first_step
+        if steps < self._steps and self._frames_after(steps) > self._frames_after(steps - 1):
+            self._frames.append(thumbnail(self._run.picture, *self._size))
 
-    def save(self, picture: Picture, path: Path) -> None:
-        """Write the frames, and the finished picture as the last, to `path`, whole or not at all.
+    def save(self, result: Picture, path: Path) -> None:
+        """Write the frames, and the result as the last one, to `path`, completely or not at all.
 
         Raises:
-            SaveError: it could not be encoded or written; nothing is left behind.
+            SaveError: it could not be encoded or written.
         """
-        first, *others = (*self.frames, thumbnail(picture, *self.size))
-        durations = [FRAME_MS] * len(others) + [LAST_MS]
+        first, *others = (*self._frames, thumbnail(result, *self._size))
+        durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
         try:
             with files.replacing(path) as file:
                 first.save(
@@ -62,9 +63,9 @@ class Timelapse:
                     loop=0,
                     quality=85,
                 )
-        except ValueError as error:  # Pillow's word for an encoder that failed
-            raise SaveError(f"{printable(path)}: could not be made ({error}); nothing was saved") from error
+        except ValueError as error:  # raised by Pillow if the encoder fails
+            raise SaveError(f"{printable(path)}: could not be encoded ({error}); nothing was saved") from error
 
-    def _due(self, steps: int) -> int:
-        """How many frames there are after so many steps."""
-        return -(-steps * (FRAMES - 1) // self.steps) if self.steps > FRAMES else steps
+    def _frames_after(self, steps: int) -> int:
+        """Frames due after this many steps: one per step, in a long run ceil(steps * (MAX_FRAMES - 1) / all steps)."""
+        return -(-steps * (MAX_FRAMES - 1) // self._steps) if self._steps > MAX_FRAMES else steps

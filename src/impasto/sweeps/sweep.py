@@ -29,7 +29,8 @@ from impasto.images.recipe import InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_list, as_picture
 from impasto.jobs import runner
 from impasto.jobs.log import read_log
-from impasto.jobs.runner import CHECKPOINT_SECONDS, Outputs, ShouldStop
+from impasto.jobs.outputs import CHECKPOINT_SECONDS, Outputs, checkpoint_path
+from impasto.jobs.runner import ShouldStop
 from impasto.optimize import checkpoint
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import preset
@@ -125,7 +126,7 @@ class Sweep:
         outputs = [self.folder / name for name in (*results.TABLES, results.SHEET, results.PLOT)]
         for each in self.combinations:
             path = results.image_path(self.folder, each)
-            outputs += [path, results.log_path(self.folder, each), runner.checkpoint_path(path)]
+            outputs += [path, results.log_path(self.folder, each), checkpoint_path(path)]
         for path in outputs:
             files.check_output(path, overwrite=True, inputs=inputs)
 
@@ -213,7 +214,7 @@ class Sweep:
 
     def _execute(self, each: Combination, show: OnEvent, stopped: ShouldStop) -> None:
         path = results.image_path(self.folder, each)
-        place = runner.checkpoint_path(path)
+        place = checkpoint_path(path)
         found = checkpoint.read(place) if self.resume and place.exists() else None
         if self.threads is None and found is not None:
             torch.set_num_threads(found.threads)  # sums are split by threads, and so rounded
@@ -242,7 +243,7 @@ class Sweep:
 
     def _is_finished(self, each: Combination) -> bool:
         """Whether it need not be painted any more; where a checkpoint is left, nobody said that it was done."""
-        if not self.resume or runner.checkpoint_path(results.image_path(self.folder, each)).exists():
+        if not self.resume or checkpoint_path(results.image_path(self.folder, each)).exists():
             return False
         recipe = self._own(each)
         return recipe is not None and recipe.is_complete

@@ -1,0 +1,64 @@
+"""The library's call that trains a network for one style."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from impasto import files
+from impasto.events import OnEvent
+from impasto.feedforward.style_file import DistilledStyle
+from impasto.feedforward.train import Training, default_training_images
+from impasto.images.sources import ImageSource, as_picture
+from impasto.jobs import runner
+from impasto.jobs.outputs import CHECKPOINT_SECONDS
+from impasto.optimize import checkpoint as checkpoints
+from impasto.optimize.checkpoint import Checkpointer
+from impasto.settings.model import Settings
+from impasto.settings.presets import preset
+from impasto.vgg.model import VGG19
+
+
+def distill(
+    style: ImageSource,
+    images: Sequence[ImageSource] | None = None,
+    settings: Settings | None = None,
+    *,
+    vgg: VGG19 | None = None,
+    on_event: OnEvent | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> DistilledStyle:
+    """Train a feed-forward network for one style image; `save` it and pass the file to `fast` as its style.
+
+    Args:
+        style: the style image.
+        images: the training images; by default the bundled images and procedural ones.
+        settings: as listed in `feedforward.train.Training`; by default those of the preset "distill".
+        vgg: the network that computes the losses; by default on the fastest device available.
+        on_event: called with each event of `impasto.events`.
+        checkpoint: a file for the state of the training. If it exists, the training resumes from it, to the same bits
+            as without the interruption. It is removed at the end.
+        checkpoint_seconds: minimum time from one checkpoint to the next.
+
+    Raises:
+        CheckpointError: the checkpoint belongs to another style image, other training images or settings.
+        ImpastoError: one of its subclasses, see `impasto.errors`.
+    """
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None:
+        files.check_output(path, overwrite=True)
+    resume_from = checkpoints.read(path) if path is not None and os.path.lexists(path) else None
+    pictures = default_training_images() if images is None else [as_picture(image) for image in images]
+    training = Training(as_picture(style), pictures, settings or preset("distill"), vgg or VGG19.load())
+    report = on_event or _ignore
+    if resume_from is not None:
+        runner.resume(training, resume_from, report)
+    saver = None if path is None else Checkpointer(training, path, checkpoint_seconds, report)
+    runner.take_steps(training, on_event, saver)
+    if path is not None:
+        checkpoints.discard(path)
+    return training.result()
+
+
+def _ignore(_: object) -> None:
+    pass
