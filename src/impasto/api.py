@@ -44,12 +44,15 @@ def stylize(
         vgg: the network, `VGG19.load(weights, device=, precision=)`; by default on the fastest device available.
         on_event: called with each event of `impasto.events`.
 
+    Returns:
+        The result in the size of the last scale; `save` embeds the recipe, from which `impasto rerun` reproduces it.
+
     Raises:
         ImpastoError: one of its subclasses, see `impasto.errors`.
     """
     if settings is not None and settings.method == "fast":
         if init is not None or keep is not None or vgg is not None:
-            raise SettingError("method: got 'fast', which knows no init, keep or vgg; leave them out")
+            raise SettingError("method: got 'fast', which does not support init, keep or vgg; leave them out")
         return fast(content, styles, settings, on_event=on_event)
     return complete(create_run(content, styles, settings, init=init, keep=keep, vgg=vgg), on_event)
 
@@ -83,14 +86,14 @@ def reconstruct(
     return complete(create_run(content, [], settings, init=init, vgg=vgg), on_event)
 
 
-def recolor(picture: ImageSource, photo: ImageSource, color: Recolor = "luminance") -> Picture:
-    """`picture`, from any program, in the colors of `photo`.
+def recolor(image: ImageSource, content: ImageSource, color: Recolor = "luminance") -> Picture:
+    """Transfer the colors of `content` to `image`, a result of impasto or any other image; no network is needed.
 
     The alpha channel is kept. So is a recipe of impasto, with the recoloring added; `rerun` refuses such a recipe.
 
     Args:
-        color: "luminance": the lightness of `picture` with the chroma of `photo` resized to it (Oklab); "content": the
-            colors of `picture` mapped to the mean and covariance of those of `photo`.
+        color: "luminance": the lightness of `image` with the chroma of `content` resized to it (Oklab); "content": the
+            colors of `image` mapped to the mean and covariance of those of `content`.
 
     Raises:
         PictureError: a file that cannot be read as an image.
@@ -98,25 +101,25 @@ def recolor(picture: ImageSource, photo: ImageSource, color: Recolor = "luminanc
     """
     if color not in get_args(Recolor):
         raise SettingError(f"color: got {color!r}; give {' or '.join(map(repr, get_args(Recolor)))}")
-    before, other = as_picture(picture), as_picture(photo)
-    found = recolor_picture(before, other, color)
-    notes = [f"{each.name}: {note}" for each in (before, other) for note in each.notes]
-    done = RecolorRecord(color=color, picture=input_record(before), photo=input_record(other))
-    recipe = before.recipe if isinstance(picture, Picture) else _recipe_in(picture)
-    return dataclasses.replace(found, notes=(*notes, *found.notes), recipe=_with_recoloring(recipe, done))
+    before, source = as_picture(image), as_picture(content)
+    result = recolor_picture(before, source, color)
+    notes = [f"{picture.name}: {note}" for picture in (before, source) for note in picture.notes]
+    record = RecolorRecord(color=color, picture=input_record(before), photo=input_record(source))
+    recipe = before.recipe if isinstance(image, Picture) else _recipe_in(image)
+    return dataclasses.replace(result, notes=(*notes, *result.notes), recipe=_with_recoloring(recipe, record))
 
 
 def _recipe_in(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
-    with contextlib.suppress(RecipeError):  # most pictures have none
+    with contextlib.suppress(RecipeError):  # most images have none
         return read_recipe(path)
     return None
 
 
-def _with_recoloring(recipe: Mapping[str, Any] | None, done: RecolorRecord) -> dict[str, Any] | None:
+def _with_recoloring(recipe: Mapping[str, Any] | None, record: RecolorRecord) -> dict[str, Any] | None:
     """The recipe with the recoloring added; None if it is not a recipe of impasto."""
     with contextlib.suppress(RecipeError):
-        made = Recipe.parse(dict(recipe or {}), "the picture")
-        return made.model_copy(update={"recolored": (*made.recolored, done)}).model_dump(mode="json")
+        parsed = Recipe.parse(dict(recipe or {}), "the picture")
+        return parsed.model_copy(update={"recolored": (*parsed.recolored, record)}).model_dump(mode="json")
     return None
 
 
@@ -131,38 +134,47 @@ def create_run(
     memory: int | None = None,
     strips: Sequence[int | None] | None = None,
 ) -> Run:
-    """A run of these images, with the files read and the network loaded; `init` or `settings.init` may name a file.
+    """Create a run: read the files, load the network, and compute the initial image if `settings.init` is "fast".
 
-    `memory` and `strips` are those of `Run`.
+    Args:
+        content: the content image; None for texture synthesis.
+        styles: the style images; none for feature inversion.
+        init: the initial image; by default as `settings.init` says, which may name a file.
+        settings, keep, vgg: as for `stylize`.
+        memory, strips: as for `Run`.
     """
     settings = settings or preset()
     if settings.method == "fast":
-        raise SettingError("method: 'fast' takes no steps; use impasto.fast or `impasto fast`")
+        raise SettingError("method: got 'fast', which takes no steps; use impasto.fast or `impasto fast`")
     if init is None and settings.init not in INITS:
         init = settings.init
-    start = None if init is None else as_picture(init)
-    if start is not None:
-        settings = settings.replace(init=start.name or "picture")  # no folder of the user's in the recipe
-    picture = None if content is None else as_picture(content)
-    protected = None if keep is None else as_picture(keep)
-    loaded = as_styles(styles)
-    if settings.init == "fast" and start is None:
+    initial = None if init is None else as_picture(init)
+    if initial is not None:
+        settings = settings.replace(init=initial.name or "picture")  # the recipe must not name folders of the user
+    content_image = None if content is None else as_picture(content)
+    mask = None if keep is None else as_picture(keep)
+    style_images = as_styles(styles)
+    if settings.init == "fast" and initial is None:
         vgg = vgg or VGG19.load()
-        start = _head_start(picture, loaded, settings, vgg, memory)
-    return Run(picture, loaded, settings, init=start, keep=protected, vgg=vgg, memory=memory, strips=strips)
+        initial = _fast_initial_image(content_image, style_images, settings, vgg, memory)
+    return Run(content_image, style_images, settings, init=initial, keep=mask, vgg=vgg, memory=memory, strips=strips)
 
 
-def _head_start(
+def _fast_initial_image(
     content: Picture | None, styles: Sequence[Style], settings: Settings, vgg: VGG19, memory: int | None
 ) -> Picture:
-    """The result of the one-pass method, as the initial image of a run."""
+    """The result of the one-pass method, as the initial image of a run.
+
+    Masks, strength and luminance are left to the run: it starts from one style everywhere, at the standard strength,
+    in the colors of the style.
+    """
     if content is None or not styles:
         raise SettingError("init: got 'fast', which needs a content image and a style image; give both, or 'noise'")
     network = FastNetwork(vgg.device.type, vgg.precision)
-    whole = [dataclasses.replace(style, mask=None) for style in styles]
-    seen = settings.replace(color="style" if settings.color == "luminance" else settings.color, strength=0.5)
-    painted = fast(content, whole, seen, network=network, memory=memory)
-    return Picture(painted.tensor)
+    unmasked = [dataclasses.replace(style, mask=None) for style in styles]
+    color = "style" if settings.color == "luminance" else settings.color
+    result = fast(content, unmasked, settings.replace(color=color, strength=0.5), network=network, memory=memory)
+    return Picture(result.tensor)
 
 
 def complete(run: Run, on_event: OnEvent | None = None) -> Picture:

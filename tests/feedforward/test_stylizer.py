@@ -402,7 +402,7 @@ def test_stylize_with_method_fast_equals_fast() -> None:
 @pytest.mark.parametrize("name", ["init", "keep", "vgg"])
 def test_stylize_with_method_fast_refuses_arguments_it_cannot_use(name: str, narrow: VGG19) -> None:
     given = narrow if name == "vgg" else CONTENT
-    with pytest.raises(SettingError, match=r"^method: got 'fast', which knows no init, keep or vgg; leave them out$"):
+    with pytest.raises(SettingError, match=r"^method: got 'fast', which does not support init, keep or vgg; leave them out$"):
         impasto.stylize(CONTENT, WAVES, SMALL.replace(method="fast"), **{name: given})
 
 
