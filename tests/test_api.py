@@ -25,7 +25,7 @@ def vgg(narrow_weights: Path) -> VGG19:
 
 @pytest.fixture(scope="module")
 def style(style_image: Path) -> Path:
-    """The file of the painting; `painting` is the module here."""
+    """The file of the style image."""
     return style_image
 
 
@@ -44,7 +44,9 @@ def test_stylize_takes_files_or_pictures_and_one_style_or_several(content_image:
     assert [each["name"] for each in both.recipe["styles"]] == [style.name, content_image.name]
 
 
-def test_a_texture_begins_with_noise_unless_it_is_given_a_picture(content_image: Path, style: Path, vgg: VGG19) -> None:
+def test_texture_starts_from_noise_unless_an_initial_image_is_given(
+    content_image: Path, style: Path, vgg: VGG19
+) -> None:
     noise = impasto.texture(style, SMALL, vgg=vgg)
     assert (noise.width, noise.height) == (32, 25)
     assert (noise.recipe["task"], noise.recipe["settings"]["init"], noise.recipe["content"]) == (
@@ -52,19 +54,19 @@ def test_a_texture_begins_with_noise_unless_it_is_given_a_picture(content_image:
         "noise",
         None,
     )
-    painted_over = impasto.texture(style, SMALL, init=content_image, vgg=vgg)
-    assert painted_over.recipe["init"]["name"] == content_image.name
-    assert not torch.equal(noise.tensor, painted_over.tensor)
+    from_image = impasto.texture(style, SMALL, init=content_image, vgg=vgg)
+    assert from_image.recipe["init"]["name"] == content_image.name
+    assert not torch.equal(noise.tensor, from_image.tensor)
 
 
-def test_a_reconstruction_reads_the_layer_asked_for_and_nothing_else(content_image: Path, vgg: VGG19) -> None:
-    told: list[events.Event] = []
+def test_a_reconstruction_uses_the_requested_layer_only(content_image: Path, vgg: VGG19) -> None:
+    seen: list[events.Event] = []
     settings = SMALL.replace(steps=40)
-    found = impasto.reconstruct(content_image, "block1_conv2", settings, vgg=vgg, on_event=told.append)
+    found = impasto.reconstruct(content_image, "block1_conv2", settings, vgg=vgg, on_event=seen.append)
     assert found.recipe["task"] == "reconstruct"
     assert found.recipe["settings"]["content_layers"] == {"block1_conv2": 1.0}
     assert found.recipe["loss"]["total"] == pytest.approx(12 * found.recipe["loss"]["content"])  # at coarse scales
-    assert found.recipe["loss"]["content"] < 0.1 * told[2].content
+    assert found.recipe["loss"]["content"] < 0.1 * seen[2].content
     content = Run(load(content_image), [], SMALL, vgg=vgg).picture.tensor
     target, reached = (
         vgg.configured(pooling="max", padding="replicate")(each[None], ["block1_conv2"])
@@ -76,19 +78,19 @@ def test_a_reconstruction_reads_the_layer_asked_for_and_nothing_else(content_ima
 
 def test_init_in_the_settings_may_name_a_file(content_image: Path, style: Path, vgg: VGG19) -> None:
     named = impasto.stylize(content_image, style, SMALL.replace(init=str(style)), vgg=vgg)
-    handed = impasto.stylize(content_image, style, SMALL, init=load(style), vgg=vgg)
-    assert torch.equal(named.tensor, handed.tensor)
-    assert named.recipe["settings"]["init"] == handed.recipe["settings"]["init"] == style.name
+    passed = impasto.stylize(content_image, style, SMALL, init=load(style), vgg=vgg)
+    assert torch.equal(named.tensor, passed.tensor)
+    assert named.recipe["settings"]["init"] == passed.recipe["settings"]["init"] == style.name
 
 
 # -- events --
 
 
-def test_a_run_tells_that_it_began_each_step_and_how_it_ended(content_image: Path, style: Path, vgg: VGG19) -> None:
-    told: list[events.Event] = []
-    picture = impasto.stylize(content_image, style, SMALL, vgg=vgg, on_event=told.append)
-    assert [type(event).__name__ for event in told] == ["Began", "Planned", *["Stepped"] * 4, "Ended"]
-    began, planned, *steps, ended = told
+def test_the_events_of_a_run(content_image: Path, style: Path, vgg: VGG19) -> None:
+    seen: list[events.Event] = []
+    picture = impasto.stylize(content_image, style, SMALL, vgg=vgg, on_event=seen.append)
+    assert [type(event).__name__ for event in seen] == ["Began", "Planned", *["Stepped"] * 4, "Ended"]
+    began, planned, *steps, ended = seen
     assert (began.task, began.width, began.height, began.steps) == ("stylize", 32, 24, 4)
     assert (began.device, began.precision, began.weights) == ("cpu", "float32", "file")
     (scale,) = planned.scales
@@ -98,7 +100,7 @@ def test_a_run_tells_that_it_began_each_step_and_how_it_ended(content_image: Pat
     assert steps[0].content == 0
     assert (ended.steps, ended.complete) == (4, True)
     assert {name: getattr(ended, name) for name in picture.recipe["loss"]} == picture.recipe["loss"]
-    assert json.loads(json.dumps([event.as_dict() for event in told], allow_nan=False))
+    assert json.loads(json.dumps([event.as_dict() for event in seen], allow_nan=False))
 
 
 def test_a_run_that_stops_at_a_coarse_scale_says_so(content_image: Path, style: Path, vgg: VGG19) -> None:
@@ -111,27 +113,27 @@ def test_a_run_that_stops_at_a_coarse_scale_says_so(content_image: Path, style: 
     assert (stopped.width, stopped.height) == (32, 24)
 
 
-def test_listening_changes_nothing(content_image: Path, style: Path, vgg: VGG19) -> None:
-    heard = impasto.stylize(content_image, style, SMALL, vgg=vgg, on_event=lambda _: None)
-    assert torch.equal(heard.tensor, impasto.stylize(content_image, style, SMALL, vgg=vgg).tensor)
+def test_events_do_not_change_the_result(content_image: Path, style: Path, vgg: VGG19) -> None:
+    with_events = impasto.stylize(content_image, style, SMALL, vgg=vgg, on_event=lambda _: None)
+    assert torch.equal(with_events.tensor, impasto.stylize(content_image, style, SMALL, vgg=vgg).tensor)
 
 
-def test_what_the_pictures_had_to_say_is_told_first(content_image: Path, style: Path, vgg: VGG19) -> None:
+def test_notes_on_the_inputs_come_first(content_image: Path, style: Path, vgg: VGG19) -> None:
     noted = dataclasses.replace(load(content_image), notes=("its color profile is damaged: assumed sRGB",))
-    told: list[events.Event] = []
-    impasto.stylize(noted, style, SMALL, vgg=vgg, on_event=told.append)
-    assert told[0] == events.Noted("photo.png: its color profile is damaged: assumed sRGB")
+    seen: list[events.Event] = []
+    impasto.stylize(noted, style, SMALL, vgg=vgg, on_event=seen.append)
+    assert seen[0] == events.Noted("photo.png: its color profile is damaged: assumed sRGB")
 
 
-def test_a_picture_that_was_not_changed_is_told(content_image: Path, vgg: VGG19) -> None:
-    told: list[events.Event] = []
-    picture = impasto.stylize(content_image, content_image, SMALL, vgg=vgg, on_event=told.append)
+def test_a_result_identical_to_the_initial_image_is_noted(content_image: Path, vgg: VGG19) -> None:
+    seen: list[events.Event] = []
+    picture = impasto.stylize(content_image, content_image, SMALL, vgg=vgg, on_event=seen.append)
     assert picture.notes == ("identical to the initial image",)
-    assert events.Noted(picture.notes[0]) in told
+    assert events.Noted(picture.notes[0]) in seen
     assert impasto.stylize(content_image, content_image, SMALL.replace(init="noise"), vgg=vgg).notes == ()
 
 
-def test_a_picture_that_was_left_early_says_so(content_image: Path, style: Path, vgg: VGG19) -> None:
+def test_the_result_of_an_interrupted_run_is_marked_as_incomplete(content_image: Path, style: Path, vgg: VGG19) -> None:
     run = api.create_run(content_image, style, SMALL, vgg=vgg)
     next(iter(run))
     picture = result_of(run)
@@ -143,7 +145,9 @@ def test_a_picture_that_was_left_early_says_so(content_image: Path, style: Path,
 # -- the recipe --
 
 
-def test_the_recipe_says_all_that_is_needed_to_paint_it_again(content_image: Path, style: Path, vgg: VGG19) -> None:
+def test_the_recipe_holds_everything_that_is_needed_to_repeat_the_run(
+    content_image: Path, style: Path, vgg: VGG19
+) -> None:
     settings = SMALL.replace(seed=5, style_layers=["block1_conv2", "block2_conv1=0.3"], init=str(style))
     recipe = impasto.stylize(content_image, [style, content_image], settings, vgg=vgg).recipe
     assert set(recipe) == set(Recipe.model_fields)
@@ -156,7 +160,7 @@ def test_the_recipe_says_all_that_is_needed_to_paint_it_again(content_image: Pat
     assert (parsed.impasto, parsed.torch, parsed.threads) == (__version__, torch.__version__, torch.get_num_threads())
 
 
-def test_the_recipe_is_json_without_a_folder_of_the_users(
+def test_the_recipe_is_json_and_does_not_name_folders_of_the_user(
     content_image: Path, style: Path, vgg: VGG19, tmp_path: Path
 ) -> None:
     picture = impasto.stylize(content_image, style, SMALL.replace(init=str(style)), vgg=vgg)
@@ -194,7 +198,7 @@ def test_a_picture_without_a_file_has_an_empty_name_in_the_recipe(style: Path, v
         ({"loss": {"total": "much"}}, "loss.total: got 'much'"),
     ],
 )
-def test_a_recipe_that_was_tampered_with_is_refused_in_a_line(
+def test_a_recipe_that_was_tampered_with_is_refused_in_one_line(
     change: dict[str, object], complaint: str, content_image: Path, style: Path, vgg: VGG19
 ) -> None:
     recipe = impasto.stylize(content_image, style, SMALL.replace(steps=1), vgg=vgg).recipe
@@ -213,7 +217,7 @@ def test_an_unknown_layer_to_reconstruct_is_refused_before_any_work(content_imag
 
 
 @pytest.fixture(scope="module")
-def drawn() -> tuple[Picture, Picture]:
+def procedural() -> tuple[Picture, Picture]:
     names = ("procedural_photo_96.png", "procedural_painting_96.png")
     content_image, style_image = (load(HERE / "parity" / name) for name in names)
     return content_image, style_image
@@ -226,10 +230,10 @@ def bundled() -> VGG19:
 
 @pytest.mark.weights
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "keras-adam"])
-def test_what_is_saved_is_what_was_optimized(
-    optimizer: str, bundled: VGG19, drawn: tuple[Picture, Picture], tmp_path: Path
+def test_the_saved_image_has_the_optimized_loss(
+    optimizer: str, bundled: VGG19, procedural: tuple[Picture, Picture], tmp_path: Path
 ) -> None:
-    run = Run(drawn[0], [drawn[1]], Settings(size=96, steps=25, optimizer=optimizer, average=0), vgg=bundled)
+    run = Run(procedural[0], [procedural[1]], Settings(size=96, steps=25, optimizer=optimizer, average=0), vgg=bundled)
     totals = [float(step.terms.total) for step in run]
     last = float(run.scale_run.objective(run.scale_run.optimizer.image).total)  # what one more step would log
     result_of(run).save(tmp_path / "out.png")
@@ -239,11 +243,11 @@ def test_what_is_saved_is_what_was_optimized(
 
 
 @pytest.mark.weights
-def test_the_gradient_in_bfloat16_is_that_in_float32(bundled: VGG19, drawn: tuple[Picture, Picture]) -> None:
+def test_the_gradient_in_bfloat16_is_that_in_float32(bundled: VGG19, procedural: tuple[Picture, Picture]) -> None:
     half = VGG19(bundled.kernels, dtype=torch.bfloat16)
     gradients, totals = [], []
     for vgg in (bundled, half):
-        run = Run(drawn[0], [drawn[1]], Settings(size=96, init="noise"), vgg=vgg)
+        run = Run(procedural[0], [procedural[1]], Settings(size=96, init="noise"), vgg=vgg)
         terms, gradient = run.scale_run.objective.value_and_grad(run.initial_image)
         gradients.append(gradient.flatten())
         totals.append(float(terms.total))

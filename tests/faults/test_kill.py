@@ -1,4 +1,4 @@
-"""Killed at any moment, in the midst of writing too, a run that is resumed ends in the very bytes of one left alone."""
+"""A run that is killed at any moment, even while writing, and resumed gives the same bytes as an uninterrupted one."""
 
 import multiprocessing
 import random
@@ -17,7 +17,7 @@ CONTEXT.set_forkserver_preload(["impasto.api", "impasto.optimize.checkpoint", "i
 
 
 def command(arguments: list[str]) -> None:
-    """The command in a process of its own."""
+    """Run the command in a process of its own."""
     sys.exit(main(arguments))
 
 
@@ -41,7 +41,7 @@ def start(
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_killed_run_is_resumed_to_the_same_bytes(precision: str, optimizer: str, start, tmp_path: Path) -> None:
     how = "--precision", precision, "--optimizer", optimizer
-    for _ in range(2):  # the first one pays for loading torch
+    for _ in range(2):  # the first one loads torch
         began = time.monotonic()
         start(tmp_path / "whole", *how, "--overwrite").join()
         seconds = time.monotonic() - began
@@ -52,7 +52,7 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(precision: str, optimizer: st
         folder = tmp_path / str(number)
         process = start(folder, *how)
         while number == 0 and process.is_alive() and not (folder / "out.png.checkpoint").exists():
-            time.sleep(0.001)  # one at least is killed when there is something to go on from
+            time.sleep(0.001)  # at least one is killed when there is a checkpoint
         time.sleep(moments.uniform(0, seconds) if number else 0)
         process.kill()
         process.join()
