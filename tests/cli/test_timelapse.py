@@ -1,4 +1,4 @@
-"""--timelapse: the painting coming to be, as a user meets it."""
+"""--timelapse: the images of a run as an animation."""
 
 import errno
 import json
@@ -15,54 +15,58 @@ from impasto.jobs.timelapse import LAST_FRAME_MS, MAX_EDGE, MAX_FRAMES
 
 def frames(path):
     """The frames of an animation as arrays, and how long each is shown in milliseconds."""
-    with Image.open(path) as film:
+    with Image.open(path) as animation:
         shown = []
-        for number in range(film.n_frames):
-            film.seek(number)
-            shown.append((np.array(film.convert("RGB")).astype(int), film.info["duration"]))
+        for number in range(animation.n_frames):
+            animation.seek(number)
+            shown.append((np.array(animation.convert("RGB")).astype(int), animation.info["duration"]))
     return shown
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "GIF"])
-def test_the_last_frame_is_the_finished_picture_and_is_held(suffix, stylize, out, pixels):
-    film = out.with_name(f"film.{suffix}")
-    outcome = stylize("--timelapse", film, "--optimizer", "adam")
+def test_the_last_frame_is_the_result_and_is_shown_longer(suffix, stylize, out, pixels):
+    animation = out.with_name(f"film.{suffix}")
+    outcome = stylize("--timelapse", animation, "--optimizer", "adam")
     assert outcome.status == 0
-    assert outcome.err.splitlines()[-2:] == [f"saved {out}", f"saved {film}"]
-    *before, (last, held) = frames(film)
+    assert outcome.err.splitlines()[-2:] == [f"saved {out}", f"saved {animation}"]
+    *before, (last, held) = frames(animation)
     assert len(before) == 2  # of three steps
     assert (held, {each for _, each in before}) == (LAST_FRAME_MS, {100})
     assert np.abs(last - pixels(out)).mean() < 12  # a palette, or colors at half the size
 
 
-def test_frames_are_of_one_size_and_few_however_many_steps_and_scales(stylize, out):
-    film = out.with_name("film.webp")
-    assert stylize("--timelapse", film, "--size", 48, "--first-scale", 24, "--steps", 100).status == 0
-    shown = frames(film)
+def test_the_number_of_frames_is_limited_and_all_have_one_size(stylize, out):
+    animation = out.with_name("film.webp")
+    assert stylize("--timelapse", animation, "--size", 48, "--first-scale", 24, "--steps", 100).status == 0
+    shown = frames(animation)
     assert 30 < len(shown) <= MAX_FRAMES
     assert {each.shape for each, _ in shown} == {(36, 48, 3)}
 
 
 def test_a_frame_has_a_bounded_size(paint, content_image, style_image, out):
-    film = out.with_name("film.webp")
-    assert paint("stylize", content_image, style_image, "--timelapse", film, "--size", 500, "--steps", 1).status == 0
-    assert {each.shape for each, _ in frames(film)} == {(MAX_EDGE * 3 // 4, MAX_EDGE, 3)}
+    animation = out.with_name("film.webp")
+    assert (
+        paint("stylize", content_image, style_image, "--timelapse", animation, "--size", 500, "--steps", 1).status == 0
+    )
+    assert {each.shape for each, _ in frames(animation)} == {(MAX_EDGE * 3 // 4, MAX_EDGE, 3)}
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "complaint"),
     [
         ("film.mp4", "its suffix is not an animation format; use .gif or .webp"),
-        ("film", "its suffix is not an animation format; use .gif or .webp"),
+        ("animation", "its suffix is not an animation format; use .gif or .webp"),
         ("no/film.gif", "the folder no does not exist"),
         ("old.gif", "exists already"),
     ],
 )
-def test_a_timelapse_that_cannot_be_is_refused_before_the_first_step(name, said, stylize, tmp_path, monkeypatch):
+def test_a_timelapse_that_cannot_be_written_is_refused_before_the_first_step(
+    name, complaint, stylize, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(api, "create_run", None)  # the work
     (tmp_path / "old.gif").write_text("precious")
-    assert said in stylize("--timelapse", name).complaint()
+    assert complaint in stylize("--timelapse", name).complaint()
     assert [path.name for path in tmp_path.iterdir()] == ["old.gif"]
 
 
@@ -72,7 +76,7 @@ def test_a_timelapse_in_the_place_of_another_file_of_the_run_is_refused(stylize,
     assert "is also an input" in stylize("--timelapse", content_image, "--overwrite").complaint()
 
 
-def test_that_a_timelapse_cannot_be_written_does_not_lose_the_picture(stylize, out, monkeypatch):
+def test_a_timelapse_that_cannot_be_written_does_not_lose_the_result(stylize, out, monkeypatch):
     fsync = os.fsync
 
     def full(descriptor):
@@ -87,8 +91,8 @@ def test_that_a_timelapse_cannot_be_written_does_not_lose_the_picture(stylize, o
     assert [path.name for path in out.parent.iterdir()] == ["out.png"]
 
 
-def test_a_run_that_is_stopped_has_a_timelapse_and_resumed_one_of_the_steps_since(stylize, out, monkeypatch):
-    film, reports = out.with_name("film.gif"), reporting.step_events
+def test_a_stopped_run_has_a_timelapse_and_a_resumed_one_only_of_the_remaining_steps(stylize, out, monkeypatch):
+    animation, reports = out.with_name("film.gif"), reporting.step_events
 
     def stopped(step):
         if step.number == 3:
@@ -96,16 +100,16 @@ def test_a_run_that_is_stopped_has_a_timelapse_and_resumed_one_of_the_steps_sinc
         return reports(step)
 
     monkeypatch.setattr(reporting, "step_events", stopped)
-    how = ["--timelapse", film, "--steps", 6, "--optimizer", "adam"]
+    how = ["--timelapse", animation, "--steps", 6, "--optimizer", "adam"]
     assert stylize(*how).status == 143
-    assert len(frames(film)) >= 4
+    assert len(frames(animation)) >= 4
     monkeypatch.undo()
     outcome = stylize(*how, "--resume")
     assert "note: the timelapse starts at step 4: frames of earlier steps are not kept" in outcome.err
-    assert len(frames(film)) == 2
+    assert len(frames(animation)) == 2
 
 
-def test_a_timelapse_does_not_change_the_picture_and_is_json_too(stylize, out, tmp_path, pixels):
+def test_a_timelapse_does_not_change_the_result_and_has_an_event(stylize, out, tmp_path, pixels):
     assert stylize("-o", tmp_path / "plain.png").status == 0
     outcome = stylize("--timelapse", tmp_path / "film.gif", "--json")
     assert np.array_equal(pixels(out), pixels(tmp_path / "plain.png"))

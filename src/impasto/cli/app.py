@@ -22,7 +22,7 @@ from impasto.cli.flags import (
     share_of,
 )
 from impasto.cli.recoloring import RecolorFlag, SaveFlags
-from impasto.cli.work import paint
+from impasto.cli.work import execute_run
 from impasto.errors import SettingError
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset, read
@@ -148,7 +148,7 @@ def rerun(
                 strips=None if resume_from is None else resume_from.strips,
             )
 
-        return paint(create, output, how, originals, found.recipe.settings.depth)
+        return execute_run(create, output, how, originals, found.recipe.settings.depth)
 
 
 for command in (onepass.fast, distilling.distill, study.sweep, study.plot, study.compare):
@@ -237,7 +237,7 @@ def _paint(  # noqa: PLR0917
         )
 
     inputs = [photo, *(path for path, _ in shares), *masks, where.keep, chosen.init, how.preset, how.weights]
-    return paint(prepare, output, how, [Path(each) for each in inputs if each is not None], chosen.depth)
+    return execute_run(prepare, output, how, [Path(each) for each in inputs if each is not None], chosen.depth)
 
 
 def _mask(mask: Path | None, photo: "Picture | None") -> "Picture | None":

@@ -30,7 +30,7 @@ SIGNALS = [each for name in ("SIGINT", "SIGTERM", "SIGHUP") if (each := getattr(
 STOPPING = "stopping after this step, the image so far is saved; a second signal stops at once"
 
 
-def paint(create: CreateRun, output: Path, how: RunFlags, inputs: Sequence[Path], depth: int) -> int:
+def execute_run(create: CreateRun, output: Path, options: RunFlags, inputs: Sequence[Path], depth: int) -> int:
     """Create a run, take its steps and save the result, an image with `depth` bits per channel, to `output`.
 
     Returns and raises as `execute`.
@@ -40,20 +40,20 @@ def paint(create: CreateRun, output: Path, how: RunFlags, inputs: Sequence[Path]
 
     outputs = Outputs(
         output,
-        how.checkpoint or checkpoint_path(output),
-        checkpoint_seconds=how.checkpoint_seconds,
-        log=how.log,
-        preview=how.preview,
-        preview_every=how.preview_every,
-        timelapse=how.timelapse,
+        options.checkpoint or checkpoint_path(output),
+        checkpoint_seconds=options.checkpoint_seconds,
+        log=options.log,
+        preview=options.preview,
+        preview_every=options.preview_every,
+        timelapse=options.timelapse,
     )
-    return execute(create, outputs, how, inputs, functools.partial(check_suffix, depth=depth))
+    return execute(create, outputs, options, inputs, functools.partial(check_suffix, depth=depth))
 
 
 def execute(  # noqa: PLR0917
     create: CreateRun | CreateTraining,
     outputs: "Outputs",
-    how: KeepFlags,
+    options: KeepFlags,
     inputs: Sequence[Path],
     check_result: CheckResult,
     stopping: str = STOPPING,
@@ -70,18 +70,18 @@ def execute(  # noqa: PLR0917
     from impasto.jobs import runner
     from impasto.jobs.outputs import check_outputs
 
-    resume_from = _unfinished(outputs.checkpoint, how)
-    overwrite = how.overwrite or resume_from is not None  # the files that exist belong to the run that resumes
+    resume_from = _unfinished(outputs.checkpoint, options)
+    overwrite = options.overwrite or resume_from is not None  # the files that exist belong to the run that resumes
     check_outputs(outputs, overwrite=overwrite, inputs=inputs, check_result=check_result)
     run = create(resume_from)  # loads the network
-    with display(as_json=how.json, quiet=how.quiet) as show, signals(stopping) as received:
-        if how.resume and resume_from is None:
+    with display(as_json=options.json, quiet=options.quiet) as show, signals(stopping) as received:
+        if options.resume and resume_from is None:
             show(Noted(f"no checkpoint at {printable(outputs.checkpoint)}; starting at step 0"))
         runner.execute(run, outputs, show, lambda: received, resume_from)
     return 128 + received[0] if received else 0
 
 
-def _unfinished(path: Path, how: KeepFlags) -> "Checkpoint | None":
+def _unfinished(path: Path, options: KeepFlags) -> "Checkpoint | None":
     """The checkpoint to resume from, if any.
 
     Raises:
@@ -92,11 +92,11 @@ def _unfinished(path: Path, how: KeepFlags) -> "Checkpoint | None":
 
     if not os.path.lexists(path):
         return None
-    if not (how.resume or how.overwrite):
+    if not (options.resume or options.overwrite):
         raise OutputError(
             f"{printable(path)}: holds an unfinished run; resume it (--resume), or start over (--overwrite)"
         )
-    return checkpoint.read(path) if how.resume else None
+    return checkpoint.read(path) if options.resume else None
 
 
 @contextlib.contextmanager

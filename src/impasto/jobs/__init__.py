@@ -1,1 +1,1 @@
-"""Runs that write files: runner, log, timelapse, rerun."""
+"""Runs and trainings that write files: outputs, runner, log, timelapse; rerun; distill, the library's call."""
