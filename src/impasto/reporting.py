@@ -8,7 +8,7 @@ from impasto.events import Began, Ended, Event, Noted, OnEvent, Planned, Stepped
 from impasto.feedforward.train import CROP, Training, TrainingStep
 from impasto.images.picture import Picture
 from impasto.optimize.run import Run, Step
-from impasto.vgg.device import resident
+from impasto.vgg.device import resident_memory
 
 
 def reported_steps(run: Run | Training, on_event: OnEvent | None) -> Iterator[Step | TrainingStep]:
@@ -66,7 +66,7 @@ def training_plan_event(training: Training) -> Planned:
     """What the training needs: bytes of memory as used now, and seconds as extrapolated from the steps taken."""
     seconds = training.seconds / training.steps_done * training.steps
     scale = {"width": CROP, "height": CROP, "steps": training.steps, "seconds": seconds, "strip": None}
-    return Planned([scale], resident(), seconds)
+    return Planned([scale], resident_memory(), seconds)
 
 
 def step_events(step: Step | TrainingStep) -> Iterator[Event]:

@@ -12,7 +12,7 @@ from impasto import Run, events, load
 from impasto.errors import CheckpointError, DivergedError, OutputError, PictureError, WeightsError
 from impasto.feedforward import train
 from impasto.feedforward.procedural_images import procedural_image
-from impasto.feedforward.style_file import DistilledStyle, OneStyle, load_style
+from impasto.feedforward.style_file import DistilledStyle, SingleStyleTransformer, load_style_file
 from impasto.feedforward.train import CROP, Training
 from impasto.images.picture import Picture
 from impasto.loss.conventions import loss_weights
@@ -205,7 +205,7 @@ def test_a_style_file_holds_the_network_and_its_provenance(start, tmp_path):
     list(training)
     path = tmp_path / "style.safetensors"
     training.result().save(path)
-    found = load_style(path)
+    found = load_style_file(path)
     assert same(tensors(training), found.network.state_dict())
     assert found.name == "style.safetensors"
     assert (found.about["painting"], found.about["steps done"]) == ("painting.png", 1)

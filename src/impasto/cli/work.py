@@ -35,7 +35,7 @@ def execute_run(create: CreateRun, output: Path, options: RunFlags, inputs: Sequ
 
     Returns and raises as `execute`.
     """
-    from impasto.images.picture import check_suffix
+    from impasto.images.formats import check_suffix
     from impasto.jobs.outputs import Outputs, checkpoint_path
 
     outputs = Outputs(

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from impasto.errors import DivergedError, PictureError
+from impasto.feedforward.network import SingleStyleTransformer
 from impasto.feedforward.procedural_images import procedural_image
-from impasto.feedforward.style_file import DistilledStyle, OneStyle
+from impasto.feedforward.style_file import DistilledStyle
 from impasto.feedforward.stylizer import FastNetwork
 from impasto.images.masks import Style
 from impasto.images.picture import Picture, load
@@ -85,8 +86,8 @@ class Training:
         self._images = [_reduced(image) for image in images]
         self._style_target = StyleTarget(self._style_statistics(style))
         pretrained = FastNetwork("cpu", "float32")
-        affines = pretrained.style([Style(style)], style, 0.5)
-        self.network = OneStyle(pretrained.transformer, affines).to(vgg.device).requires_grad_(True)
+        affines = pretrained.affines_for([Style(style)], style, 0.5)
+        self.network = SingleStyleTransformer(pretrained.transformer, affines).to(vgg.device).requires_grad_(True)
         self.optimizer = torch.optim.Adam(self.network.parameters(), LEARNING_RATE)
         self.steps_done, self.seconds = 0, 0.0
         self._provenance = {
@@ -206,7 +207,7 @@ class Training:
         return terms
 
     def _style_statistics(self, style: Picture) -> Mapping[str, Any]:
-        image = style.matted()[None]
+        image = style.composited()[None]
         if self.settings.style_rotation:
             image = rotate(image, self.settings.style_rotation)
         edge = round(STYLE_IMAGE_EDGE * self.settings.style_scale)
@@ -233,4 +234,4 @@ def _reduced(image: Picture) -> Tensor:
         raise PictureError(f"{name}: {size} are too few for a training image; give {CROP} or more on each side")
     factor = min(max(short_edge, CROP), MAX_SHORT_EDGE) / short_edge
     height, width = (max(round(factor * edge), CROP) for edge in (image.height, image.width))
-    return resize(image.matted()[None], height, width)[0]
+    return resize(image.composited()[None], height, width)[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from impasto import files
 from impasto.errors import OutputError, printable
-from impasto.images.picture import check_suffix
+from impasto.images.formats import check_suffix
 from impasto.jobs import timelapse
 
 CHECKPOINT_SECONDS = 300.0

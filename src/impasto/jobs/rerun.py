@@ -135,7 +135,7 @@ def rerun_fast(
         recipe.precision if precision == "auto" else precision,
     )
     styles: list[StyleSource] = [
-        path if is_distilled(path) else Style(load(path), style.weight)
+        path if is_style_file(path) else Style(load(path), style.weight)
         for path, style in zip(style_files, recipe.styles, strict=True)
     ]
     content = inputs.files[recipe.content]
