@@ -189,8 +189,8 @@ def test_a_picture_without_a_file_has_an_empty_name_in_the_recipe(style: Path, v
     ("change", "complaint"),
     [
         ({"settings": {"steps": 0}}, "steps: got '0'"),
-        ({"settings": {"self": 1}}, "no setting 'self'"),
-        ({"settings": {"size": 10**5000}}, "size: got 'a number of thousands of digits'"),
+        ({"settings": {"self": 1}}, "unknown setting 'self'"),
+        ({"settings": {"size": 10**5000}}, "size: got 'a number with thousands of digits'"),
         ({"steps_done": -1}, "steps_done: got '-1'"),
         ({"task": "delete"}, "task: got 'delete'"),
         ({"styles": [{"name": "x", "sha256": "../../x"}]}, "styles.0.sha256: got '../../x'"),

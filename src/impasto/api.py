@@ -82,7 +82,7 @@ def reconstruct(
 
     As in figure 1 of the 2015 paper. Otherwise as `stylize`.
     """
-    settings = (settings or preset()).from_noise().reading_layer(layer)
+    settings = (settings or preset()).from_noise().with_content_layer(layer)
     return complete(create_run(content, [], settings, init=init, vgg=vgg), on_event)
 
 

@@ -103,15 +103,15 @@ def test_the_mark_that_windows_puts_before_a_text_does_not_matter(tmp_path: Path
         ("[settings]\nsteps = 1\nsteps = 2", "not TOML"),
         ("a = " + "[" * 5000, "not TOML"),
         ("[settings]\nseed = " + "1" * 5000, "not TOML"),
-        ("[settings]\nseed = 0x" + "f" * 5000, "seed: got 'a number of thousands of digits'"),
+        ("[settings]\nseed = 0x" + "f" * 5000, "seed: got 'a number with thousands of digits'"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\xff", "cannot be read (not UTF-8); give a TOML file"),
         ("title = 1", "unknown entry 'title'; give description, base, [settings]"),
         ("settings = 3", "give a table, [settings]"),
-        ('base = "best"', "base 'best' is no bundled preset; there are painterly, "),
-        ('base = ""', "base '' is no bundled preset"),
-        ("base = [1]", "base [1] is no bundled preset"),
-        ("[settings]\nstep = 7", "no setting 'step'; there are size, "),
-        ("[settings]\nself = 7", "no setting 'self'; there are size, "),
+        ('base = "best"', "base 'best' is not a bundled preset; available: painterly, "),
+        ('base = ""', "base '' is not a bundled preset"),
+        ("base = [1]", "base [1] is not a bundled preset"),
+        ("[settings]\nstep = 7", "unknown setting 'step'; available: size, "),
+        ("[settings]\nself = 7", "unknown setting 'self'; available: size, "),
         ("[settings]\nsteps = 0", "steps: got '0'; "),
         ("[settings]\nstyle_weight = nan", "style_weight: got 'nan'; "),
         ("[settings]\nstyle_weight = 1e400", "style_weight: got 'inf'; "),
@@ -132,5 +132,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:
-    assert refusal("kerass").startswith("no preset 'kerass'; there are painterly, distill, gatys-2015, ")
+    assert refusal("kerass").startswith("unknown preset 'kerass'; available: painterly, distill, gatys-2015, ")
     assert refusal("").endswith("or give a FILE.toml")

@@ -68,13 +68,15 @@ def test_a_choice_that_is_not_offered_is_answered_with_those_that_are(name: str)
 
 @pytest.mark.parametrize("name", ["style_weigth", "self", "values", "model_config", "a b"])
 def test_an_unknown_setting_is_answered_with_those_that_there_are(name: str) -> None:
-    assert refusal(**{name: 1}).startswith(f"no setting {name!r}; there are size, style_scale, style_rotation, steps, ")
-    with pytest.raises(SettingError, match="no setting"):
+    assert refusal(**{name: 1}).startswith(
+        f"unknown setting {name!r}; available: size, style_scale, style_rotation, steps, "
+    )
+    with pytest.raises(SettingError, match="unknown setting"):
         Settings().replace(**{name: 1})
 
 
 def test_a_number_of_thousands_of_digits_is_refused_like_any_other() -> None:
-    assert refusal(size=10**5000).startswith("size: got 'a number of thousands of digits'; ")
+    assert refusal(size=10**5000).startswith("size: got 'a number with thousands of digits'; ")
 
 
 def test_layers_without_weights_share_one_equally() -> None:
@@ -92,7 +94,7 @@ def test_layers_have_the_weights_that_they_are_given() -> None:
 
 def test_a_layer_named_twice_is_refused() -> None:
     message = refusal(style_layers=["block1_conv1=1", "block2_conv1", "block1_conv1=2"])
-    assert "a layer is named twice in block1_conv1, block2_conv1, block1_conv1; give each once" in message
+    assert "a layer is given twice in block1_conv1, block2_conv1, block1_conv1; give each once" in message
 
 
 @pytest.mark.parametrize("setting", ["content_layers", "style_layers"])

@@ -44,7 +44,7 @@ def test_layers_of_a_value_are_joined_by_plus(name):
         ("style_weight=1,1.0", "grid style_weight: got 1 twice; give each value once"),
         ("optimizer=adm", "grid optimizer: got 'adm'; input should be 'adam', 'lbfgs' or 'keras-adam'"),
         ("style_layers=block1_conv1+block9", "grid style_layers: no layer 'block9' in VGG19; did you mean "),
-        ("preset=keras-1,kears", "grid preset: no preset 'kears'; there are painterly, "),
+        ("preset=keras-1,kears", "grid preset: unknown preset 'kears'; available: painterly, "),
     ],
 )
 def test_what_cannot_be_varied_is_refused_in_a_line(text, said):

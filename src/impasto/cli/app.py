@@ -100,7 +100,7 @@ def reconstruct(
     """Paint what a layer of the network knows of PHOTO, from white noise."""
     if settings.content_layers is not None:
         raise SettingError("--content-layer: a reconstruction reads one layer; give it with --layer")
-    chosen = resolve(settings, preset(how.preset).from_noise().reading_layer(layer))
+    chosen = resolve(settings, preset(how.preset).from_noise().with_content_layer(layer))
     return _paint(photo, [], chosen, output, how)
 
 

@@ -1,4 +1,4 @@
-"""The layers of VGG19 by their Keras names, in order: sixteen convolutions in five blocks, a pool after each."""
+"""The layers of VGG19 by their Keras names, in order: sixteen convolutions in five blocks, each followed by a pool."""
 
 import difflib
 import math
@@ -8,7 +8,7 @@ from impasto.errors import SettingError
 
 CONVS_PER_BLOCK = (2, 2, 4, 4, 4)
 WIDTHS = (64, 128, 256, 512, 512)
-"""Channels of each block's convolutions."""
+"""Channels of the convolutions in each block."""
 
 LAYERS = tuple(
     f"block{block}_{kind}"
@@ -19,15 +19,15 @@ CONVS = tuple(name for name in LAYERS if "conv" in name)
 
 
 def block_of(layer: str) -> int:
-    """The block, 1 to 5, that `layer` stands in."""
+    """The block of `layer`, 1 to 5."""
     return int(layer[len("block")])
 
 
 def check_layer(layer: str) -> str:
-    """`layer` itself if VGG19 has it.
+    """Return `layer` if VGG19 has it.
 
     Raises:
-        SettingError: it has not; the message names the nearest one.
+        SettingError: it does not; the message suggests the closest name.
     """
     if layer not in LAYERS:
         nearest = difflib.get_close_matches(layer, LAYERS, n=1, cutoff=0) or [LAYERS[0]]
@@ -36,35 +36,35 @@ def check_layer(layer: str) -> str:
 
 
 def up_to_last(layers: Iterable[str]) -> tuple[str, ...]:
-    """All layers that must be evaluated to reach the deepest of `layers`; none for none."""
+    """All layers from the first to the deepest of `layers`; an empty tuple if there are none."""
     return LAYERS[: max((LAYERS.index(check_layer(name)) for name in layers), default=-1) + 1]
 
 
 def min_edge(layers: Iterable[str]) -> int:
-    """Edge in pixels of the smallest picture that leaves every one of `layers` at least one position."""
+    """Edge in pixels of the smallest image for which each of `layers` has at least one position."""
     return int(2 ** sum("pool" in name for name in up_to_last(layers)))
 
 
 def feature_size(layer: str, height: int, width: int) -> tuple[int, int]:
-    """Height and width of `layer`'s responses to a picture of `height` x `width` pixels."""
+    """Height and width of the feature map of `layer` for an image of `height` x `width` pixels."""
     shrink = min_edge([layer])
     return height // shrink, width // shrink
 
 
 def position_count(layer: str, height: int, width: int) -> int:
-    """M, the number of positions of `layer`'s responses to a picture of `height` x `width` pixels."""
+    """M, the number of positions in the feature map of `layer` for an image of `height` x `width` pixels."""
     return math.prod(feature_size(layer, height, width))
 
 
 def multiply_adds(layers: Iterable[str], height: int, width: int) -> int:
-    """Multiplications of one evaluation of a picture of `height` x `width` pixels as far as the deepest of `layers`."""
+    """Multiply-adds of one forward pass of `height` x `width` pixels up to the deepest of `layers`."""
     total, channels = 0, 3
     for name in up_to_last(layers):
-        if name in CONVS:
+        if name in CONVS:  # 3x3 kernels: 9 * channels in * channels out, at each position
             total += 9 * channels * (channels := WIDTHS[block_of(name) - 1]) * position_count(name, height, width)
     return total
 
 
 def feature_count(layers: Iterable[str], height: int, width: int) -> int:
-    """Values of all responses to a picture of `height` x `width` pixels as far as the deepest of `layers`."""
+    """Number of values in all feature maps up to the deepest of `layers`, for an image of `height` x `width` pixels."""
     return sum(WIDTHS[block_of(name) - 1] * position_count(name, height, width) for name in up_to_last(layers))

