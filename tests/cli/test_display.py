@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from impasto.cli.display import Bar, Lines, display, duration, left, planned
+from impasto.cli.display import Bar, Lines, display, duration, plan_line, time_left
 from impasto.events import Began, Ended, Noted, Planned, Saved, Stepped
 
 BEGAN = Began("stylize", 32, 24, 2, "cpu", "float32", 1, "file")
@@ -20,7 +20,7 @@ def test_a_terminal_gets_a_bar_and_lines_that_are_no_markup():
             show(event)
     text = console.export_text()
     assert "note: [red]\n" in text
-    assert "stopped after 1 steps in 1:02:05; loss of the picture: 1 (content 0.5, style 0.25, tv 0.125)\n" in text
+    assert "stopped after 1 steps in 1:02:05; loss of the output: 1 (content 0.5, style 0.25, tv 0.125)\n" in text
     assert "saved [b]o.png\n" in text
 
 
@@ -57,14 +57,14 @@ def test_lines_are_silent_about_steps_that_follow_within_seconds(capsys):
 
 
 def test_a_plan_is_told_in_a_line():
-    assert planned(PLANNED) == "plan: scales of 32 pixels in strips of 16 rows; about 0:10 and 2.0 GB of memory"
+    assert plan_line(PLANNED) == "plan: scales of 32 pixels in strips of 16 rows; about 0:10 and 2.0 GB of memory"
 
 
 def test_the_time_left_counts_what_large_scales_take():
     scales = [{"width": 9, "height": 9, "steps": 10, "seconds": seconds, "strip": None} for seconds in (5.0, 95.0)]
     plan = Planned(scales, 0, 100.0)
     for step, seconds, told in ((9, 10.0, "3:10 left"), (10, 14.5, "1:26 left"), (19, 100.0, "0:00 left")):
-        assert left(Stepped(step, 9, 0, 0, 0, 0, seconds), plan) == told
+        assert time_left(Stepped(step, 9, 0, 0, 0, 0, seconds), plan) == told
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])

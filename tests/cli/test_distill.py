@@ -69,7 +69,7 @@ def test_a_style_file_is_not_mixed(  # noqa: PLR0917
 def test_training_images_may_come_from_a_folder(distill, tmp_path, content_image):
     folder = tmp_path / "pictures"
     folder.mkdir()
-    assert "holds no images" in distill("--pictures", folder).complaint()
+    assert "contains no images" in distill("--pictures", folder).complaint()
     load(content_image).save(folder / "small.png")
     assert "too few for a training image" in distill("--pictures", folder).complaint()
     Picture(torch.rand(3, 300, 400)).save(folder / "small.png")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.cli import photographs
+from impasto.cli import fast_batch
 from impasto.feedforward import one_pass, pretrained
 from impasto.feedforward import weights as feedforward_weights
 from impasto.vgg.weights import WeightsSource
@@ -191,15 +191,15 @@ def test_a_full_disk_behind_the_pipe_is_told_in_a_line(begin, content_image, sty
     assert err.count(b"\n") == 1
 
 
-@pytest.mark.parametrize("flags", [["--json"], ["--also", "PHOTO"]])
+@pytest.mark.parametrize("flags", [["--json"], ["--also", "CONTENT"]])
 def test_a_pipe_out_holds_nothing_else(flags, fast, content_image, unloaded):
-    flags = [content_image if each == "PHOTO" else each for each in flags]
+    flags = [content_image if each == "CONTENT" else each for each in flags]
     complaint = fast(content_image, "-o", "-", *flags).complaint()
     assert "-: " in complaint
 
 
 def test_a_pipe_among_several_is_refused(fast, content_image, into, unloaded):
-    assert "-: got a pipe, which holds one picture" in fast("-", "-o", into, "--also", content_image).complaint()
+    assert "-: a pipe carries one image" in fast("-", "-o", into, "--also", content_image).complaint()
     assert names(into) == []
 
 
@@ -244,16 +244,16 @@ def test_a_damaged_photograph_does_not_keep_the_others_from_being_painted(fast, 
     assert (outcome.status, names(into)) == (1, ["a.png", "c.png"])
     complaints = [line for line in outcome.err.splitlines() if line.startswith("impasto: ")]
     assert len(complaints) == 1
-    assert complaints[0].startswith(f"impasto: 1 of 3 photographs failed, such as {content_images / 'b.JPG'}: ")
+    assert complaints[0].startswith(f"impasto: 1 of 3 images failed, the first: {content_images / 'b.JPG'}: ")
     assert any(line.startswith(f"note: failed: {content_images / 'b.JPG'}: ") for line in outcome.err.splitlines())
     quiet = fast(content_images, "-o", into, "-q", "--overwrite")
-    assert quiet.complaint(1).startswith("1 of 3 photographs failed")
+    assert quiet.complaint(1).startswith("1 of 3 images failed")
 
 
 def test_a_photograph_too_small_or_missing_is_one_that_failed(fast, content_images, into):
     Image.new("RGB", (40, 3)).save(content_images / "a.png")
     outcome = fast(content_images, "-o", into, "--also", content_images / "missing.png", "-q")
-    assert "2 of 4 photographs failed, such as a.png: 40x3 pixels become 40x3" in outcome.complaint(1)
+    assert "2 of 4 images failed, the first: a.png: 40x3 pixels become 40x3" in outcome.complaint(1)
     assert names(into) == ["b.JPG", "c.png"]
 
 
@@ -271,12 +271,12 @@ def test_two_photographs_for_one_place_are_refused_before_any_work(second, fast,
     other.parent.mkdir()
     Image.new("RGB", (40, 30)).save(other)
     complaint = fast(content_images, "-o", into, "--also", other).complaint()
-    assert f"{into / 'a.png'}: two photographs would be painted there; rename one" in complaint
+    assert f"{into / 'a.png'}: is the output of two content images; rename one" in complaint
     assert names(into) == []
 
 
 def test_the_same_photograph_twice_is_refused(fast, content_image, into):
-    assert "two photographs" in fast(content_image, "-o", into, "--also", content_image).complaint()
+    assert "two content images" in fast(content_image, "-o", into, "--also", content_image).complaint()
 
 
 def test_what_exists_is_not_replaced_unless_asked(fast, content_images, into):
@@ -324,7 +324,7 @@ def test_a_folder_without_pictures_is_refused(fast, into, tmp_path, unloaded):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "words.txt").touch()
     complaint = fast(tmp_path / "empty", "-o", into).complaint()
-    assert complaint == f"{tmp_path / 'empty'}: holds no pictures; give another folder, or --watch to wait for some"
+    assert complaint == f"{tmp_path / 'empty'}: contains no images; give another folder, or --watch to wait for images"
 
 
 def test_a_depth_that_a_kind_does_not_have_is_refused_before_any_work(fast, content_images, into):
@@ -367,15 +367,15 @@ def test_an_interrupt_ends_several_after_the_picture_in_work(fast, content_image
         ("--steps 3", "--steps"),
         ("--method optimize", "--method"),
         ("--weights auto", "--weights"),
-        ("--mask PHOTO", "--mask"),
+        ("--mask CONTENT", "--mask"),
         ("--watch", "--watch: got "),
-        ("--watch --also PHOTO", "--watch: got "),
+        ("--watch --also CONTENT", "--watch: got "),
     ],
 )
 def test_flags_without_sense_are_refused_before_the_network_is_loaded(flags, said, impasto, content_image, request):
     request.getfixturevalue("unloaded")
     style_image, out = (request.getfixturevalue(name) for name in ("style_image", "out"))
-    words = [content_image if word == "PHOTO" else word for word in flags.split()]
+    words = [content_image if word == "CONTENT" else word for word in flags.split()]
     assert said in impasto("fast", content_image, style_image, "-o", out, *words).complaint()
     assert not out.exists()
 
@@ -536,10 +536,10 @@ def test_stylize_refuses_what_one_pass_does_not_know(flag, impasto, content_imag
 
 @pytest.mark.parametrize(
     "words",
-    ["texture PAINTING -o OUT", "reconstruct PHOTO -o OUT", "stylize PHOTO PAINTING -o OUT --method slow"],
+    ["texture STYLE -o OUT", "reconstruct CONTENT -o OUT", "stylize CONTENT STYLE -o OUT --method slow"],
 )
 def test_other_commands_refuse_the_method_in_a_line(words, impasto, content_image, style_image, out):
-    named = {"PHOTO": content_image, "PAINTING": style_image, "OUT": out}
+    named = {"CONTENT": content_image, "STYLE": style_image, "OUT": out}
     method = [] if "--method" in words else ["--method", "fast"]
     complaint = impasto(*(named.get(word, word) for word in words.split()), *method).complaint()
     assert "method" in complaint
@@ -552,7 +552,7 @@ def test_other_commands_refuse_the_method_in_a_line(words, impasto, content_imag
 )
 def test_stylize_refuses_settings_that_one_pass_has_no_use_for(flags, impasto, pair, out):
     complaint = impasto("stylize", *pair, "-o", out, *flags.split(), "--method", "fast").complaint()
-    assert complaint == f"{flags.split()[0]}: got one, but --method fast has no use for it; leave it out"
+    assert complaint == f"{flags.split()[0]}: got one, but --method fast does not use it; leave it out"
     assert names(out.parent) == []
 
 
@@ -640,17 +640,17 @@ def test_what_appears_in_a_watched_folder_is_painted_once_it_is_whole(watch, con
             file.flush()
             time.sleep(0.15)
     watching.until(lambda: watching.said("saved ") == 2)
-    watching.until(lambda: watching.said("left alone: ") == 2)
+    watching.until(lambda: watching.said("skipped: ") == 2)
     assert size(into / "late.png") == (40, 30)
     assert watching.said("late.png: ") == 1
-    assert watching.said("left alone: ") == watching.said("bad.jpg: is text") + watching.said("taken.png: exists") == 2
+    assert watching.said("skipped: ") == watching.said("bad.jpg: is text") + watching.said("taken.png: exists") == 2
     assert (into / "taken.png").read_bytes() == b"precious"
     Image.new("RGB", (50, 60), "red").save(late)  # changed: painted anew
     watching.until(lambda: size(into / "late.png") == (50, 60))
     assert names(into) == ["late.png", "taken.png", "there.png"]
     assert watching.stop() == 130
     assert watching.said("saved ") == 3
-    assert watching.lines[-1] == "stopping after this picture"
+    assert watching.lines[-1] == "stopping after this image"
 
 
 def test_a_watch_ends_by_sigterm_too_and_tells_in_json(watch, content_image, into, tmp_path, begin):
@@ -674,7 +674,7 @@ def looks(monkeypatch):
         def wait(received):
             (left.pop(0) if left else lambda: os.kill(os.getpid(), signal.SIGINT))()
 
-        monkeypatch.setattr(photographs, "_wait", wait)
+        monkeypatch.setattr(fast_batch, "_wait", wait)
 
     return do
 
@@ -756,6 +756,5 @@ def test_a_watch_does_not_paint_over_a_photograph_by_a_link(looks, fast, content
 
 def test_a_watched_folder_is_not_the_one_painted_into(fast, content_images):
     assert (
-        "is the folder that is watched; give another one"
-        in fast(content_images, "-o", content_images, "--watch").complaint()
+        "is the watched folder; give another one" in fast(content_images, "-o", content_images, "--watch").complaint()
     )

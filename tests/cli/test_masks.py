@@ -1,4 +1,4 @@
-"""Mixtures by weight, masks, and what is left alone."""
+"""Mixtures by weight, style masks and protection masks."""
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def test_masks_that_cannot_be_are_refused(flag, paint, content_image, style_imag
     Image.new("L", (40, 30), 0 if flag == "--mask" else 255).save(black)
     assert "no pixels are left for it" in paint("stylize", content_image, style_image, flag, black).complaint()
     assert (
-        "--mask: got 2 for 1 paintings"
+        "--mask: got 2 for 1 styles"
         in paint("stylize", content_image, style_image, "--mask", left, "--mask", left).complaint()
     )
 

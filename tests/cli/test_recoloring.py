@@ -11,7 +11,7 @@ from impasto import load
 
 @pytest.fixture
 def rerun(impasto, content_image, style_image, narrow_weights):
-    """Run `impasto rerun` with the two pictures at hand."""
+    """Run `impasto rerun` with the two images."""
     return lambda result, *flags: impasto(
         "rerun", result, content_image, style_image, "--weights", narrow_weights, *flags
     )
@@ -53,7 +53,7 @@ def test_a_recolored_result_can_be_inspected_but_not_rerun(impasto, stylize, con
             "WEBP holds 8 bits per channel, not 16",
         ),
         (["{content_image}", "{content_image}", "-o", "{content_image}", "--overwrite"], "is also an input"),
-        (["{content_image}", "-o", "{tmp}/a.png"], "PHOTO is missing"),
+        (["{content_image}", "-o", "{tmp}/a.png"], "CONTENT is missing"),
         (["{content_image}", "{content_image}"], "--output is missing"),
         (["{content_image}", "{content_image}", "-o", "{tmp}/a.png", "--color", "match"], '"match" for --color'),
         (["{content_image}", "{content_image}", "-o", "{tmp}/a.png", "--depth", "12"], '"12" for --depth'),

@@ -1,4 +1,4 @@
-"""The commands that tell instead of paint."""
+"""impasto info, weights, presets and inspect."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def test_info_tells_versions_and_what_every_scale_would_need(info):
     told = json.loads(info("--json").out)
     assert (told["impasto"], told["torch"]) == (__version__, torch.__version__)
     assert told["threads"] == torch.get_num_threads()
-    assert told["memory in GB"] >= told["memory at hand in GB"] > 0
+    assert told["memory in GB"] >= told["available memory in GB"] > 0
     assert [scale["size"] for scale in told["scales"]] == ["128x96", "256x192", "512x384"]
     assert {scale["evaluated"] for scale in told["scales"]} == {"whole"}
     assert all(scale["GB"] > 0 and scale["seconds a step"] > 0 for scale in told["scales"])
@@ -48,7 +48,7 @@ def test_info_is_the_same_as_text(info):
     *lines, _, one, two, three, total = info().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == [name for name in told if name != "scales"]
     assert [line.split()[0] for line in (one, two, three)] == [scale["size"] for scale in told["scales"]]
-    assert total.startswith("in all about 0:")
+    assert total.startswith("in total about 0:")
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_weights_prefers_the_downloaded_file(impasto, places):
 
 def test_weights_are_listed_as_text_with_their_hashes(impasto, places):
     told = impasto("weights").out
-    assert "downloaded (not there): " in told
+    assert "downloaded (missing): " in told
     assert "bundled (used): " in told
     assert f"  SHA-256: {hashlib.sha256(b'bundled').hexdigest()}\n" in told
 
@@ -110,7 +110,7 @@ def test_weights_that_cannot_be_fetched_are_told_in_a_line(impasto, places, monk
 def test_presets_lists_every_preset_the_default_first(impasto, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     head, *rows = impasto("presets").out.splitlines()
-    assert head.split() == ["preset", "what", "it", "is"]
+    assert head.split() == ["preset", "description"]
     assert [row.split()[0] for row in rows] == list(names())
     assert rows[0].startswith("painterly")
 

@@ -136,7 +136,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_is_reported_once(stylize, sto
         (["--checkpoint-every", "-5m"], "--checkpoint-every: got '-5m'; give a time such as 30s, 5m or 1h"),
         (["--checkpoint-every", "5"], "--checkpoint-every: got '5'; give a time such as 30s, 5m or 1h"),
         (["--memory-limit", "4X"], "--memory-limit: got '4X'; give a size such as 4G or 800M"),
-        (["--memory-limit", "0G"], "--memory-limit: got '0G'; give more than nothing"),
+        (["--memory-limit", "0G"], "--memory-limit: got '0G'; give more than 0"),
         (["--memory-limit", "10M"], "memory: 32x24 pixels need 0.5 GB, got 0.0 GB; give a smaller --size, or a"),
         (["--checkpoint", "no/folder/c"], "no/folder/c: the folder no/folder does not exist; create it, or choose"),
     ],

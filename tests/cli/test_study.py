@@ -106,7 +106,7 @@ def test_a_sheet_shows_them_side_by_side(suffix, results, impasto, tmp_path):
         ("a.png b.png -o s.gif", "s.gif: its suffix names no known format"),
         ("a.png b.png -o a.png --overwrite", "a.png: is also an input"),
         ("a.png b.png -o text.txt/s.png", "text.txt is a file"),
-        (" ".join(["a.png"] * 101), "got 101 pictures; give 100 at most"),
+        (" ".join(["a.png"] * 101), "got 101 images; give at most 100"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_a_line(  # noqa: PLR0917

@@ -229,7 +229,7 @@ def test_a_combination_that_is_refused_or_diverges_does_not_end_the_sweep(sweep,
     monkeypatch.setattr(library.Run, "__iter__", diverging)
     outcome = sweep("--grid", "style_weight=0,2,1", "--content-weight", 0)
     assert outcome.status == 1
-    assert outcome.err.splitlines()[-1] == f"impasto: 2 of 3 combinations failed; {folder}/results.csv says why"
+    assert outcome.err.splitlines()[-1] == f"impasto: 2 of 3 combinations failed; see {folder}/results.csv"
     assert "note: diverged: step 2: the loss is nan" in outcome.err
     told = table()
     assert [(row["state"], row["picture"]) for row in told] == [

@@ -1,8 +1,13 @@
-"""What is said of a command line that cannot be understood, and of settings that cannot be."""
+"""Errors in the command line and in settings; the help."""
+
+import re
 
 import pytest
+from rich.console import Console
 
-from impasto.cli import main
+from impasto.cli import option_groups
+from impasto.cli.app import app
+from impasto.settings.model import Settings
 from impasto.version import __version__
 
 
@@ -10,10 +15,10 @@ from impasto.version import __version__
     ("arguments", "said"),
     [
         ("stylise", 'Unknown command "stylise". Did you mean "stylize"?'),
-        ("stylize", "PHOTO is missing (see `impasto stylize --help`)"),
-        ("stylize photo.png", "PAINTING is missing (see `impasto stylize --help`)"),
-        ("stylize photo.png painting.png", "--output is missing (see `impasto stylize --help`)"),
-        ("stylize photo.png painting.png out.png", "--output is missing (see `impasto stylize --help`)"),
+        ("stylize", "CONTENT is missing (see `impasto stylize --help`)"),
+        ("stylize content.png", "STYLE is missing (see `impasto stylize --help`)"),
+        ("stylize content.png style.png", "--output is missing (see `impasto stylize --help`)"),
+        ("stylize content.png style.png out.png", "--output is missing (see `impasto stylize --help`)"),
         ("stylize p.png q.png -o", "-o: got no value; give -o=VALUE (see `impasto stylize --help`)"),
         ("stylize p.png q.png -o o.png --sise 3", "Unknown option: --sise. Did you mean --size?"),
         ("stylize p.png q.png -o o.png --no-quiet", "Unknown option: --no-quiet. Did you mean --quiet?"),
@@ -124,10 +129,39 @@ def test_every_command_explains_itself(command, impasto):
     assert outcome.out.startswith(f"Usage: impasto {command}")
 
 
-def test_the_help_tells_the_range_and_default_of_a_setting(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    assert main(["stylize", "--help"]) == 0
-    told = capsys.readouterr().out
-    assert "Long edge of the result in pixels. [16..65535; default 512]" in told
-    assert "--content-layer" in told
-    assert "[NAME[=WEIGHT]; default block4_conv2=1]" in told
+@pytest.fixture
+def help_of(impasto, monkeypatch):
+    """The help of a command on a console so wide that nothing wraps, with single spaces."""
+
+    def read(command):
+        monkeypatch.setattr(app, "console", Console(width=1000))
+        return " ".join(impasto(command, "--help").out.split())
+
+    return read
+
+
+def test_the_help_shows_the_range_and_default_of_a_setting(help_of):
+    text = help_of("stylize")
+    assert "--size INT Long edge of the output in pixels. [16 to 65535] [default: 512]" in text
+    assert "[above 0 to 10] [default: 0.02]" in text
+    assert "--content-layer NAME[=WEIGHT]" in text
+    assert "[default: block4_conv2=1]" in text
+
+
+def test_the_help_of_stylize_begins_with_ten_options_and_has_six_more_groups(impasto):
+    text = impasto("stylize", "--help").out
+    panels = re.findall(r"^╭─ (.+?) ─", text, re.MULTILINE)
+    assert panels == ["Arguments", "Options", "Style", "Content", "Scales", "Optimizer and loss", "Output", "Run"]
+    main = text.partition("─ Options ─")[2].partition("╰")[0]
+    options = "--output --size --strength --style-scale --style-loss --color --steps --mask --keep --preset"
+    assert re.findall(r"^│ [* ]*(--[a-z-]+)", main, re.MULTILINE) == options.split()
+
+
+def test_the_help_shows_the_defaults_of_its_own_command(help_of):
+    assert "[default: 320]" in help_of("demo")
+    assert "or an image FILE. [default: noise]" in help_of("texture")
+
+
+def test_every_setting_is_in_one_group_of_the_help():
+    grouped = [name for names in option_groups.SETTINGS.values() for name in names]
+    assert sorted(grouped) == sorted(Settings.model_fields)

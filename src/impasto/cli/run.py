@@ -1,36 +1,86 @@
-"""What the commands share that take steps: validation, resuming, execution until done or a signal."""
+"""What the commands that take steps share: create the run, validate its outputs, execute it until done or stopped."""
 
-import contextlib
 import functools
 import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from impasto.cli.display import display
-from impasto.cli.flags import KeepFlags, RunFlags
+from impasto.cli.image_options import MaskOptions, split_weight
+from impasto.cli.run_options import CheckpointOptions, RerunOptions, RunOptions
+from impasto.cli.stop_signals import STOPPING, stop_signals
 from impasto.errors import OutputError, printable
 from impasto.events import Noted
+from impasto.settings.model import Settings
 
 if TYPE_CHECKING:
     from impasto.feedforward.train import Training
+    from impasto.images.picture import Picture
     from impasto.jobs.outputs import Outputs
     from impasto.optimize.checkpoint import Checkpoint
     from impasto.optimize.run import Run
 
 CreateRun = Callable[["Checkpoint | None"], "Run"]
-"""Creates the run; for its strips and threads it gets the checkpoint that the run resumes from, if any."""
+"""Creates the run; it gets the checkpoint that the run resumes from, if any, for its strips and threads."""
 CreateTraining = Callable[["Checkpoint | None"], "Training"]
 CheckResult = Callable[[Path], object]
 """Raises `OutputError` if the suffix of the result does not fit its format."""
 
-SIGNALS = [each for name in ("SIGINT", "SIGTERM", "SIGHUP") if (each := getattr(signal, name, None)) is not None]
-STOPPING = "stopping after this step, the image so far is saved; a second signal stops at once"
+
+def start_run(  # noqa: PLR0917
+    content: Path | None,
+    styles: list[Path],
+    settings: Settings,
+    output: Path,
+    options: RunOptions,
+    masks: MaskOptions = MaskOptions(),  # noqa: B008
+) -> int:
+    """The run of stylize, texture, reconstruct or demo, saved to `output`; the exit status."""
+    weighted = [split_weight(style) for style in styles]
+    style_masks = masks.for_styles(len(styles))
+
+    def create(resume_from: "Checkpoint | None") -> "Run":
+        import torch
+
+        from impasto import VGG19, Style, api, load
+
+        if (threads := threads_for(options, resume_from)) is not None:
+            torch.set_num_threads(threads)
+        content_image = None if content is None else load(content)
+        return api.create_run(
+            content_image,
+            [
+                Style(load(path), weight, _load_mask(mask, content_image))
+                for (path, weight), mask in zip(weighted, style_masks, strict=True)
+            ],
+            settings,
+            keep=masks.keep,
+            vgg=VGG19.load(options.weights, device=options.device, precision=options.precision),
+            memory=options.memory,
+            strips=None if resume_from is None else resume_from.strips,
+        )
+
+    style_files = (path for path, _ in weighted)
+    inputs = [content, *style_files, *style_masks, masks.keep, settings.init, options.preset, options.weights]
+    return execute_run(create, output, options, [Path(name) for name in inputs if name is not None], settings.depth)
 
 
-def execute_run(create: CreateRun, output: Path, options: RunFlags, inputs: Sequence[Path], depth: int) -> int:
+def threads_for(options: CheckpointOptions, resume_from: "Checkpoint | None") -> int | None:
+    """The number of threads requested, or that of the run that is resumed."""
+    return resume_from.threads if options.threads is None and resume_from is not None else options.threads
+
+
+def _load_mask(mask: Path | None, content: "Picture | None") -> "Picture | None":
+    from impasto import load
+    from impasto.images import masks
+
+    if mask is None or content is None:
+        return None
+    return masks.alpha_mask(content) if str(mask) == masks.ALPHA else load(mask)
+
+
+def execute_run(create: CreateRun, output: Path, options: RerunOptions, inputs: Sequence[Path], depth: int) -> int:
     """Create a run, take its steps and save the result, an image with `depth` bits per channel, to `output`.
 
     Returns and raises as `execute`.
@@ -53,7 +103,7 @@ def execute_run(create: CreateRun, output: Path, options: RunFlags, inputs: Sequ
 def execute(  # noqa: PLR0917
     create: CreateRun | CreateTraining,
     outputs: "Outputs",
-    options: KeepFlags,
+    options: CheckpointOptions,
     inputs: Sequence[Path],
     check_result: CheckResult,
     stopping: str = STOPPING,
@@ -74,14 +124,14 @@ def execute(  # noqa: PLR0917
     overwrite = options.overwrite or resume_from is not None  # the files that exist belong to the run that resumes
     check_outputs(outputs, overwrite=overwrite, inputs=inputs, check_result=check_result)
     run = create(resume_from)  # loads the network
-    with display(as_json=options.json, quiet=options.quiet) as show, signals(stopping) as received:
+    with display(as_json=options.json, quiet=options.quiet) as show, stop_signals(stopping) as received:
         if options.resume and resume_from is None:
             show(Noted(f"no checkpoint at {printable(outputs.checkpoint)}; starting at step 0"))
         runner.execute(run, outputs, show, lambda: received, resume_from)
     return 128 + received[0] if received else 0
 
 
-def _unfinished(path: Path, options: KeepFlags) -> "Checkpoint | None":
+def _unfinished(path: Path, options: CheckpointOptions) -> "Checkpoint | None":
     """The checkpoint to resume from, if any.
 
     Raises:
@@ -97,26 +147,3 @@ def _unfinished(path: Path, options: KeepFlags) -> "Checkpoint | None":
             f"{printable(path)}: holds an unfinished run; resume it (--resume), or start over (--overwrite)"
         )
     return checkpoint.read(path) if options.resume else None
-
-
-@contextlib.contextmanager
-def signals(message: str = STOPPING) -> Iterator[list[int]]:
-    """Catch the first signal to stop: it is appended to the list, and `message` is printed to standard error.
-
-    The second signal takes effect at once.
-    """
-    received: list[int] = []
-
-    def first(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-        with contextlib.suppress(OSError):  # not through sys.stderr, which may be in the middle of a write
-            os.write(2, f"{message}\n".encode())
-
-    handlers = {each: signal.signal(each, first) for each in SIGNALS}
-    try:
-        yield received
-    finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler)

@@ -1,0 +1,96 @@
+"""`impasto compare`: image differences, and differences between recipes."""
+
+import json as json_module
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from impasto.cli.image_options import check_image_output
+from impasto.cli.printing import print_line, print_table
+from impasto.cli.run_options import AsJson, Overwrite
+from impasto.errors import SettingError, printable
+
+if TYPE_CHECKING:
+    from impasto.sweeps.compare import Compared
+
+MAX_IMAGES = 100
+"""Images that can be compared at once."""
+
+
+def compare(
+    first: Annotated[Path, Parameter(help="The image that the others are compared with.", negative=())],
+    second: Annotated[Path, Parameter(help="The image to compare.", negative=())],
+    /,
+    *more: Annotated[Path, Parameter(name="IMAGE...", help="Further images to compare.", negative=())],
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["--output", "-o"],
+            metavar="FILE",
+            help="Contact sheet of the images: .png, .jpg, .webp or .tiff.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    json: AsJson = False,
+) -> int:
+    """Compare SECOND and further images with FIRST: pixel differences, losses, and what differs in their recipes."""
+    from impasto.images import contact_sheet
+    from impasto.sweeps import compare as comparison
+
+    paths = [first, second, *more]
+    if len(paths) > MAX_IMAGES:
+        raise SettingError(f"compare: got {len(paths)} images; give at most {MAX_IMAGES}")
+    if output is not None:
+        check_image_output(output, overwrite=overwrite, inputs=paths)
+    compared = comparison.compare(paths)
+    if json:
+        print_line(json_module.dumps([_as_dict(image) for image in compared], indent=2))
+    else:
+        _print(compared)
+    if output is not None:
+        contact_sheet.save(comparison.drawn(compared), output)
+        if not json:
+            print_line(f"saved {printable(output)}")
+    return 0
+
+
+def _as_dict(image: "Compared") -> dict[str, object]:
+    likeness = image.likeness
+    return {
+        "name": image.name,
+        "width": image.width,
+        "height": image.height,
+        "rms": likeness and likeness.rms,
+        "psnr": likeness and (likeness.psnr if math.isfinite(likeness.psnr) else None),
+        "correlation": likeness and likeness.correlation,
+        "resized": likeness and likeness.resized,
+        "recipe": None if image.recipe is None else image.recipe.model_dump(mode="json"),
+    }
+
+
+def _print(compared: "list[Compared]") -> None:
+    """A table with a column per image and a row per figure; then the notes."""
+    from impasto.sweeps.compare import differing, said
+
+    likenesses = [image.likeness for image in compared]
+    rows = [
+        ["size", *(f"{image.width}x{image.height}" for image in compared)],
+        ["RMS difference, of 255", *("" if like is None else f"{like.rms:.2f}" for like in likenesses)],
+        ["PSNR in dB", *("" if like is None else f"{like.psnr:.2f}" for like in likenesses)],
+        ["correlation", *("" if like is None else _correlation_text(like.correlation) for like in likenesses)],
+    ]
+    if all(image.recipe is not None for image in compared):
+        losses = [image.recipe.loss if image.recipe else {} for image in compared]
+        rows += [[f"loss: {term}", *(f"{loss.get(term, math.nan):.5g}" for loss in losses)] for term in losses[0]]
+        rows += [[name, *map(said, values)] for name, values in differing(compared).items()]
+    print_table(["", *(image.name for image in compared)], rows)
+    for image in compared:
+        for note in image.notes:
+            print_line(f"note: {note if note.startswith(image.name) else f'{image.name}: {note}'}")
+
+
+def _correlation_text(value: float | None) -> str:
+    return "undefined: constant image" if value is None else f"{value:.4f}"

@@ -1,0 +1,176 @@
+"""Several content images for one network: files, a folder, standard input, and a watched folder."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impasto.cli.display import Display
+from impasto.cli.image_options import check_image_output
+from impasto.errors import BatchError, ImpastoError, OutputError, PictureError, UsageError, printable
+from impasto.events import Noted, Saved
+
+if TYPE_CHECKING:
+    from impasto.images.picture import Picture
+
+PIPE = Path("-")
+"""Standard input as a content image, standard output as a result."""
+READABLE = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
+SCAN_SECONDS = 0.5
+"""Seconds between two scans of a watched folder; a file that did not change between two scans is complete."""
+
+Stylize = Callable[[Path], "Picture"]
+Stamp = tuple[int, int]
+"""Size and modification time of a file, which change while it is written."""
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files in a folder by their suffixes, sorted, without hidden files."""
+    paths = (folder / name for name in sorted(os.listdir(folder)) if not name.startswith("."))
+    return [path for path in paths if path.suffix.lower() in READABLE and path.is_file()]
+
+
+def read_stdin() -> "Picture":
+    """The image on standard input."""
+    from impasto import load
+
+    if sys.stdin is None:
+        raise PictureError("standard input: is closed; send an image, or give the name of a file")
+    with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
+        path = Path(folder) / "standard input"
+        path.write_bytes(sys.stdin.buffer.read())
+        try:
+            return load(path)
+        except PictureError as error:
+            raise PictureError(str(error).replace(f"{folder}{os.sep}", "")) from None
+
+
+def _write_stdout(picture: "Picture") -> None:
+    """Write an image to standard output, as a PNG."""
+    with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
+        path = Path(folder) / "image.png"
+        picture.save(path)
+        with open(path, "rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+
+
+def _target(content: Path, folder: Path) -> Path:
+    """The output file of a content image: its name, with .png for formats that are only read."""
+    from impasto.images.writer import FORMATS
+
+    return folder / (content.name if content.suffix.lower() in FORMATS else f"{content.stem}.png")
+
+
+@dataclass(frozen=True)
+class FastBatch:
+    """Content images to stylize, until a signal is received.
+
+    Attributes:
+        output: the folder of the results; for a single image, `stylize_one` gets its file.
+        inputs: files that must not be overwritten.
+        depth: bits per channel, for the validation of output files.
+        stylize: stylizes one image.
+        show: gets the events.
+        received: the signals received so far.
+    """
+
+    output: Path
+    inputs: Sequence[Path]
+    overwrite: bool
+    depth: int
+    stylize: Stylize
+    show: Display
+    received: list[int]
+
+    def stylize_one(self, content: Path, output: Path) -> None:
+        """Stylize one image and save it."""
+        picture = self.stylize(content)
+        if output == PIPE:
+            _write_stdout(picture)
+        else:
+            picture.save(output)
+            self.show(Saved(printable(output)))
+
+    def stylize_all(self, contents: Sequence[Path]) -> None:
+        """Stylize all images into the folder.
+
+        Raises:
+            OutputError: before any work, if one could not be saved.
+            BatchError: at the end, if some failed.
+        """
+        targets = [_target(content, self.output) for content in contents]
+        for index, target in enumerate(targets):
+            if target in targets[:index]:
+                raise OutputError(f"{printable(target)}: is the output of two content images; rename one of them")
+            self._check(target, overwrite=self.overwrite, inputs=self.inputs)
+        failures = []
+        for content, target in zip(contents, targets, strict=True):
+            if self.received:
+                return
+            try:
+                self.stylize_one(content, target)
+            except ImpastoError as error:
+                self.show(Noted(f"failed: {error}"))
+                failures.append(error)
+        if failures:
+            raise BatchError(f"{len(failures)} of {len(contents)} images failed, the first: {failures[0]}")
+
+    def watch(self, folder: Path) -> None:
+        """Stylize every image in `folder`, now and whenever one appears or changes."""
+        if os.path.samefile(folder, self.output):
+            raise OutputError(f"{printable(self.output)}: is the watched folder; give another one")
+        self.show(Noted(f"watching {printable(folder)}; Ctrl-C ends it"))
+        previous: dict[Path, Stamp] = {}
+        processed: dict[Path, Stamp] = {}
+        written: set[Path] = set()
+        while not self.received:
+            current = dict(_stamps(folder))
+            for content, stamp in current.items():
+                # a file that has changed since the previous scan is still being written
+                if not self.received and previous.get(content) == stamp != processed.get(content):
+                    self._stylize_watched(content, written)
+                    processed[content] = stamp
+            previous = current
+            _wait(self.received)
+
+    def _stylize_watched(self, content: Path, written: set[Path]) -> None:
+        """Stylize one image; an existing output is only overwritten if this process has written it."""
+        target = _target(content, self.output)
+        try:
+            self._check(target, overwrite=self.overwrite or target in written, inputs=[content, *self.inputs])
+            self.stylize_one(content, target)
+            written.add(target)
+        except UsageError as error:
+            self.show(Noted(f"skipped: {error}"))
+
+    def _check(self, target: Path, *, overwrite: bool, inputs: Sequence[Path]) -> None:
+        check_image_output(target, overwrite=overwrite, inputs=inputs, depth=self.depth)
+
+
+def _stamps(folder: Path) -> Iterator[tuple[Path, Stamp]]:
+    """The image files in a folder with their stamps.
+
+    Raises:
+        PictureError: the folder no longer exists.
+    """
+    try:
+        paths = images_in(folder)
+    except OSError as error:
+        raise PictureError(f"{printable(folder)}: can no longer be read ({error.strerror}); watch another") from error
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # deleted since the folder was listed
+            status = path.stat()
+            yield path, (status.st_size, status.st_mtime_ns)
+
+
+def _wait(received: list[int]) -> None:
+    """Wait for the next scan, or until a signal is received."""
+    end = time.monotonic() + SCAN_SECONDS
+    while not received and time.monotonic() < end:
+        time.sleep(0.05)

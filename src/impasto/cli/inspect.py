@@ -1,0 +1,12 @@
+"""`impasto inspect`: the recipe embedded in an image."""
+
+from impasto.cli.image_options import ResultArgument
+from impasto.cli.printing import print_line
+
+
+def inspect(result: ResultArgument, /) -> int:
+    """Print the recipe embedded in RESULT, as JSON."""
+    from impasto.images.picture import load_recipe
+
+    print_line(load_recipe(result).model_dump_json(indent=2))
+    return 0
