@@ -40,7 +40,7 @@ def test_logs_of_one_name_are_told_apart_by_their_folders(logs, impasto, out, mo
         ("one.jsonl one.jsonl -o o.png", "one.jsonl: is given twice; give each log once"),
         ("one.jsonl ./one.jsonl -o o.png", "one.jsonl: is given twice; give each log once"),
         ("none.jsonl -o o.png", "none.jsonl: cannot be read (No such file or directory); give a file that --log wrote"),
-        ("one.png -o o.png", "one.png: is no text; give a file that --log wrote"),
+        ("one.png -o o.png", "one.png: is not a text file; give a file that --log wrote"),
         (". -o o.png", ".: cannot be read (Is a directory)"),
         ("one.jsonl -o o.gif", "o.gif: its suffix names no format of plots; end it in .png, .svg, .pdf"),
         ("one.jsonl -o one.png", "one.png: exists already"),
