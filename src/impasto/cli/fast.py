@@ -217,18 +217,18 @@ def _stylizer(
     import torch
 
     from impasto import Style, load
-    from impasto.feedforward import stylizer
+    from impasto.feedforward import one_pass, stylizer
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     network = stylizer.network_for([path for path, _ in styles], options.device, options.precision)
-    one_style = isinstance(network, stylizer.StyleNetwork)  # trained for one style: its file stands for the style
+    one_style = isinstance(network, stylizer.SingleStyleNetwork)  # trained for one style: its file stands for the style
     loaded = [path if one_style else Style(load(path), weight) for path, weight in styles]
 
     def stylize(path: Path) -> "Picture":
         content = read_stdin() if path == PIPE else load(path)
         settings = resolve_settings(preset().replace(size=max(content.height, content.width)))
-        return stylizer.fast(
+        return one_pass.fast(
             content, loaded, settings, network=network, memory=options.memory, reuse=True, on_event=show
         )
 

@@ -1,10 +1,9 @@
 """Several content images for one network: files, a folder, standard input, and a watched folder."""
 
 import contextlib
+import io
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,31 +37,23 @@ def images_in(folder: Path) -> list[Path]:
 
 def read_stdin() -> "Picture":
     """The image on standard input."""
-    from impasto import load
+    from impasto.images.picture import load_bytes
 
     if sys.stdin is None:
         raise PictureError("standard input: is closed; send an image, or give the name of a file")
-    with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
-        path = Path(folder) / "standard input"
-        path.write_bytes(sys.stdin.buffer.read())
-        try:
-            return load(path)
-        except PictureError as error:
-            raise PictureError(str(error).replace(f"{folder}{os.sep}", "")) from None
+    return load_bytes(sys.stdin.buffer.read(), name="standard input")
 
 
 def _write_stdout(picture: "Picture") -> None:
-    """Write an image to standard output, as a PNG."""
-    with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
-        path = Path(folder) / "image.png"
-        picture.save(path)
-        with open(path, "rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
+    """Write an image to standard output, as a PNG; nothing is written if it cannot be encoded."""
+    encoded = io.BytesIO()
+    picture.write(encoded)
+    sys.stdout.buffer.write(encoded.getbuffer())
 
 
 def _target(content: Path, folder: Path) -> Path:
     """The output file of a content image: its name, with .png for formats that are only read."""
-    from impasto.images.writer import FORMATS
+    from impasto.images.formats import FORMATS
 
     return folder / (content.name if content.suffix.lower() in FORMATS else f"{content.stem}.png")
 

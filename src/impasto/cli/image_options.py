@@ -81,7 +81,7 @@ def check_image_output(path: Path, *, overwrite: bool, inputs: Iterable[Path], d
     Raises:
         OutputError: see `files.check_output`; or a suffix of no format, or of one without `depth` bits per channel.
     """
-    from impasto.images.picture import check_suffix
+    from impasto.images.formats import check_suffix
 
     files.check_output(path, overwrite=overwrite, inputs=inputs)
     check_suffix(path, depth)

@@ -58,7 +58,6 @@ def _load_network(options: NetworkOptions) -> "VGG19":
 
 
 def _system_facts(vgg: "VGG19") -> dict[str, object]:
-    import psutil
     import torch
 
     from impasto.vgg import device
@@ -74,8 +73,8 @@ def _system_facts(vgg: "VGG19") -> dict[str, object]:
         "processor": platform.processor() or platform.machine(),
         "processor features": ", ".join(device.cpu_features()) or "unknown",
         "threads": torch.get_num_threads(),
-        "memory in GB": round(psutil.virtual_memory().total / GIGA, 1),
-        "available memory in GB": round(device.memory(vgg.device) / GIGA, 1),
+        "memory in GB": round(device.total_memory() / GIGA, 1),
+        "available memory in GB": round(device.available_memory(vgg.device) / GIGA, 1),
     }
 
 

@@ -138,12 +138,14 @@ def _unfinished(path: Path, options: CheckpointOptions) -> "Checkpoint | None":
         OutputError: there is one, but neither --resume nor --overwrite was given.
         CheckpointError: it is damaged.
     """
-    from impasto.optimize import checkpoint
-
     if not os.path.lexists(path):
         return None
     if not (options.resume or options.overwrite):
         raise OutputError(
             f"{printable(path)}: holds an unfinished run; resume it (--resume), or start over (--overwrite)"
         )
-    return checkpoint.read(path) if options.resume else None
+    if not options.resume:
+        return None
+    from impasto.optimize import checkpoint
+
+    return checkpoint.read(path)

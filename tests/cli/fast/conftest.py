@@ -8,7 +8,7 @@ import sys
 import pytest
 from PIL import Image
 
-from impasto.feedforward import network
+from impasto.feedforward import pretrained
 
 MACHINE = ("--device", "cpu", "--precision", "float32")
 
@@ -69,4 +69,4 @@ def begin(tmp_path):
 @pytest.fixture
 def unloaded(monkeypatch):
     """The network must not be loaded."""
-    monkeypatch.setattr(network, "load", lambda: pytest.fail("the network was loaded"))
+    monkeypatch.setattr(pretrained, "load", lambda: pytest.fail("the network was loaded"))

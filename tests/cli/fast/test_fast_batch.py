@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.feedforward import network, stylizer
+from impasto.feedforward import one_pass, pretrained
 
 pytestmark = pytest.mark.weights
 
@@ -99,8 +99,8 @@ def test_more_content_images_are_named_with_also(words, fast, content_images, in
 
 
 def test_the_network_is_loaded_once(fast, content_images, into, monkeypatch):
-    loaded, load = [], network.load
-    monkeypatch.setattr(network, "load", lambda: loaded.append(1) or load())
+    loaded, load = [], pretrained.load
+    monkeypatch.setattr(pretrained, "load", lambda: loaded.append(1) or load())
     assert fast(content_images, "-o", into).status == 0
     assert loaded == [1]
 
@@ -202,12 +202,12 @@ def test_a_depth_that_a_kind_does_not_have_is_refused_before_any_work(fast, cont
 
 
 def test_an_interrupt_ends_several_after_the_current_image(fast, content_images, into, monkeypatch):
-    stylize = stylizer.fast
+    stylize = one_pass.fast
 
     def interrupted(*arguments, **options):
         os.kill(os.getpid(), signal.SIGINT)
         return stylize(*arguments, **options)
 
-    monkeypatch.setattr(stylizer, "fast", interrupted)
+    monkeypatch.setattr(one_pass, "fast", interrupted)
     outcome = fast(content_images, "-o", into, "-q")
     assert (outcome.status, names(into)) == (130, ["a.png"])
