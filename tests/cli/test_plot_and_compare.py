@@ -42,7 +42,7 @@ def test_logs_of_one_name_are_told_apart_by_their_folders(logs, impasto, out, mo
         ("none.jsonl -o o.png", "none.jsonl: cannot be read (No such file or directory); give a file that --log wrote"),
         ("one.png -o o.png", "one.png: is not a text file; give a file that --log wrote"),
         (". -o o.png", ".: cannot be read (Is a directory)"),
-        ("one.jsonl -o o.gif", "o.gif: its suffix names no format of plots; end it in .png, .svg, .pdf"),
+        ("one.jsonl -o o.gif", "o.gif: its suffix names no plot format; use one of .png, .svg, .pdf"),
         ("one.jsonl -o one.png", "one.png: exists already"),
         ("one.jsonl one.png -o one.png --overwrite", "one.png: is also an input"),
         ("one.jsonl -o no/o.png", "the folder no does not exist"),
