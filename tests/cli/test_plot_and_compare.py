@@ -1,4 +1,4 @@
-"""impasto plot and impasto compare, as a user meets them."""
+"""The commands `impasto plot` and `impasto compare`."""
 
 import json
 
@@ -16,7 +16,7 @@ def logs(stylize, tmp_path):
     return places
 
 
-def test_logs_are_drawn_to_a_picture(logs, impasto, out):
+def test_logs_are_plotted(logs, impasto, out):
     for given in (logs[:1], logs):
         outcome = impasto("plot", *given, "-o", out, "--overwrite")
         assert (outcome.status, outcome.out, outcome.err) == (0, f"saved {out}\n", "")
@@ -24,7 +24,7 @@ def test_logs_are_drawn_to_a_picture(logs, impasto, out):
             assert image.format == "PNG"
 
 
-def test_logs_of_one_name_are_told_apart_by_their_folders(logs, impasto, out, monkeypatch, tmp_path):
+def test_logs_with_the_same_file_name_are_named_with_their_folders(logs, impasto, out, monkeypatch, tmp_path):
     drawn = []
     monkeypatch.setattr("impasto.sweeps.plot.save", lambda runs, _: drawn.extend(runs))
     (tmp_path / "folder").mkdir()
@@ -35,7 +35,7 @@ def test_logs_of_one_name_are_told_apart_by_their_folders(logs, impasto, out, mo
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ("one.jsonl one.jsonl -o o.png", "one.jsonl: is given twice; give each log once"),
         ("one.jsonl ./one.jsonl -o o.png", "one.jsonl: is given twice; give each log once"),
@@ -50,12 +50,12 @@ def test_logs_of_one_name_are_told_apart_by_their_folders(logs, impasto, out, mo
         ("-o o.png", "LOG is missing"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_in_a_line(  # noqa: PLR0917
-    arguments, said, logs, impasto, tmp_path, monkeypatch
+def test_invalid_arguments_of_plot_are_refused_in_one_line(  # noqa: PLR0917
+    arguments, message, logs, impasto, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.iterdir())
-    assert said in impasto("plot", *arguments.split()).complaint()
+    assert message in impasto("plot", *arguments.split()).complaint()
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -68,9 +68,9 @@ def results(stylize, tmp_path):
     return places
 
 
-def test_results_are_compared_by_figures_losses_and_what_differs(results, impasto):
-    told = impasto("compare", *results).out.splitlines()
-    rows = {line[:24].strip(): line[24:].split() for line in told}
+def test_results_are_compared_by_similarity_losses_and_settings(results, impasto):
+    lines = impasto("compare", *results).out.splitlines()
+    rows = {line[:24].strip(): line[24:].split() for line in lines}
     assert rows["size"] == ["32x24", "32x24"]
     assert rows["content_weight"] == ["1", "5"]
     assert rows["steps"] == rows["steps_done"] == ["3", "2"]
@@ -79,13 +79,13 @@ def test_results_are_compared_by_figures_losses_and_what_differs(results, impast
     assert 0 < float(rows["RMS difference, of 255"][0]) < 255
 
 
-def test_more_than_two_are_compared_with_the_first_also_without_recipes(results, impasto, content_image):
-    told = json.loads(impasto("compare", *results, content_image, "--json").out)
-    assert [each["name"] for each in told] == ["a.png", "b.png", "photo.png"]
-    assert [each["rms"] is None for each in told] == [True, False, False]
-    assert [each["recipe"] is None for each in told] == [False, False, True]
+def test_all_images_are_compared_with_the_first_also_without_recipes(results, impasto, content_image):
+    images = json.loads(impasto("compare", *results, content_image, "--json").out)
+    assert [image["name"] for image in images] == ["a.png", "b.png", "photo.png"]
+    assert [image["rms"] is None for image in images] == [True, False, False]
+    assert [image["recipe"] is None for image in images] == [False, False, True]
     outcome = impasto("compare", *results, content_image)
-    assert outcome.out.splitlines()[-1] == "note: photo.png: is of another size: it was resized to be compared"
+    assert outcome.out.splitlines()[-1] == "note: photo.png: resized to the size of the first image for the comparison"
     assert "loss" not in outcome.out
 
 
@@ -98,7 +98,7 @@ def test_a_sheet_shows_them_side_by_side(suffix, results, impasto, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ("a.png", "SECOND is missing (see `impasto compare --help`)"),
         ("a.png none.png", "none.png: does not exist"),
@@ -109,15 +109,14 @@ def test_a_sheet_shows_them_side_by_side(suffix, results, impasto, tmp_path):
         (" ".join(["a.png"] * 101), "got 101 images; give at most 100"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_in_a_line(  # noqa: PLR0917
-    arguments, said, results, impasto, tmp_path, monkeypatch
+def test_invalid_arguments_of_compare_are_refused_in_one_line(  # noqa: PLR0917
+    arguments, message, results, impasto, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("only words\n")
-    assert said in impasto("compare", *arguments.split()).complaint()
+    assert message in impasto("compare", *arguments.split()).complaint()
 
 
-def test_equal_pictures_are_said_to_be(results, impasto):
-    told = impasto("compare", results[0], results[0]).out
-    assert "inf" in told
+def test_equal_images_have_an_infinite_psnr(results, impasto):
+    assert "inf" in impasto("compare", results[0], results[0]).out
     assert json.loads(impasto("compare", results[0], results[0], "--json").out)[1]["psnr"] is None

@@ -1,4 +1,4 @@
-"""impasto sweep, as a user meets it."""
+"""The command `impasto sweep`."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from impasto import reporting
 from impasto.errors import DivergedError, OutputError
 from impasto.jobs import runner
 
-MADE = ["losses.png", "results.csv", "results.json", "sheet.jpg"]
+FILES = ["losses.png", "results.csv", "results.json", "sheet.jpg"]
 GRID = ["--grid", "style_weight=0.01,1", "--grid", "learning-rate=0.01,0.02"]
 STEMS = [f"style_weight={weight}_learning_rate={rate}" for weight in ("0.01", "1") for rate in ("0.01", "0.02")]
 
@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def sweep(paint, content_image, style_image, folder):
-    """Run `impasto sweep` on the two pictures into `folder`."""
+    """Run `impasto sweep` on the two test images into `folder`."""
     return lambda *flags: paint("sweep", content_image, style_image, "-o", folder, "--optimizer", "adam", *flags)
 
 
@@ -44,88 +44,88 @@ def table(folder):
 
 @pytest.fixture
 def stopping(monkeypatch):
-    """SIGTERM comes at a step of a combination, both counted from 1."""
+    """Send SIGTERM at a step of a combination, both counted from 1."""
 
     def stop(combination, step):
-        execute, reports, begun = runner.execute, reporting.step_events, []
+        execute, step_events, started = runner.execute, reporting.step_events, []
 
-        def counted(*arguments):
-            begun.append(None)
+        def counting(*arguments):
+            started.append(None)
             return execute(*arguments)
 
-        def stopped(taken):
-            if (len(begun), taken.number + 1) == (combination, step):
+        def stopping_events(taken):
+            if (len(started), taken.number + 1) == (combination, step):
                 os.kill(os.getpid(), signal.SIGTERM)
-            return reports(taken)
+            return step_events(taken)
 
-        monkeypatch.setattr(runner, "execute", counted)
-        monkeypatch.setattr(reporting, "step_events", stopped)
+        monkeypatch.setattr(runner, "execute", counting)
+        monkeypatch.setattr(reporting, "step_events", stopping_events)
 
     return stop
 
 
-def test_every_combination_is_painted_as_it_would_be_alone(  # noqa: PLR0917
+def test_every_combination_gives_the_same_image_as_a_run_of_its_own(  # noqa: PLR0917
     sweep, stylize, folder, out, pixels, impasto
 ):
     assert sweep(*GRID).status == 0
     files = [f"{stem}.{suffix}" for stem in STEMS for suffix in ("png", "jsonl")]
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*MADE, *files])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, *files])
     assert stylize("--optimizer", "adam", "--style-weight", 1, "--learning-rate", 0.01).status == 0
     assert np.array_equal(pixels(folder / f"{STEMS[2]}.png"), pixels(out))
     assert json.loads(impasto("inspect", folder / f"{STEMS[2]}.png").out)["settings"]["style_weight"] == 1
     assert len((folder / f"{STEMS[2]}.jsonl").read_text().splitlines()) == 3
 
 
-def test_paintings_have_their_weights_in_every_combination(paint, content_image, style_image, folder, impasto):
+def test_style_images_keep_their_weights_in_every_combination(paint, content_image, style_image, folder, impasto):
     grid = ["--grid", "seed=0,1", "--optimizer", "adam"]
     assert paint("sweep", content_image, f"{style_image}=3", content_image, "-o", folder, *grid).status == 0
     for seed in (0, 1):
-        told = json.loads(impasto("inspect", folder / f"seed={seed}.png").out)
-        assert [style["weight"] for style in told["styles"]] == [3, 1]
+        recipe = json.loads(impasto("inspect", folder / f"seed={seed}.png").out)
+        assert [style["weight"] for style in recipe["styles"]] == [3, 1]
     assert (
         "was started with the weights [3.0, 1.0]"
         in paint("sweep", content_image, style_image, content_image, "-o", folder, *grid, "--resume").complaint()
     )
 
 
-def test_the_tables_tell_the_losses_of_the_pictures_as_saved(sweep, folder, table, impasto):
+def test_the_tables_contain_the_losses_of_the_images_as_saved(sweep, folder, table, impasto):
     assert sweep(*GRID).status == 0
-    told = json.loads((folder / "results.json").read_text())["results"]
-    assert [each["picture"] for each in told] == [f"{stem}.png" for stem in STEMS]
-    for each, row in zip(told, table(), strict=True):
-        assert each["loss"] == json.loads(impasto("inspect", folder / each["picture"]).out)["loss"]
-        assert float(row["total"]) == each["loss"]["total"]
-        assert (each["state"], row["state"], each["steps_done"]) == ("done", "done", 3)
-        assert each["seconds"] > 0
-    assert told[1]["settings"] == {"style_weight": 0.01, "learning_rate": 0.02}
+    results = json.loads((folder / "results.json").read_text())["results"]
+    assert [result["picture"] for result in results] == [f"{stem}.png" for stem in STEMS]
+    for result, row in zip(results, table(), strict=True):
+        assert result["loss"] == json.loads(impasto("inspect", folder / result["picture"]).out)["loss"]
+        assert float(row["total"]) == result["loss"]["total"]
+        assert (result["state"], row["state"], result["steps_done"]) == ("done", "done", 3)
+        assert result["seconds"] > 0
+    assert results[1]["settings"] == {"style_weight": 0.01, "learning_rate": 0.02}
     assert [row["learning_rate"] for row in table()] == ["0.01", "0.02", "0.01", "0.02"]
 
 
-def test_the_sheet_shows_all_pictures(sweep, folder):
+def test_the_sheet_and_the_plot_are_saved(sweep, folder):
     assert sweep(*GRID, "--quiet").status == 0
     with Image.open(folder / "sheet.jpg") as sheet, Image.open(folder / "losses.png") as plot:
         assert sheet.width > 2 * 120
         assert plot.width > 600
 
 
-def test_a_network_is_loaded_once(sweep, monkeypatch):
+def test_the_network_is_loaded_once(sweep, monkeypatch):
     loads, load = [], library.VGG19.load
     monkeypatch.setattr(library.VGG19, "load", lambda *given, **named: loads.append(1) or load(*given, **named))
     assert sweep(*GRID).status == 0
     assert len(loads) == 1
 
 
-def test_flags_and_presets_hold_for_all(sweep, table, folder, impasto):
+def test_flags_and_presets_apply_to_all_combinations(sweep, table, folder, impasto):
     layers = "style_layers=block1_conv1,block1_conv1+block2_conv1"
     assert sweep("--preset", "gatys-2015", "--seed", 5, "--grid", layers).status == 0
     names = [row["picture"] for row in table()]
     settings = [json.loads(impasto("inspect", folder / name).out)["settings"] for name in names]
-    assert [(each["convention"], each["seed"], each["steps"]) for each in settings] == [("gatys", 5, 3)] * 2
+    assert [(values["convention"], values["seed"], values["steps"]) for values in settings] == [("gatys", 5, 3)] * 2
     assert settings[1]["style_layers"] == {"block1_conv1": 0.5, "block2_conv1": 0.5}
 
 
 @pytest.mark.parametrize(("name", "pictures"), [("keras-study", 5), ("figure-3", 20)])
-def test_prepared_sweeps_are_painted_at_the_size_and_steps_asked_for(  # noqa: PLR0917
+def test_prepared_sweeps_run_at_the_requested_size_and_steps(  # noqa: PLR0917
     name, pictures, paint, content_image, style_image, folder
 ):
     how = ["--prepared", name, "--steps", 1, "-o", folder]
@@ -133,7 +133,7 @@ def test_prepared_sweeps_are_painted_at_the_size_and_steps_asked_for(  # noqa: P
     assert len(list(folder.glob("*=*.png"))) == pictures
 
 
-def test_a_sweep_that_was_stopped_is_resumed_and_ends_as_if_nothing_had_been(  # noqa: PLR0917
+def test_a_stopped_sweep_is_resumed_to_the_same_files_as_without_a_stop(  # noqa: PLR0917
     sweep, stopping, monkeypatch, folder, table, tmp_path, paint, content_image, style_image
 ):
     whole = ["-o", tmp_path / "whole", "--optimizer", "adam"]
@@ -142,13 +142,13 @@ def test_a_sweep_that_was_stopped_is_resumed_and_ends_as_if_nothing_had_been(  #
     assert sweep(*GRID).status == 143
     assert [row["state"] for row in table()] == ["done", "stopped", "waiting", "waiting"]
     assert (folder / f"{STEMS[1]}.png.checkpoint").exists()
-    assert sorted(MADE) == sorted(path.name for path in folder.iterdir() if "=" not in path.name)
+    assert sorted(FILES) == sorted(path.name for path in folder.iterdir() if "=" not in path.name)
     monkeypatch.undo()
     before = (folder / f"{STEMS[0]}.png").stat().st_mtime_ns
     outcome = sweep(*GRID, "--resume")
     assert outcome.status == 0
-    assert f"1 of 4: {STEMS[0].replace('_learning', ', learning')} is painted already" in outcome.err
-    assert "note: resuming at step 2 of 3" in outcome.err
+    assert f"1 of 4: {STEMS[0].replace('_learning', ', learning')} is already finished" in outcome.err
+    assert "note: going on from step 2 of 3" in outcome.err
     assert (folder / f"{STEMS[0]}.png").stat().st_mtime_ns == before
     for stem in STEMS:
         assert (folder / f"{stem}.png").read_bytes() == (tmp_path / "whole" / f"{stem}.png").read_bytes()
@@ -160,25 +160,25 @@ def test_a_sweep_that_was_stopped_is_resumed_and_ends_as_if_nothing_had_been(  #
 def test_a_finished_sweep_can_be_resumed_with_a_larger_grid(sweep, folder, table):
     assert sweep("--grid", "style_weight=1,2").status == 0
     outcome = sweep("--grid", "style_weight=1,2,3", "--resume")
-    assert outcome.err.count("is painted already") == 2
+    assert outcome.err.count("is already finished") == 2
     assert [row["state"] for row in table()] == ["done"] * 3
 
 
-def test_a_combination_that_leaves_out_a_scale_is_known_to_be_finished(sweep):
-    how = ["--grid", "seed=1", "--first-scale", 16]  # at 16 pixels the photograph is too narrow
+def test_a_combination_that_leaves_out_a_scale_is_recognized_as_finished(sweep):
+    how = ["--grid", "seed=1", "--first-scale", 16]  # at 16 pixels the content image is too narrow
     assert sweep(*how).status == 0
-    assert "is painted already" in sweep(*how, "--resume").err
+    assert "is already finished" in sweep(*how, "--resume").err
 
 
-def test_a_picture_of_fewer_steps_without_a_checkpoint_is_painted_anew(sweep, stopping, monkeypatch, folder):
+def test_an_unfinished_image_without_a_checkpoint_is_started_over(sweep, stopping, monkeypatch, folder):
     stopping(1, 2)
     assert sweep("--grid", "seed=1").status == 143
     monkeypatch.undo()
     (folder / "seed=1.png.checkpoint").unlink()
-    assert "is painted already" not in sweep("--grid", "seed=1", "--resume").err
+    assert "is already finished" not in sweep("--grid", "seed=1", "--resume").err
 
 
-def test_a_damaged_checkpoint_is_told_of_and_the_others_are_painted(sweep, folder, table):
+def test_a_damaged_checkpoint_is_reported_and_the_others_are_run(sweep, folder, table):
     folder.mkdir()
     (folder / "seed=1.png.checkpoint").write_text("damaged")
     outcome = sweep("--grid", "seed=1,2", "--resume")
@@ -188,22 +188,22 @@ def test_a_damaged_checkpoint_is_told_of_and_the_others_are_painted(sweep, folde
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
-    [(["--seed", 4], "was started with seed 0, got 4"), (["--threads", 1], None)],
+    ("change", "message"),
+    [(["--seed", 4], "was begun with seed 0, got 4"), (["--threads", 1], None)],
 )
-def test_what_was_painted_otherwise_is_not_gone_on_with(change, said, sweep, folder):
+def test_results_of_other_settings_are_not_resumed(change, message, sweep, folder):
     assert sweep("--grid", "style_weight=1,2").status == 0
     outcome = sweep("--grid", "style_weight=1,2", "--resume", *change)
-    if said is None:
+    if message is None:
         assert outcome.status == 0
     else:
         assert outcome.complaint() == (
-            f"{folder}/style_weight=1.png: {said}; give the same again, choose another folder, or begin anew "
+            f"{folder}/style_weight=1.png: {message}; give the same again, choose another folder, or start over "
             "(--overwrite)"
         )
 
 
-def test_other_pictures_and_foreign_files_are_not_gone_on_with(paint, content_image, style_image, folder):
+def test_results_of_other_inputs_and_foreign_files_are_not_resumed(paint, content_image, style_image, folder):
     how = ["--grid", "seed=1", "-o", folder, "--resume"]
     assert paint("sweep", content_image, style_image, *how).status == 0
     assert (
@@ -231,20 +231,20 @@ def test_a_combination_that_is_refused_or_diverges_does_not_end_the_sweep(sweep,
     assert outcome.status == 1
     assert outcome.err.splitlines()[-1] == f"impasto: 2 of 3 combinations failed; see {folder}/results.csv"
     assert "note: diverged: step 2: the loss is nan" in outcome.err
-    told = table()
-    assert [(row["state"], row["picture"]) for row in told] == [
+    rows = table()
+    assert [(row["state"], row["picture"]) for row in rows] == [
         ("refused", ""),
         ("diverged", "style_weight=2.png"),
         ("done", "style_weight=1.png"),
     ]
-    assert told[0]["message"].startswith("all weights used by the task stylize are 0")
-    assert told[1]["message"] == "step 2: the loss is nan"
+    assert rows[0]["message"].startswith("all weights used by the task stylize are 0")
+    assert rows[1]["message"] == "step 2: the loss is nan"
     monkeypatch.undo()
     assert sweep("--grid", "style_weight=2,1", "--content-weight", 0, "--resume").status == 0
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ([], "sweep: give what to vary, either --grid NAME=VALUE,VALUE or --prepared NAME"),
         (["--grid", "seed=1", "--prepared", "figure-3"], "sweep: give what to vary, either"),
@@ -256,18 +256,18 @@ def test_a_combination_that_is_refused_or_diverges_does_not_end_the_sweep(sweep,
         (["--grid", "seed=1", "--weights", "none.h5"], "none.h5"),
     ],
 )
-def test_what_cannot_be_swept_is_refused_before_anything_is_made(flags, said, sweep, folder):
-    assert said in sweep(*flags).complaint()
+def test_invalid_arguments_are_refused_before_the_folder_is_created(flags, message, sweep, folder):
+    assert message in sweep(*flags).complaint()
     assert not folder.exists()
 
 
 def test_a_folder_that_cannot_be_used_is_refused(sweep, folder):
     folder.write_text("precious")
-    assert "is no folder; give the name of one" in sweep(*GRID, "--overwrite").complaint()
+    assert "is not a folder; give the name of a folder" in sweep(*GRID, "--overwrite").complaint()
     folder.unlink()
     folder.mkdir()
     (folder / "mine.txt").write_text("precious")
-    assert "holds files already; choose another folder, go on with" in sweep(*GRID).complaint()
+    assert "contains files; choose another folder, resume its sweep" in sweep(*GRID).complaint()
     assert sweep("--grid", "seed=1", "--overwrite").status == 0
     assert (folder / "mine.txt").read_text() == "precious"
 
@@ -279,27 +279,27 @@ def test_no_input_is_replaced(paint, folder, content_image):
     assert "is also an input" in paint("sweep", content_image, folder / "seed=1.png", *how).complaint()
 
 
-def test_without_matplotlib_all_else_is_done(sweep, folder, monkeypatch):
+def test_without_matplotlib_only_the_plot_is_missing(sweep, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     outcome = sweep("--grid", "seed=1,2")
     assert outcome.status == 0
     assert "note: no losses.png: plots need matplotlib, " in outcome.err
-    assert sorted(path.name for path in folder.iterdir() if "=" not in path.name) == sorted({*MADE} - {"losses.png"})
+    assert sorted(path.name for path in folder.iterdir() if "=" not in path.name) == sorted({*FILES} - {"losses.png"})
 
 
-def test_the_library_sweeps_too(content_image, style_image, folder, narrow):
+def test_the_library_function_sweeps_too(content_image, style_image, folder, narrow):
     settings, events = library.Settings(size=32, steps=2), []
     grid = {"init": ["noise", str(style_image)]}
     results = library.sweep(content_image, style_image, grid, folder, settings, vgg=narrow, on_event=events.append)
-    assert [(each.state, each.steps_done) for each in results] == [("done", 2)] * 2
+    assert [(result.state, result.steps_done) for result in results] == [("done", 2)] * 2
     assert events[-1].path.endswith("sheet.jpg")
-    with pytest.raises(OutputError, match="holds files already"):
+    with pytest.raises(OutputError, match="contains files"):
         library.sweep(content_image, style_image, grid, folder, settings, vgg=narrow)
     before = len(events)
     library.sweep(content_image, style_image, grid, folder, settings, vgg=narrow, on_event=events.append, resume=True)
     assert [event.as_dict()["event"] for event in events[before : before + 2]] == ["noted", "noted"]
     pictures = library.load(content_image), library.load(style_image)
-    inputs = [library.Picture(each.tensor) for each in pictures]
+    inputs = [library.Picture(picture.tensor) for picture in pictures]
     with pytest.raises(OutputError, match="is also an input"):
         library.sweep(content_image, folder / "init=noise.png", grid, folder, settings, vgg=narrow, overwrite=True)
     with pytest.raises(OutputError, match="was started with another content"):

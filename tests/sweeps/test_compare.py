@@ -1,4 +1,4 @@
-"""Figures that compare pictures, against what they are by definition."""
+"""Similarity of images, against the definitions."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from PIL import Image
 
 from impasto.errors import PictureError, SettingError
 from impasto.images.picture import Picture
-from impasto.sweeps.compare import compare, differing, drawn, likeness
+from impasto.sweeps.compare import compare, draw_sheet, recipe_differences, similarity
 
 
 @pytest.fixture
@@ -28,59 +28,59 @@ def noise(seed, height=20, width=30):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_the_figures_are_what_their_names_say():
+def test_similarity_matches_the_definitions():
     one, other = noise(1), noise(2)
-    like = likeness(one, Picture(torch.from_numpy(other.transpose(2, 0, 1).astype(np.float32) / 255)))
+    result = similarity(one, Picture(torch.from_numpy(other.transpose(2, 0, 1).astype(np.float32) / 255)))
     rms = math.sqrt(np.mean((one.astype(float) - other) ** 2))
-    assert like.rms == pytest.approx(rms)
-    assert like.psnr == pytest.approx(20 * math.log10(255 / rms))
-    assert like.correlation == pytest.approx(np.corrcoef(one.ravel(), other.ravel())[0, 1])
-    assert not like.resized
+    assert result.rms == pytest.approx(rms)
+    assert result.psnr == pytest.approx(20 * math.log10(255 / rms))
+    assert result.correlation == pytest.approx(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+    assert not result.resized
 
 
-def test_a_picture_is_like_itself_and_unlike_its_negative(saved):
+def test_an_image_equals_itself_and_is_anticorrelated_with_its_negative(saved):
     path, negative = saved("a.png", noise(1)), saved("b.png", 255 - noise(1))
     _, same, other = compare([path, path, negative])
-    assert (same.likeness.rms, same.likeness.psnr) == (0, math.inf)
-    assert same.likeness.correlation == pytest.approx(1)
-    assert other.likeness.correlation == pytest.approx(-1)
+    assert (same.similarity.rms, same.similarity.psnr) == (0, math.inf)
+    assert same.similarity.correlation == pytest.approx(1)
+    assert other.similarity.correlation == pytest.approx(-1)
 
 
-def test_a_picture_of_one_level_has_no_correlation(saved):
+def test_an_image_of_a_single_level_has_no_correlation(saved):
     _, flat = compare([saved("a.png", noise(1)), saved("b.png", np.full((20, 30, 3), 7))])
-    assert flat.likeness.correlation is None
+    assert flat.similarity.correlation is None
 
 
-def test_a_picture_of_another_size_is_resized_and_that_is_noted(saved):
+def test_an_image_of_another_size_is_resized_with_a_note(saved):
     _, other = compare([saved("a.png", noise(1)), saved("b.png", noise(1, 40, 30))])
-    assert (other.width, other.height, other.likeness.resized) == (30, 40, True)
-    assert other.notes == ("is of another size: it was resized to be compared",)
+    assert (other.width, other.height, other.similarity.resized) == (30, 40, True)
+    assert other.notes == ("resized to the size of the first image for the comparison",)
 
 
-def test_what_is_transparent_is_compared_as_white(saved):
+def test_transparent_pixels_count_as_white(saved):
     clear = np.dstack([noise(1), np.zeros((20, 30), np.uint8)])
     _, white = compare([saved("a.png", clear), saved("b.png", np.full((20, 30, 3), 255))])
-    assert white.likeness.rms == 0
+    assert white.similarity.rms == 0
 
 
-def test_a_sheet_shows_all_and_is_no_monster(saved):
-    several = compare([saved(f"{number}.png", noise(number, 900, 1200)) for number in range(6)])
-    assert 4 * 640 < drawn(several).width < 4 * 700
-    assert differing(several) == {}
+def test_a_sheet_has_four_images_in_a_row(saved):
+    images = compare([saved(f"{number}.png", noise(number, 900, 1200)) for number in range(6)])
+    assert 4 * 640 < draw_sheet(images).width < 4 * 700
+    assert recipe_differences(images) == {}
 
 
-def test_one_picture_is_compared_with_none(saved):
-    with pytest.raises(SettingError, match="got 1 picture; give two or more"):
+def test_a_single_or_missing_image_is_refused(saved):
+    with pytest.raises(SettingError, match="got 1 image; give two or more"):
         compare([saved("a.png", noise(1))])
     with pytest.raises(PictureError, match="does not exist"):
         compare([saved("a.png", noise(1)), saved("a.png", noise(1)).with_name("none.png")])
 
 
-def test_a_damaged_recipe_is_noted_and_the_figures_are_given(saved):
+def test_a_damaged_recipe_is_noted_and_the_similarity_is_given(saved):
     image, path = Picture(torch.zeros(3, 20, 30), recipe={"impasto": "?"}), saved("a.png", noise(1))
     image.save(path.with_name("b.png"))
     _, other = compare([path, path.with_name("b.png")])
     assert other.recipe is None
-    assert other.likeness.rms > 0
+    assert other.similarity.rms > 0
     assert "its recipe cannot be used" in other.notes[0]
     assert json.dumps(other.notes)

@@ -1,4 +1,4 @@
-"""Grids: what a user may vary, and how the combinations are called."""
+"""Grids: the settings that may vary, and the names of the combinations."""
 
 import pytest
 
@@ -10,14 +10,14 @@ from impasto.sweeps.grid import Grid, make_axis, parse_axis, prepared_grid
 LAYERS = [f"block{block}_conv1" for block in range(1, 6)]
 
 
-def test_every_combination_is_made_the_last_axis_varying_fastest():
+def test_combinations_are_in_order_the_last_axis_varying_fastest():
     grid = Grid((parse_axis("style-weight=1e-2,1"), parse_axis("steps=5,6,7")), Settings(size=64), {"seed": 3})
-    made = grid.combinations()
-    assert [(each.settings.style_weight, each.settings.steps) for each in made] == [
+    combinations = grid.combinations()
+    assert [(combination.settings.style_weight, combination.settings.steps) for combination in combinations] == [
         (weight, steps) for weight in (0.01, 1) for steps in (5, 6, 7)
     ]
-    assert {(each.settings.size, each.settings.seed) for each in made} == {(64, 3)}
-    assert (made[0].title, made[0].stem) == ("style_weight=0.01, steps=5", "style_weight=0.01_steps=5")
+    assert {(combination.settings.size, combination.settings.seed) for combination in combinations} == {(64, 3)}
+    assert (combinations[0].title, combinations[0].stem) == ("style_weight=0.01, steps=5", "style_weight=0.01_steps=5")
 
 
 @pytest.mark.parametrize("name", ["style_layers", "style-layers", "style-layer", "style_layer"])
@@ -28,7 +28,7 @@ def test_layers_of_a_value_are_joined_by_plus(name):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "grid: got ''; give NAME=VALUE,VALUE"),
         ("steps", "grid: got 'steps'; give NAME=VALUE,VALUE"),
@@ -47,14 +47,14 @@ def test_layers_of_a_value_are_joined_by_plus(name):
         ("preset=keras-1,kears", "grid preset: unknown preset 'kears'; available: painterly, "),
     ],
 )
-def test_what_cannot_be_varied_is_refused_in_a_line(text, said):
+def test_invalid_axes_are_refused_in_one_line(text, message):
     with pytest.raises(SettingError) as caught:
         parse_axis(text)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
     assert str(caught.value).isprintable()
 
 
-def test_values_of_python_are_taken_too_and_checked():
+def test_python_values_are_accepted_and_validated():
     assert make_axis("content_layers", [{"block1_conv1": 2}, ["block2_conv1"]]).values[1] == {"block2_conv1": 1}
     for values in ("adam", 3, [], {"a": 1}):
         with pytest.raises(SettingError, match="grid optimizer: got "):
@@ -63,46 +63,46 @@ def test_values_of_python_are_taken_too_and_checked():
 
 def test_a_grid_that_contradicts_itself_is_refused():
     steps = parse_axis("steps=1,2")
-    for axes, fixed, said in (
+    for axes, fixed, message in (
         ((), {}, "the grid is empty"),
         ((steps, steps), {}, "varies steps twice"),
         ((steps,), {"steps": 3}, "steps: got 3, but the grid varies it"),
         ((make_axis("seed", range(1001)),), {}, "has 1001 combinations; give 1000 at most"),
     ):
-        with pytest.raises(SettingError, match=said):
+        with pytest.raises(SettingError, match=message):
             Grid(axes, Settings(), fixed)
 
 
-def test_presets_can_be_varied_and_what_is_fixed_goes_before_them():
+def test_presets_can_be_varied_and_fixed_settings_take_precedence():
     one, two = Grid((parse_axis("preset=keras-1,gatys-2015"),), Settings(seed=9), {"steps": 7}).combinations()
     assert one.settings == preset("keras-1").replace(steps=7)
     assert two.settings == preset("gatys-2015").replace(steps=7)
 
 
-def test_file_names_are_short_plain_and_different():
+def test_file_names_are_short_portable_and_unique():
     names = ["a/b.png", "a b.png", "a:b.png", "a-b.png", "\N{ARTIST PALETTE}.png", "x" * 300, "x" * 301, "ä.png"]
-    stems = [each.stem for each in Grid((make_axis("init", names),), Settings()).combinations()]
+    stems = [combination.stem for combination in Grid((make_axis("init", names),), Settings()).combinations()]
     assert len(set(stems)) == len(names)
     assert all(len(stem) <= 120 and stem.isascii() and not set(stem) & set('/\\:*?"<>| ') for stem in stems)
 
 
 def test_the_keras_study_is_its_five_presets():
     axes, base = prepared_grid("keras-study")
-    made = Grid(axes, base).combinations()
-    assert [each.settings for each in made] == [preset(f"keras-{run}") for run in range(1, 6)]
-    assert [each.title for each in made] == [f"preset=keras-{run}" for run in range(1, 6)]
+    combinations = Grid(axes, base).combinations()
+    assert [combination.settings for combination in combinations] == [preset(f"keras-{run}") for run in range(1, 6)]
+    assert [combination.title for combination in combinations] == [f"preset=keras-{run}" for run in range(1, 6)]
 
 
-def test_figure_3_adds_layers_downwards_and_content_to_the_right():
+def test_figure_3_adds_layers_downwards_and_content_weight_to_the_right():
     axes, base = prepared_grid("figure-3")
-    made = Grid(axes, base).combinations()
+    combinations = Grid(axes, base).combinations()
     assert base == preset("gatys-2015")
-    assert len(made) == 20
-    for place, each in enumerate(made):
-        several = place // 4 + 1
-        ratio = each.settings.content_weight / each.settings.style_weight
-        assert each.settings.style_layers == pytest.approx(dict.fromkeys(LAYERS[:several], 1 / several))
-        assert ratio == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2][place % 4])
+    assert len(combinations) == 20
+    for index, combination in enumerate(combinations):
+        several = index // 4 + 1
+        ratio = combination.settings.content_weight / combination.settings.style_weight
+        assert combination.settings.style_layers == pytest.approx(dict.fromkeys(LAYERS[:several], 1 / several))
+        assert ratio == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2][index % 4])
 
 
 def test_an_unknown_prepared_sweep_is_refused():

@@ -1,4 +1,4 @@
-"""Pictures beside each other: figures that compare them, and what differs between their recipes."""
+"""Images side by side: similarity to the first one, and the differences between their recipes."""
 
 import math
 from collections.abc import Sequence
@@ -18,20 +18,20 @@ from impasto.images.recipe import Recipe
 from impasto.images.thumbnail import fit_within, thumbnail, to_uint8
 
 EDGE = 640
-"""Long edge of the pictures on a sheet in pixels, or less."""
-ABREAST = 4
-"""Pictures in a row of a sheet."""
+"""Maximum long edge in pixels of an image on a sheet."""
+COLUMNS = 4
+"""Images in a row of a sheet."""
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """How much a picture is like the first, over all pixels and channels.
+class Similarity:
+    """The similarity of an image to the first one, over all pixels and channels.
 
     Attributes:
-        rms: root of the mean square of the differences, in levels of 255.
-        psnr: peak signal-to-noise ratio in dB; infinite for equal pictures.
-        correlation: Pearson's, -1 to 1; None where one of the pictures is of a single level.
-        resized: whether the picture was brought to the first one's size for this.
+        rms: root mean square difference, in levels of 255.
+        psnr: peak signal-to-noise ratio in dB, 10 log10(255^2 / mean square difference); infinite for equal images.
+        correlation: Pearson's, -1 to 1; None if one of the images has a single level.
+        resized: whether the image was resized to the first one's size first.
     """
 
     rms: float
@@ -41,79 +41,87 @@ class Likeness:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One of the pictures: its name, width and height in pixels, likeness to the first, recipe if it carries one."""
+class ComparedImage:
+    """One of the images: file name, width and height in pixels, similarity to the first one, recipe if it has one.
+
+    Attributes:
+        similarity: None for the first image.
+        preview: the image in mode RGB with a long edge of at most `EDGE`.
+    """
 
     name: str
     width: int
     height: int
-    likeness: Likeness | None
+    similarity: Similarity | None
     recipe: Recipe | None
-    small: Image.Image
+    preview: Image.Image
     notes: tuple[str, ...] = ()
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What its recipe tells: losses, settings and what it was painted from; empty without one."""
+    def recipe_values(self) -> dict[str, Any]:
+        """The recipe as one level of name -> value: task, versions, inputs and settings; empty without a recipe."""
         if self.recipe is None:
             return {}
-        inputs = {f"style {number}": each.name for number, each in enumerate(self.recipe.styles, start=1)}
+        inputs = {f"style {number}": style.name for number, style in enumerate(self.recipe.styles, start=1)}
         if self.recipe.content:
             inputs = {"content": self.recipe.content.name, **inputs}
         others = self.recipe.model_dump(mode="json", include={"task", "steps_done", "weights", "device", "precision"})
         return {**others, **inputs, **self.recipe.settings.model_dump(mode="json")}
 
 
-def compare(paths: Sequence[Path]) -> list[Compared]:
-    """The pictures in the files, the first as it is and the others compared with it; on white where there is alpha.
+def compare(paths: Sequence[Path]) -> list[ComparedImage]:
+    """Load the images and compare all others with the first one; transparent pixels count as white.
 
     Raises:
-        PictureError: a file that is no picture.
-        SettingError: fewer than two.
+        PictureError: a file that cannot be read as an image.
+        SettingError: fewer than two files.
     """
     if len(paths) < 2:
-        raise SettingError(f"compare: got {len(paths)} picture; give two or more")
+        raise SettingError(f"compare: got {len(paths)} image; give two or more")
     first = load(paths[0])
-    reference = to_uint8(first)
-    compared = [_compared(paths[0], first, None)]
+    reference = levels(first)
+    compared = [_describe(paths[0], first, None)]
     for path in paths[1:]:
         picture = load(path)
-        compared.append(_compared(path, picture, likeness(reference, picture)))
+        compared.append(_describe(path, picture, similarity(reference, picture)))
     return compared
 
 
-def likeness(reference: Array, picture: Picture) -> Likeness:
-    """How much `picture` is like the reference, (H, W, 3) uint8."""
+def similarity(reference: Array, picture: Picture) -> Similarity:
+    """The similarity of `picture`, resized if necessary, to the reference, (H, W, 3) uint8."""
     height, width = reference.shape[:2]
     resized = (picture.width, picture.height) != (width, height)
-    other = np.asarray(thumbnail(picture, width, height)) if resized else to_uint8(picture)
-    squares = sum(float(np.square(a.astype(np.float64) - b).mean()) for a, b in _planes(reference, other)) / 3
-    psnr = 10 * math.log10(255**2 / squares) if squares else math.inf
-    return Likeness(math.sqrt(squares), psnr, _correlation(reference, other), resized)
+    other = np.asarray(thumbnail(picture, width, height)) if resized else levels(picture)
+    mean_square = sum(float(np.square(a.astype(np.float64) - b).mean()) for a, b in _planes(reference, other)) / 3
+    psnr = 10 * math.log10(255**2 / mean_square) if mean_square else math.inf
+    return Similarity(math.sqrt(mean_square), psnr, _correlation(reference, other), resized)
 
 
-def differing(compared: Sequence[Compared]) -> dict[str, list[Any]]:
-    """What the recipes tell differently: name -> a value for each picture, None where there is none."""
-    told = [each.told for each in compared]
-    if not all(told):
+def recipe_differences(images: Sequence[ComparedImage]) -> dict[str, list[Any]]:
+    """The recipe values that differ: name -> one value per image, None where it is missing.
+
+    Empty if an image has no recipe.
+    """
+    recipes = [image.recipe_values for image in images]
+    if not all(recipes):
         return {}
-    names = dict.fromkeys(name for each in told for name in each)
-    values = {name: [each.get(name) for each in told] for name in names}
-    return {name: each for name, each in values.items() if any(value != each[0] for value in each)}
+    names = dict.fromkeys(name for recipe in recipes for name in recipe)
+    table = {name: [recipe.get(name) for recipe in recipes] for name in names}
+    return {name: values for name, values in table.items() if any(value != values[0] for value in values)}
 
 
-def drawn(compared: Sequence[Compared]) -> Image.Image:
-    """The pictures side by side, with the figures beneath."""
-    others = differing(compared)
-    cells = [
-        Cell(each.small, (each.name, *_figures(each), *(f"{name} {said(others[name][place])}" for name in others)))
-        for place, each in enumerate(compared)
-    ]
-    return contact_sheet.draw([cells[start : start + ABREAST] for start in range(0, len(cells), ABREAST)])
+def draw_sheet(images: Sequence[ComparedImage]) -> Image.Image:
+    """The images side by side in mode RGB, with the figures below."""
+    differences = recipe_differences(images)
+    cells = []
+    for index, image in enumerate(images):
+        settings = [f"{name} {format_value(values[index])}" for name, values in differences.items()]
+        cells.append(Cell(image.preview, (image.name, *_caption(image), *settings)))
+    return contact_sheet.draw([cells[start : start + COLUMNS] for start in range(0, len(cells), COLUMNS)])
 
 
-def said(value: object) -> str:
-    """A value of a recipe as text of a line: layers as NAME=WEIGHT, hashes short."""
+def format_value(value: object) -> str:
+    """A value of a recipe in one line: layers as NAME=WEIGHT, hashes shortened."""
     if isinstance(value, dict):
         return ", ".join(f"{name}={weight:g}" for name, weight in value.items())
     if isinstance(value, float):
@@ -122,40 +130,41 @@ def said(value: object) -> str:
     return f"{text[:12]}..." if len(text) == 64 else text
 
 
-def _figures(each: Compared) -> list[str]:
-    lines = [f"{each.width}x{each.height} pixels"]
-    if each.likeness is not None:
-        lines.append(f"RMS difference {each.likeness.rms:.1f} of 255, PSNR {each.likeness.psnr:.1f} dB")
-        if each.likeness.correlation is not None:
-            lines.append(f"correlation {each.likeness.correlation:.3f}")
-    if each.recipe is not None:
-        loss = {name: f"{value:.4g}" for name, value in each.recipe.loss.items()}
+def _caption(image: ComparedImage) -> list[str]:
+    lines = [f"{image.width}x{image.height} pixels"]
+    if image.similarity is not None:
+        lines.append(f"RMS difference {image.similarity.rms:.1f} of 255, PSNR {image.similarity.psnr:.1f} dB")
+        if image.similarity.correlation is not None:
+            lines.append(f"correlation {image.similarity.correlation:.3f}")
+    if image.recipe is not None:
+        loss = {name: f"{value:.4g}" for name, value in image.recipe.loss.items()}
         lines.append(f"loss {loss.pop('total', '?')} ({', '.join(map(' '.join, loss.items()))})")
     return lines
 
 
-def _compared(path: Path, picture: Picture, like: Likeness | None) -> Compared:
+def _describe(path: Path, picture: Picture, to_first: Similarity | None) -> ComparedImage:
     notes = list(picture.notes)
-    if like is not None and like.resized:
-        notes.append("is of another size: it was resized to be compared")
+    if to_first is not None and to_first.resized:
+        notes.append("resized to the size of the first image for the comparison")
     try:
         recipe = load_recipe(path)
     except RecipeError as error:
         recipe = None
         if "holds no recipe" not in str(error):
             notes.append(str(error))
-    small = thumbnail(picture, *fit_within(picture.width, picture.height, EDGE))
-    return Compared(printable(path.name), picture.width, picture.height, like, recipe, small, tuple(notes))
+    preview = thumbnail(picture, *fit_within(picture.width, picture.height, EDGE))
+    return ComparedImage(printable(path.name), picture.width, picture.height, to_first, recipe, preview, tuple(notes))
 
 
 def _planes(one: Array, other: Array) -> list[tuple[Array, Array]]:
-    """The colors one by one, so that no picture is held in floating point as a whole."""
+    """The color planes in pairs, so that only one of them at a time is held in floating point."""
     return [(one[..., color], other[..., color]) for color in range(3)]
 
 
 def _correlation(one: Array, other: Array) -> float | None:
+    """Pearson's correlation, sum (a - mean a)(b - mean b) / (|a - mean a| |b - mean b|), in float64."""
     means = one.mean(dtype=np.float64), other.mean(dtype=np.float64)
     planes = [(a - means[0], b - means[1]) for a, b in _planes(one, other)]
     product = sum(float((a * b).sum()) for a, b in planes)
-    norms = [math.sqrt(sum(float((pair[which] ** 2).sum()) for pair in planes)) for which in (0, 1)]
+    norms = [math.sqrt(sum(float((pair[index] ** 2).sum()) for pair in planes)) for index in (0, 1)]
     return product / (norms[0] * norms[1]) if all(norms) else None

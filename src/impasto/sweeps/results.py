@@ -1,45 +1,39 @@
-"""What came of a sweep: a table as CSV and JSON, a contact sheet, and the curves of the losses."""
+"""Results of a sweep: where they are saved, their table as CSV and JSON, and a plot of their losses."""
 
+import contextlib
 import csv
+import dataclasses
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from impasto import files
-from impasto.errors import ImpastoError, LogError
-from impasto.images import contact_sheet
-from impasto.images.contact_sheet import Cell
-from impasto.images.picture import load
-from impasto.images.thumbnail import fit_within, thumbnail
+from impasto.errors import LogError
+from impasto.images.recipe import Recipe
 from impasto.jobs.log import TERMS, Entry, read_log
 from impasto.sweeps import plot
-from impasto.sweeps.grid import PRESET, Combination, Grid
+from impasto.sweeps.grid import PRESET, Combination
 from impasto.version import __version__
 
 TABLES = "results.csv", "results.json"
-SHEET, PLOT = "sheet.jpg", "losses.png"
-ABREAST = 6
-"""Pictures in a row of the sheet of a single axis."""
-MOST_LABELED = 24
-"""Rows and columns up to which a sheet is a table; a longer one is a square, each picture under its own label."""
-MOST_POINTS = 1000
-"""Steps of a run that are drawn."""
+PLOT = "losses.png"
+MAX_POINTS = 1000
+"""Steps of a run that are plotted."""
 
 State = Literal["waiting", "done", "stopped", "diverged", "refused"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a combination.
+    """The result of a combination.
 
     Attributes:
-        state: waiting: not begun; stopped: by the user, resumable; diverged, refused: for the reason in `message`.
-        seconds: of its steps, None if none is known.
-        loss: of the picture as saved, by term; empty if there is no picture.
+        state: waiting: not started; stopped: by the user, can be resumed; diverged, refused: `message` says why.
+        seconds: time of its steps; None if unknown.
+        loss: of the image as saved, by term; empty if there is no image.
     """
 
     combination: Combination
@@ -51,89 +45,75 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether it could not be painted to its end."""
+        """Whether it ended with an error."""
         return self.state in {"diverged", "refused"}
 
 
 def image_path(folder: Path, combination: Combination) -> Path:
-    """Where the picture of a combination is."""
+    """The file of a combination's image."""
     return folder / f"{combination.stem}.png"
 
 
 def log_path(folder: Path, combination: Combination) -> Path:
-    """Where the losses of a combination's steps are."""
+    """The file of the losses of a combination's steps."""
     return folder / f"{combination.stem}.jsonl"
 
 
+def load_result(folder: Path, combination: Combination, state: State, recipe: Recipe | None, message: str) -> Result:
+    """A result with the steps and losses from the recipe of its image, and the time from its log."""
+    result = Result(combination, state, message=message)
+    if recipe is not None:
+        result = dataclasses.replace(result, steps_done=recipe.steps_done, loss=recipe.loss)
+    if state != "refused":
+        with contextlib.suppress(LogError):  # diverged at the first step, or the log was removed
+            seconds = read_log(log_path(folder, combination))[-1].seconds
+            result = dataclasses.replace(result, seconds=seconds)
+    return result
+
+
 def write_tables(folder: Path, results: Sequence[Result]) -> None:
-    """Write results.csv and results.json, whole or not at all.
+    """Write results.csv and results.json, each atomically.
 
     Raises:
         SaveError: they could not be written.
     """
     text = io.StringIO()
-    names = [*results[0].combination.labels]
-    columns = ["picture", *names, "state", "steps_done", "seconds", *TERMS, "message"]
+    columns = ["picture", *results[0].combination.labels, "state", "steps_done", "seconds", *TERMS, "message"]
     writer = csv.DictWriter(text, columns, extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({**row, **row["loss"], **each.combination.labels} for each in results for row in [_row(each)])
-    told = {"impasto": __version__, "results": list(map(_row, results))}
-    for name, content in zip(TABLES, (text.getvalue(), json.dumps(told, indent=2)), strict=True):
+    rows = list(map(_as_row, results))
+    writer.writerows(
+        {**row, **row["loss"], **result.combination.labels} for row, result in zip(rows, results, strict=True)
+    )
+    document = json.dumps({"impasto": __version__, "results": rows}, indent=2)
+    for name, content in zip(TABLES, (text.getvalue(), document), strict=True):
         with files.replacing(folder / name) as file:
             file.write(content.encode())
 
 
-def draw_losses(folder: Path, results: Sequence[Result]) -> Path | None:
-    """Draw the losses of all combinations that have a log; where to, None if there is nothing to draw.
+def plot_losses(folder: Path, results: Sequence[Result]) -> Path | None:
+    """Plot the losses of all combinations that have a log; return the file, None if there is nothing to plot.
 
     Raises:
         MissingError: matplotlib is not installed.
         SaveError: it could not be written.
     """
     runs = {}
-    for each in results:
-        if each.steps_done or each.seconds is not None:
-            try:
-                runs[each.combination.title] = _thinned(read_log(log_path(folder, each.combination)))
-            except LogError:
-                continue  # one log that was lost is no reason to draw none
+    for result in results:
+        if result.steps_done or result.seconds is not None:
+            with contextlib.suppress(LogError):  # the others are plotted without it
+                runs[result.combination.title] = _subsample(read_log(log_path(folder, result.combination)))
     if not runs:
         return None
     plot.save(runs, folder / PLOT)
     return folder / PLOT
 
 
-def draw_sheet(folder: Path, grid: Grid, results: Sequence[Result]) -> Path:
-    """Draw all pictures: the first axis downwards, the others to the right; where to.
-
-    Raises:
-        SaveError: it could not be written.
-    """
-    height = len(grid.axes[0].values)
-    width = len(results) // height
-    if len(grid.axes) == 1 or max(height, width) > MOST_LABELED:
-        width = min(len(results), max(ABREAST, math.ceil(math.sqrt(len(results)))))
-        edge = contact_sheet.cell_edge(width, -(-len(results) // width))
-        cells = [_cell(folder, each, edge, each.combination.title) for each in results]
-        drawn = contact_sheet.draw(_rows(cells, width))
-    else:
-        edge = contact_sheet.cell_edge(width, height)
-        rows, columns = _labels(results, width)
-        drawn = contact_sheet.draw(
-            _rows([_cell(folder, each, edge) for each in results], width), rows=rows, columns=columns
-        )
-    contact_sheet.save(drawn, folder / SHEET)
-    return folder / SHEET
-
-
-def _row(result: Result) -> dict[str, Any]:
-    settings = result.combination.settings
-    varied = {
-        name: label if name == PRESET else getattr(settings, name) for name, label in result.combination.labels.items()
-    }
+def _as_row(result: Result) -> dict[str, Any]:
+    settings, labels = result.combination.settings, result.combination.labels
     return {
         "picture": f"{result.combination.stem}.png" if result.loss else None,
-        "settings": varied,
+        "settings": {name: label if name == PRESET else getattr(settings, name) for name, label in labels.items()},
         "state": result.state,
         "steps_done": result.steps_done,
         "seconds": result.seconds,
@@ -142,31 +122,7 @@ def _row(result: Result) -> dict[str, Any]:
     }
 
 
-def _labels(results: Sequence[Result], width: int) -> tuple[list[str], list[str]]:
-    """What stands at the rows and above the columns of a sheet."""
-    told = [[f"{name} {label}" for name, label in each.combination.labels.items()] for each in results]
-    return [labels[0] for labels in told[::width]], [", ".join(labels[1:]) for labels in told[:width]]
-
-
-def _cell(folder: Path, result: Result, edge: int, *caption: str) -> Cell:
-    lines = list(caption)
-    if result.state != "done":
-        lines.append(result.state)
-    if not result.loss:
-        return Cell(None, tuple(lines))
-    lines.append(f"loss {result.loss.get('total', math.nan):.4g}")
-    try:
-        shown = load(image_path(folder, result.combination))
-    except ImpastoError:  # taken away while others were painted
-        return Cell(None, (*lines, "not there"))
-    return Cell(thumbnail(shown, *fit_within(shown.width, shown.height, edge)), tuple(lines))
-
-
-def _rows(cells: Sequence[Cell], width: int) -> list[Sequence[Cell]]:
-    return [cells[start : start + width] for start in range(0, len(cells), width)]
-
-
-def _thinned(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """No more than can be told apart in a plot, so that many long runs fit into memory; the last one is kept."""
-    every = -(-len(entries) // MOST_POINTS)
+def _subsample(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """At most about `MAX_POINTS` entries with the last one, so that many long runs fit into memory."""
+    every = -(-len(entries) // MAX_POINTS)
     return [*entries[:-1:every], entries[-1]]

@@ -1,42 +1,45 @@
-"""A sweep: every combination of a grid's settings painted into a folder, with the network loaded once."""
+"""A sweep: every combination of a grid's settings, run one after the other into a folder, with one loaded network."""
 
-import contextlib
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from impasto import api, files
 from impasto.errors import (
     DivergedError,
-    LogError,
     MissingError,
     OutputError,
-    RecipeError,
     SettingError,
     UsageError,
     is_out_of_memory,
     printable,
 )
 from impasto.events import Noted, OnEvent, Saved
-from impasto.images.masks import Style, pictures_by_role
-from impasto.images.picture import Picture, load_recipe
-from impasto.images.recipe import InputRecord, Recipe
-from impasto.images.sources import ImageSource, StyleSource, as_list, as_picture
+from impasto.images.masks import Style
+from impasto.images.picture import Picture
+from impasto.images.sources import ImageSource, StyleSource, as_list
 from impasto.jobs import runner
-from impasto.jobs.log import read_log
-from impasto.jobs.outputs import CHECKPOINT_SECONDS, Outputs, checkpoint_path
-from impasto.jobs.runner import ShouldStop
+from impasto.jobs.runner import CHECKPOINT_SECONDS, Outputs, ShouldStop
 from impasto.optimize import checkpoint
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import preset
-from impasto.sweeps import results
+from impasto.sweeps import sheet
 from impasto.sweeps.grid import Combination, Grid, make_axis
-from impasto.sweeps.results import Result, State
+from impasto.sweeps.results import (
+    PLOT,
+    TABLES,
+    Result,
+    State,
+    image_path,
+    load_result,
+    log_path,
+    plot_losses,
+    write_tables,
+)
+from impasto.sweeps.resume import check_resumable, is_finished, load_inputs, matching_recipe
 from impasto.vgg import device as devices
 from impasto.vgg.model import VGG19
 
@@ -53,43 +56,46 @@ def sweep(
     resume: bool = False,
     overwrite: bool = False,
 ) -> list[Result]:
-    """`content` painted in the manner of `styles` with every combination of the values in `grid`, into `folder`.
+    """Transfer the style of `styles` to `content` with every combination of the values in `grid`, into `folder`.
 
-    There are then a PNG and a log of each combination, results.csv, results.json, sheet.jpg, and losses.png if
-    matplotlib is installed. A combination that diverges or is refused does not end the sweep: its result says so.
+    Writes a PNG and a log per combination, results.csv, results.json, sheet.jpg, and losses.png if matplotlib is
+    installed. A combination that diverges or is refused does not end the sweep: its result gives the reason.
 
     Args:
-        grid: names of settings, or "preset", to their values; the first one varies slowest, down the sheet.
-        settings: what holds for all; by default the preset "painterly".
-        vgg: the network; by default the best at hand.
-        on_event: called with each `impasto.events` event.
-        resume: leave what is painted already, and go on with what was interrupted.
-        overwrite: paint into a folder that holds files, replacing those of the same names.
+        content: the content image.
+        styles: one or more style images, as for `impasto.stylize`.
+        grid: names of settings, or "preset", -> their values; the first one varies slowest, down the sheet.
+        folder: the output folder; created if it does not exist.
+        settings: the settings that all combinations share; by default the preset "painterly".
+        vgg: the network; by default `VGG19.load()`.
+        on_event: called with each event of `impasto.events`.
+        resume: keep finished results, and resume interrupted runs at their checkpoints.
+        overwrite: use a folder that contains files, and replace those with the same names.
 
     Raises:
-        SettingError: no such setting, or a value out of its range; nothing was begun.
-        OutputError: a folder that cannot be used; nothing was begun.
-        ImpastoError: one of its kinds, see `impasto.errors`.
+        SettingError: an unknown setting, or a value out of its range; nothing was started.
+        OutputError: a folder that cannot be used; nothing was started.
+        ImpastoError: one of its subclasses, see `impasto.errors`.
     """
     axes = tuple(make_axis(name, values) for name, values in grid.items())
-    ready = Sweep(Grid(axes, settings or preset()), Path(folder), resume=resume, overwrite=overwrite)
-    paintings = as_list(styles)
-    ready.check([Path(each) for each in (content, *paintings) if not isinstance(each, Picture | Style)])
-    ready.load(content, paintings, vgg)
-    return ready.paint(on_event or (lambda _: None))
+    job = Sweep(Grid(axes, settings or preset()), Path(folder), resume=resume, overwrite=overwrite)
+    style_list = as_list(styles)
+    job.check([Path(source) for source in (content, *style_list) if not isinstance(source, Picture | Style)])
+    job.load(content, style_list, vgg)
+    return job.run(on_event or (lambda _: None))
 
 
 @dataclass
 class Sweep:
-    """A sweep, to be checked, loaded and painted, in this order.
+    """A sweep; call `check`, `load` and `run` in this order.
 
     Attributes:
-        grid: what is varied.
-        folder: where to; made if it is not there.
-        resume, overwrite: as `sweep` says.
-        memory: bytes that the whole process may take; by default what is at hand.
-        threads: that compute; by default torch's number, or that of the checkpoint that is gone on from.
-        checkpoint_seconds: from one checkpoint to the next.
+        grid: the settings that vary, and those that do not.
+        folder: the output folder; created if it does not exist.
+        resume, overwrite: as for `sweep`.
+        memory: memory limit of the process in bytes; by default the available memory.
+        threads: of torch; by default torch's own number, or that of the checkpoint that is resumed.
+        checkpoint_seconds: time between two checkpoints.
     """
 
     grid: Grid
@@ -101,103 +107,96 @@ class Sweep:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
 
     def __post_init__(self) -> None:
-        """All combinations, so that settings that cannot be had together are refused before any work."""
+        """Validate the settings of every combination, before any work is done."""
         self.combinations = self.grid.combinations()
-        if any(each.settings.method == "fast" for each in self.combinations):
-            raise SettingError("method: got 'fast', but a sweep compares losses, and one pass has none; leave it out")
+        if any(combination.settings.method == "fast" for combination in self.combinations):
+            raise SettingError(
+                "method: got 'fast', but a sweep compares losses, which the one-pass method does not have; leave it out"
+            )
 
     def check(self, inputs: Sequence[Path]) -> None:
-        """Refuse a folder that cannot be used, or in which one of the `inputs` would be replaced.
-
-        Raises:
-            OutputError: saying why.
-        """
+        """Raise OutputError if the folder cannot be used, or if one of the `inputs` would be replaced."""
         where = printable(self.folder)
         if not os.path.isdir(self.folder):
             if os.path.lexists(self.folder):
-                raise OutputError(f"{where}: is no folder; give the name of one, or one that is free")
-            files.check_output(self.folder, overwrite=False)  # a folder is made where a file could be
+                raise OutputError(f"{where}: is not a folder; give the name of a folder, or a name that is not in use")
+            files.check_output(self.folder, overwrite=False)  # a folder can be created where a file could
             return
         if os.listdir(self.folder) and not (self.resume or self.overwrite):
             raise OutputError(
-                f"{where}: holds files already; choose another folder, go on with its sweep (--resume), or replace "
-                "what is there (--overwrite)"
+                f"{where}: contains files; choose another folder, resume its sweep (--resume), or replace them "
+                "(--overwrite)"
             )
-        outputs = [self.folder / name for name in (*results.TABLES, results.SHEET, results.PLOT)]
-        for each in self.combinations:
-            path = results.image_path(self.folder, each)
-            outputs += [path, results.log_path(self.folder, each), checkpoint_path(path)]
+        outputs = [self.folder / name for name in (*TABLES, sheet.SHEET, PLOT)]
+        for combination in self.combinations:
+            path = image_path(self.folder, combination)
+            outputs += [path, log_path(self.folder, combination), runner.checkpoint_path(path)]
         for path in outputs:
             files.check_output(path, overwrite=True, inputs=inputs)
 
     def load(self, content: ImageSource, styles: Sequence[StyleSource], vgg: VGG19 | None = None) -> None:
-        """Read the pictures and the network, and refuse to go on with what was painted from others.
+        """Read the images and the network.
 
         Raises:
-            PictureError: a file that is no picture.
-            OutputError: a picture in the folder that is of another sweep.
+            PictureError: a file that cannot be read as an image.
+            OutputError: with `resume`, a result in the folder that belongs to another sweep.
         """
-        self.content, self.styles = _read(content), [_style(style) for style in styles]
-        named = {each.settings.init for each in self.combinations}.difference(INITS)
-        self.inits = {name: _read(name) for name in sorted(named)}
-        self.vgg = vgg or VGG19.load()
+        inits = {combination.settings.init for combination in self.combinations}.difference(INITS)
+        self.inputs = load_inputs(content, styles, inits, vgg)
         if self.resume:
-            for each in self.combinations:
-                path = results.image_path(self.folder, each)
-                if path.exists() and (otherwise := self._otherwise(each, _recipe(path))):
-                    raise OutputError(
-                        f"{printable(path)}: {otherwise}; give the same again, choose another folder, or begin anew "
-                        "(--overwrite)"
-                    )
+            check_resumable(self.folder, self.combinations, self.inputs)
 
-    def paint(self, show: OnEvent, stopped: ShouldStop = lambda: False) -> list[Result]:
-        """Paint what is not painted yet, until all is done or `stopped` says so.
+    def run(self, on_event: OnEvent, should_stop: ShouldStop = lambda: False) -> list[Result]:
+        """Run every combination that is not finished yet, until `should_stop` returns a true value.
 
         Raises:
-            OutputError: the folder could not be made.
-            SaveError: a picture or a table could not be written.
+            OutputError: the folder could not be created.
+            SaveError: an image or a table could not be written.
         """
-        try:
-            self.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{printable(self.folder)}: cannot be made ({error.strerror}); choose another") from error
+        self._create_folder()
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         threads = torch.get_num_threads()
-        found = [self._result(each, "done") if self._is_finished(each) else Result(each) for each in self.combinations]
-        for number, each in enumerate(self.combinations):
-            if stopped():
+        results = [self._initial_result(combination) for combination in self.combinations]
+        for index, combination in enumerate(self.combinations):
+            if should_stop():
                 break
-            place = f"{number + 1} of {len(found)}: {each.title}"
-            if found[number].state == "done":
-                show(Noted(f"{place} is painted already"))
+            title = f"{index + 1} of {len(results)}: {combination.title}"
+            if results[index].state == "done":
+                on_event(Noted(f"{title} is already finished"))
                 continue
-            show(Noted(place))
-            found[number] = self._result(each, *self._paint(each, show, stopped))
+            on_event(Noted(title))
+            results[index] = self._result(combination, *self._run_combination(combination, on_event, should_stop))
             torch.set_num_threads(threads)
-            results.write_tables(self.folder, found)
-        self._draw(found, show)
-        return found
+            write_tables(self.folder, results)
+        self._save_summary(results, on_event)
+        return results
 
-    def _draw(self, found: list[Result], show: OnEvent) -> None:
-        """Write the tables, the plot and the sheet, and tell of them."""
-        results.write_tables(self.folder, found)
-        drawn = [self.folder / name for name in results.TABLES]
+    def _create_folder(self) -> None:
         try:
-            drawn += filter(None, [results.draw_losses(self.folder, found)])
-        except MissingError as error:
-            show(Noted(f"no {results.PLOT}: {error}"))
-        drawn.append(results.draw_sheet(self.folder, self.grid, found))
-        for path in drawn:
-            show(Saved(printable(path)))
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{printable(self.folder)}: cannot be created ({error.strerror}); choose another"
+            ) from error
 
-    def _paint(self, each: Combination, show: OnEvent, stopped: ShouldStop) -> tuple[State, str]:
-        """Paint a combination; what came of it, and why."""
+    def _initial_result(self, combination: Combination) -> Result:
+        finished = self.resume and is_finished(self.folder, combination, self.inputs)
+        return self._result(combination, "done") if finished else Result(combination)
+
+    def _result(self, combination: Combination, state: State, message: str = "") -> Result:
+        recipe = matching_recipe(self.folder, combination, self.inputs)
+        return load_result(self.folder, combination, state, recipe, message)
+
+    def _run_combination(
+        self, combination: Combination, on_event: OnEvent, should_stop: ShouldStop
+    ) -> tuple[State, str]:
+        """Run a combination; return its state, and the reason if it failed."""
         state: State = "done"
         message = ""
         try:
-            self._execute(each, show, stopped)
-            state = "stopped" if stopped() else "done"
+            self._execute(combination, on_event, should_stop)
+            state = "stopped" if should_stop() else "done"
         except DivergedError as error:
             state, message = "diverged", str(error)
         except UsageError as error:
@@ -207,95 +206,37 @@ class Sweep:
                 raise
             state, message = "refused", "not enough memory for this size; give a smaller one"
         finally:
-            devices.release_memory(self.vgg.device)
+            devices.give_back(self.inputs.vgg.device)
         if message:
-            show(Noted(f"{state}: {message}"))
+            on_event(Noted(f"{state}: {message}"))
         return state, message
 
-    def _execute(self, each: Combination, show: OnEvent, stopped: ShouldStop) -> None:
-        path = results.image_path(self.folder, each)
-        place = checkpoint_path(path)
-        found = checkpoint.read(place) if self.resume and place.exists() else None
-        if self.threads is None and found is not None:
-            torch.set_num_threads(found.threads)  # sums are split by threads, and so rounded
+    def _execute(self, combination: Combination, on_event: OnEvent, should_stop: ShouldStop) -> None:
+        path = image_path(self.folder, combination)
+        checkpoint_path = runner.checkpoint_path(path)
+        resumed = checkpoint.read(checkpoint_path) if self.resume and checkpoint_path.exists() else None
+        if self.threads is None and resumed is not None:
+            torch.set_num_threads(resumed.threads)  # the order of summation, and so the rounding, depends on it
         run = api.create_run(
-            self.content,
-            self.styles,
-            each.settings,
-            init=self.inits.get(each.settings.init),
-            vgg=self.vgg,
+            self.inputs.content,
+            self.inputs.styles,
+            combination.settings,
+            init=self.inputs.inits.get(combination.settings.init),
+            vgg=self.inputs.vgg,
             memory=self.memory,
-            strips=None if found is None else found.strips,
+            strips=None if resumed is None else resumed.strips,
         )
-        outputs = Outputs(path, place, self.checkpoint_seconds, log=results.log_path(self.folder, each))
-        runner.execute(run, outputs, show, stopped, found)
+        outputs = Outputs(path, checkpoint_path, self.checkpoint_seconds, log=log_path(self.folder, combination))
+        runner.execute(run, outputs, on_event, should_stop, resumed)
 
-    def _result(self, each: Combination, state: State, message: str = "") -> Result:
-        """What came of a combination, as its picture's recipe and its log tell."""
-        told = Result(each, state, message=message)
-        if (recipe := self._own(each)) is not None:
-            told = dataclasses.replace(told, steps_done=recipe.steps_done, loss=recipe.loss)
-        if state != "refused":
-            with contextlib.suppress(LogError):  # diverged at once, or taken away
-                seconds = read_log(results.log_path(self.folder, each))[-1].seconds
-                told = dataclasses.replace(told, seconds=seconds)
-        return told
-
-    def _is_finished(self, each: Combination) -> bool:
-        """Whether it need not be painted any more; where a checkpoint is left, nobody said that it was done."""
-        if not self.resume or checkpoint_path(results.image_path(self.folder, each)).exists():
-            return False
-        recipe = self._own(each)
-        return recipe is not None and recipe.is_complete
-
-    def _own(self, each: Combination) -> Recipe | None:
-        """The recipe of a combination's picture, if there is one that was painted from the same."""
-        path = results.image_path(self.folder, each)
+    def _save_summary(self, results: list[Result], on_event: OnEvent) -> None:
+        """Write the tables, the plot of the losses and the contact sheet."""
+        write_tables(self.folder, results)
+        saved = [self.folder / name for name in TABLES]
         try:
-            recipe = _recipe(path) if path.exists() else None
-        except UsageError:
-            return None
-        return None if recipe is None or self._otherwise(each, recipe) else recipe
-
-    def _otherwise(self, each: Combination, recipe: Recipe) -> str | None:
-        """What of a picture's recipe is not this combination's."""
-        init = self.inits.get(each.settings.init)
-        settings = each.settings if init is None else each.settings.replace(init=init.name)
-        given = pictures_by_role(self.content, self.styles, init)
-        was = {
-            **recipe.model_dump(mode="json"),
-            "pictures": {role: _input(picture) for role, picture in recipe.pictures.items()},
-            "mixture": [style.weight for style in recipe.styles],
-        }
-        now = {
-            **was,  # device and precision may be others
-            "task": "stylize" if self.styles else "reconstruct",
-            "settings": settings.model_dump(mode="json"),
-            "pictures": {role: _input(picture) for role, picture in given.items()},
-            "mixture": [style.weight for style in self.styles],
-            "weights": self.vgg.sha256,
-        }
-        return checkpoint.difference(was, now)
-
-
-def _style(painting: StyleSource) -> Style:
-    if isinstance(painting, Style):
-        return dataclasses.replace(painting, picture=_read(painting.picture))
-    return Style(_read(painting))
-
-
-def _read(source: ImageSource) -> Picture:
-    """The picture with a hash, by which it is known again."""
-    picture = as_picture(source)
-    return dataclasses.replace(picture, sha256=picture.content_hash)
-
-
-def _input(picture: Picture | InputRecord) -> dict[str, Any]:
-    return {"name": picture.name, "sha256": picture.sha256}
-
-
-def _recipe(path: Path) -> Recipe:
-    try:
-        return load_recipe(path)
-    except RecipeError as error:
-        raise OutputError(f"{str(error).partition('; ')[0]}; choose another folder, or another name for it") from error
+            saved += filter(None, [plot_losses(self.folder, results)])
+        except MissingError as error:
+            on_event(Noted(f"no {PLOT}: {error}"))
+        saved.append(sheet.save_sheet(self.folder, self.grid, results))
+        for path in saved:
+            on_event(Saved(printable(path)))

@@ -1,0 +1,118 @@
+"""Resuming a sweep: results of an earlier run are recognized by the recipes that they carry."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from impasto.errors import OutputError, RecipeError, UsageError, printable
+from impasto.images.masks import Style, by_role
+from impasto.images.picture import Picture, load_recipe
+from impasto.images.recipe import InputRecord, Recipe
+from impasto.images.sources import ImageSource, StyleSource, as_picture
+from impasto.jobs import runner
+from impasto.optimize import checkpoint
+from impasto.sweeps import results
+from impasto.sweeps.grid import Combination
+from impasto.vgg.model import VGG19
+
+
+@dataclass(frozen=True)
+class SweepInputs:
+    """What all combinations share: the images, each with its hash, and the network.
+
+    Attributes:
+        inits: value of `Settings.init` -> initial image, for the values that name a file.
+    """
+
+    content: Picture
+    styles: Sequence[Style]
+    inits: Mapping[str, Picture]
+    vgg: VGG19
+
+
+def load_inputs(
+    content: ImageSource, styles: Sequence[StyleSource], inits: Iterable[str], vgg: VGG19 | None = None
+) -> SweepInputs:
+    """Read the images and the network.
+
+    Raises:
+        PictureError: a file that cannot be read as an image.
+    """
+    pictures = _with_hash(content), [_style_with_hash(style) for style in styles]
+    initial_images = {name: _with_hash(name) for name in sorted(inits)}
+    return SweepInputs(*pictures, initial_images, vgg or VGG19.load())
+
+
+def check_resumable(folder: Path, combinations: Iterable[Combination], inputs: SweepInputs) -> None:
+    """Raise OutputError if a result in the folder was made from other inputs or with other settings."""
+    for combination in combinations:
+        path = results.image_path(folder, combination)
+        if path.exists() and (difference := _difference(combination, _load_recipe(path), inputs)):
+            raise OutputError(
+                f"{printable(path)}: {difference}; give the same again, choose another folder, or start over "
+                "(--overwrite)"
+            )
+
+
+def is_finished(folder: Path, combination: Combination, inputs: SweepInputs) -> bool:
+    """Whether its result is complete. A checkpoint beside it means that the run was interrupted."""
+    if runner.checkpoint_path(results.image_path(folder, combination)).exists():
+        return False
+    recipe = matching_recipe(folder, combination, inputs)
+    return recipe is not None and recipe.is_complete
+
+
+def matching_recipe(folder: Path, combination: Combination, inputs: SweepInputs) -> Recipe | None:
+    """The recipe in the combination's result; None if there is no result, or one of other inputs or settings."""
+    path = results.image_path(folder, combination)
+    try:
+        recipe = _load_recipe(path) if path.exists() else None
+    except UsageError:
+        return None
+    return None if recipe is None or _difference(combination, recipe, inputs) else recipe
+
+
+def _difference(combination: Combination, recipe: Recipe, inputs: SweepInputs) -> str | None:
+    """The first difference between a recipe and the combination, in words; None if there is none."""
+    init = inputs.inits.get(combination.settings.init)
+    settings = combination.settings if init is None else combination.settings.replace(init=init.name)
+    before = {
+        **recipe.model_dump(mode="json"),
+        "pictures": {role: _record(picture) for role, picture in recipe.pictures.items()},
+        "mixture": [style.weight for style in recipe.styles],
+    }
+    now = {
+        **before,  # device and precision may differ
+        "task": "stylize" if inputs.styles else "reconstruct",
+        "settings": settings.model_dump(mode="json"),
+        "pictures": {role: _record(picture) for role, picture in by_role(inputs.content, inputs.styles, init).items()},
+        "mixture": [style.weight for style in inputs.styles],
+        "weights": inputs.vgg.sha256,
+    }
+    return checkpoint.difference(before, now)
+
+
+def _style_with_hash(style: StyleSource) -> Style:
+    if isinstance(style, Style):
+        return dataclasses.replace(style, picture=_with_hash(style.picture))
+    return Style(_with_hash(style))
+
+
+def _with_hash(source: ImageSource) -> Picture:
+    """The picture with the hash by which `check_resumable` compares it; one made in memory has none yet."""
+    picture = as_picture(source)
+    return dataclasses.replace(picture, sha256=picture.content_hash)
+
+
+def _record(picture: Picture | InputRecord) -> dict[str, Any]:
+    return {"name": picture.name, "sha256": picture.sha256}
+
+
+def _load_recipe(path: Path) -> Recipe:
+    try:
+        return load_recipe(path)
+    except RecipeError as error:
+        reason = str(error).partition("; ")[0]
+        raise OutputError(f"{reason}; choose another folder, or move that file away") from error
