@@ -1,7 +1,7 @@
-"""How fast impasto is, how much memory it needs, and how soon it reaches a given loss: `python -m benchmarks`.
+"""Benchmarks of impasto, run with `python -m benchmarks`: speed, memory, and time to a given loss.
 
-When asked for, also how speed and memory go with the size, and how well a small picture foretells a large one.
+On request also speed and memory over image size, the similarity of small and large results, and other methods.
 
-Everything is measured on the CPU, against the same network and the same loss written in plain torch with autograd, and
-against the time that its convolutions alone would take.
+Everything is measured on the CPU against the same network and loss in plain torch with autograd, and against the time
+of the convolutions alone. `python -m benchmarks.gpu` checks and measures a machine with an NVIDIA GPU.
 """

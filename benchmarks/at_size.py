@@ -1,6 +1,6 @@
-"""`python -m benchmarks.at_size CONTENT STYLE SIZE MEMORY` takes a few steps at one size and prints what that took.
+"""`python -m benchmarks.at_size CONTENT STYLE SIZE MEMORY` runs a few steps at one size and prints time and memory.
 
-It does all that a user's process does, from reading the files to saving the picture; MEMORY is its limit in bytes.
+It does everything that a user's process does, from reading the files to saving the result; MEMORY is a limit in bytes.
 """
 
 import dataclasses
@@ -15,18 +15,20 @@ from pathlib import Path
 from benchmarks.peak import peak
 from benchmarks.plan import Plan
 from impasto import preset
-from impasto.api import finished
+from impasto.optimize.result import result_of
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a process found: its picture's size, the rows of a strip (None: whole), and what it took.
+class Measurement:
+    """Measurements of one process.
 
     Attributes:
-        peak: bytes of the process at its largest.
-        planned: bytes that it had planned with.
+        width, height: of the image in pixels.
+        strip: rows of a strip; None if the image was evaluated whole.
+        peak: peak resident memory of the process in bytes.
+        planned: the memory plan's estimate in bytes.
         steps: seconds of every step.
-        notes: what the steps told.
+        notes: notes of the steps.
     """
 
     width: int
@@ -39,27 +41,27 @@ class Taken:
 
 
 def count(size: int) -> int:
-    """Steps at that long edge."""
+    """Number of steps at a long edge of `size` pixels."""
     return 3 if size <= 1024 else 2
 
 
-def _taken(content: Path, style: Path, size: int, memory: int) -> Taken:
-    """impasto at its default settings, but for a single scale and a few steps."""
+def _measure(content: Path, style: Path, size: int, memory: int) -> Measurement:
+    """Run impasto at its default settings, except for a single scale and few steps."""
     settings = preset().replace(size=size, steps=count(size), scale_factor=1)
     run = Plan(content, style, size).run(settings, "auto", memory=memory)
-    moments, notes = [0.0], []
+    times, notes = [0.0], []
     for step in run:
-        moments.append(step.seconds)
+        times.append(step.seconds)
         notes += step.notes
     with tempfile.TemporaryDirectory() as folder:
-        finished(run).save(Path(folder) / "out.png")
+        result_of(run).save(Path(folder) / "out.png")
     (plan,) = run.plan
-    seconds = [later - earlier for earlier, later in pairwise(moments)]
-    return Taken(run.width, run.height, plan.strip, peak(), plan.memory, seconds, notes)
+    seconds = [later - earlier for earlier, later in pairwise(times)]
+    return Measurement(run.width, run.height, plan.strip, peak(), plan.memory, seconds, notes)
 
 
 def _main(content: str, style: str, size: str, memory: str) -> None:
-    print(json.dumps(dataclasses.asdict(_taken(Path(content), Path(style), int(size), int(memory)))))
+    print(json.dumps(dataclasses.asdict(_measure(Path(content), Path(style), int(size), int(memory)))))
 
 
 if __name__ == "__main__":

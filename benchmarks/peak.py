@@ -1,6 +1,6 @@
-"""`python -m benchmarks.peak VARIANT CONTENT STYLE SIZE` takes a few steps and prints its peak memory in bytes.
+"""`python -m benchmarks.peak VARIANT CONTENT STYLE SIZE` runs a few steps and prints its peak memory in bytes.
 
-Each variant imports what it needs and nothing else, so that the floor is torch alone.
+Each variant imports only what it needs, so that the floor is torch alone.
 """
 
 import re
@@ -17,9 +17,9 @@ def _torch(*_: object) -> None:
 
 
 def _impasto(precision: str, optimizer: str | None = None) -> Callable[[Path, Path, int], None]:
-    """impasto at its default settings, unless another optimizer is given."""
+    """impasto at its default settings, with another optimizer if one is given."""
 
-    def paint(content: Path, style: Path, size: int) -> None:
+    def run(content: Path, style: Path, size: int) -> None:
         from benchmarks.plan import Plan
         from impasto import preset
 
@@ -29,7 +29,7 @@ def _impasto(precision: str, optimizer: str | None = None) -> Callable[[Path, Pa
         for _ in Plan(content, style, size).run(settings, precision):
             pass
 
-    return paint
+    return run
 
 
 def _plain(content: Path, style: Path, size: int) -> None:
@@ -51,7 +51,7 @@ VARIANTS: dict[str, Callable[[Path, Path, int], None]] = {
 
 
 def peak() -> int:
-    """Bytes of this process at its largest. Linux counts a parent's peak into ru_maxrss, but not into VmHWM."""
+    """Peak resident memory of this process in bytes. On Linux, ru_maxrss includes the parent's peak, VmHWM does not."""
     status = Path("/proc/self/status")
     if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))):
         return int(found[1]) * 1024

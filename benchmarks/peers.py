@@ -1,4 +1,4 @@
-"""Seconds a step of other programs, through their own commands: pastiche."""
+"""Seconds per step of another program, measured through its own command: pastiche."""
 
 import subprocess
 import sys
@@ -8,23 +8,25 @@ from pathlib import Path
 
 from benchmarks.plan import Plan, Row, Section
 
-FEW = 2
+BASE_STEPS = 2
 """Steps of the shorter run."""
 
 
 def measure(plan: Plan) -> Section:
-    """Two runs of different length: what they differ by is the steps; starting and saving cancel out."""
+    """The difference of two runs of different length: start-up and saving cancel out."""
     with tempfile.TemporaryDirectory() as folder:
-        few, many = (seconds(plan, steps, Path(folder) / "out.png") for steps in (FEW, FEW + plan.rounds))
-    row: Row = {"variant": "pastiche (L-BFGS), float32", "seconds": (many - few) / plan.rounds}
-    note = f"Its own command at its defaults: {FEW + plan.rounds} steps less {FEW}, divided by {plan.rounds}."
-    return Section("Peers, a whole step", [row], [note])
+        short, long = (
+            seconds(plan, steps, Path(folder) / "out.png") for steps in (BASE_STEPS, BASE_STEPS + plan.rounds)
+        )
+    row: Row = {"variant": "pastiche (L-BFGS), float32", "seconds": (long - short) / plan.rounds}
+    note = f"Its own command at its defaults: ({BASE_STEPS + plan.rounds} steps - {BASE_STEPS} steps) / {plan.rounds}."
+    return Section("Other programs, a whole step", [row], [note])
 
 
 def seconds(plan: Plan, steps: int, output: Path) -> float:
-    """What pastiche's command takes for so many steps, from its start to the saved PNG."""
+    """Seconds that the command of pastiche takes for a number of steps, from its start to the saved PNG."""
     files = ["--content", str(plan.content), "--styles", str(plan.style), "--output", str(output)]
     flags = ["--size", str(plan.size), "--num-steps", str(steps), "--device", "cpu", "--no-verbose"]
-    began = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "pastiche", *files, *flags], check=True)
-    return time.perf_counter() - began
+    return time.perf_counter() - started

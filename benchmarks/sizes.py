@@ -1,23 +1,23 @@
-"""Memory and seconds of a step at one size after the other under a limit, each in a process of its own."""
+"""Memory and seconds per step over image size under a memory limit, each size in its own process."""
 
 import json
 import subprocess
 import sys
 from statistics import median
 
-from benchmarks.at_size import Taken, count
+from benchmarks.at_size import Measurement, count
 from benchmarks.plan import Plan, Row, Section
 
 WHOLE = 1024
-"""The long edge whose picture, evaluated whole, the others are compared with."""
+"""The long edge of the reference: its image is evaluated whole."""
 
 
 def measure(plan: Plan) -> Section:
-    """Every size once; one that fails, for want of memory say, is told of in a note."""
-    found: list[Taken] = []
+    """Run every size once; a size that fails, such as for lack of memory, becomes a note."""
+    measurements: list[Measurement] = []
     notes = [
-        f"Default settings at a single scale, limit of {plan.memory_limit / 1e6:.0f} MB; files read, picture saved.",
-        f"The median step without the first, of {count(WHOLE)} up to {WHOLE} pixels, of {count(WHOLE + 1)} beyond.",
+        f"Default settings at a single scale, limit of {plan.memory_limit / 1e6:.0f} MB; with file input and output.",
+        f"Median of the steps except the first: {count(WHOLE)} steps up to {WHOLE} pixels, {count(WHOLE + 1)} beyond.",
     ]
     for size in plan.sizes:
         done = subprocess.run(_command(plan, size), capture_output=True, text=True, check=False)
@@ -25,9 +25,9 @@ def measure(plan: Plan) -> Section:
             reason = (done.stderr.splitlines() or [f"it ended with status {done.returncode}"])[-1]
             notes.append(f"{size}: NOT MEASURED. {reason}")
             continue
-        found.append(Taken(**json.loads(done.stdout)))
-        notes += [f"{size}: {note}" for note in found[-1].notes]
-    return Section("One size after the other", _rows(found), notes)
+        measurements.append(Measurement(**json.loads(done.stdout)))
+        notes += [f"{size}: {note}" for note in measurements[-1].notes]
+    return Section("Image sizes", _rows(measurements), notes)
 
 
 def _command(plan: Plan, size: int) -> list[str]:
@@ -35,29 +35,29 @@ def _command(plan: Plan, size: int) -> list[str]:
     return [sys.executable, "-m", "benchmarks.at_size", *files, str(size), str(plan.memory_limit)]
 
 
-def _rows(found: list[Taken]) -> list[Row]:
-    """The table: a row's pace beside that of WHOLE, if that is among them and was evaluated whole."""
-    is_whole = (each for each in found if each.strip is None and max(each.width, each.height) == WHOLE)
-    pace = next(map(_pace, is_whole), None)
+def _rows(measurements: list[Measurement]) -> list[Row]:
+    """The rows, relative to the time per megapixel at `WHOLE` if it was measured and evaluated whole."""
+    whole = (m for m in measurements if m.strip is None and max(m.width, m.height) == WHOLE)
+    pace = next(map(_pace, whole), None)
     return [
         {
-            "size": f"{each.width}x{each.height}",
-            "strip": each.strip or "whole",
-            "peak MB": each.peak / 1e6,
-            "planned MB": each.planned / 1e6,
-            "seconds": _seconds(each),
-            "seconds a megapixel": _pace(each),
-            f"as a multiple of {WHOLE} whole": None if pace is None else _pace(each) / pace,
+            "size": f"{measurement.width}x{measurement.height}",
+            "strip": measurement.strip or "whole",
+            "peak MB": measurement.peak / 1e6,
+            "planned MB": measurement.planned / 1e6,
+            "seconds": _seconds(measurement),
+            "seconds per megapixel": _pace(measurement),
+            f"as a multiple of {WHOLE} whole": None if pace is None else _pace(measurement) / pace,
         }
-        for each in found
+        for measurement in measurements
     ]
 
 
-def _seconds(taken: Taken) -> float:
-    """Of a step. The first one, which warms up and may evaluate twice, counts only if there is no other."""
-    return median(taken.steps[1:] or taken.steps)
+def _seconds(measurement: Measurement) -> float:
+    """Seconds per step, without the first one if there are others: it warms up and may evaluate twice."""
+    return median(measurement.steps[1:] or measurement.steps)
 
 
-def _pace(taken: Taken) -> float:
-    """Seconds of a step for a megapixel."""
-    return _seconds(taken) / (taken.width * taken.height / 1e6)
+def _pace(measurement: Measurement) -> float:
+    """Seconds per step and megapixel."""
+    return _seconds(measurement) / (measurement.width * measurement.height / 1e6)

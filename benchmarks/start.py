@@ -1,4 +1,4 @@
-"""Seconds from the command's start to its first step, and what impasto adds to the mere import of torch."""
+"""Seconds from the start of the command to its first step, and how much of that is the import of torch."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ FIRST = '"event": "stepped"'
 
 
 def measure(plan: Plan) -> Section:
-    """Both in turn, three times."""
+    """Measure both in turn, three times."""
     imports, starts = [], []
     for _ in range(ROUNDS):
         imports.append(_until_end([sys.executable, "-c", "import torch"]))
@@ -35,19 +35,19 @@ def _command(plan: Plan, output: Path) -> list[str]:
 
 
 def _until_end(command: list[str]) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run(command, check=True)
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
 def _until_first_step(command: list[str]) -> float:
     """Seconds until the first line that tells of a step; the command is left to finish."""
-    began = time.perf_counter()
+    started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if FIRST in line:
-                seconds = time.perf_counter() - began
+                seconds = time.perf_counter() - started
                 process.communicate()
                 return seconds
     raise RuntimeError(f"{' '.join(command)}: ended with status {process.returncode} before a first step")

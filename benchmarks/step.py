@@ -1,4 +1,4 @@
-"""Seconds of one step: the loss of a picture and its gradient, and how near that is to the convolutions alone."""
+"""Seconds per step: the loss and its gradient, compared with the time of the convolutions alone."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +17,12 @@ from impasto.settings import layers
 
 PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 BAND = 2**23
-"""Bytes of a layer that the floor convolves at a time: malloc keeps blocks of this size, larger ones are fresh pages,
-which are slower to get than to compute on."""
+"""Bytes of a layer that the floor convolves at a time. malloc reuses blocks of this size; larger ones are new pages,
+and mapping those takes longer than the convolution itself."""
 
 
 def measure(plan: Plan) -> Section:
-    """The variants in turn, round by round, after one warm-up each: what disturbs the machine disturbs them all."""
+    """Time the variants in turn, after one warm-up each, so that other load on the machine affects all of them."""
     variants = _variants(plan)
     for evaluate in variants.values():
         evaluate()
@@ -30,15 +30,15 @@ def measure(plan: Plan) -> Section:
     times = {name: [each[name] for each in rounds] for name in variants}
     height, width = plan.tensors()[0].shape[2:]
     notes = [
-        f"{width}x{height} pixels; median and minimum of {plan.rounds} rounds. The floor of a precision is its"
-        " convolutions there and back and nothing else.",
-        "The last row is a step of the whole program at its defaults, optimizer included: the median of as many.",
+        f"{width}x{height} pixels; median and minimum of {plan.rounds} rounds. The floor of a precision is the"
+        " time of its convolutions alone, forward and backward.",
+        "The last row is a step of the whole program at its defaults, optimizer included; also a median.",
     ]
     return Section("A loss and its gradient", [*_rows(times, height, width), _whole(plan)], notes)
 
 
 def _variants(plan: Plan) -> dict[str, Callable[[], object]]:
-    """Name -> one evaluation at the content, which is where a run begins."""
+    """Name -> one evaluation at the content image, the initial image of a run."""
     content, style = plan.tensors()
     settings = preset("pastiche").replace(size=plan.size)
     variants: dict[str, Callable[[], object]] = {}
@@ -51,7 +51,7 @@ def _variants(plan: Plan) -> dict[str, Callable[[], object]]:
 
 
 def _floor(vgg: VGG19, height: int, width: int) -> Callable[[], None]:
-    """The convolutions as far as block5_conv1, there and back, on channels_last tensors of noise."""
+    """The convolutions up to block5_conv1, forward and backward, on channels_last tensors of noise."""
     work = []
     for name in layers.CONVS[: layers.CONVS.index(STYLE_LAYERS[-1]) + 1]:
         kernel, bias = vgg.kernels[name]
@@ -71,7 +71,7 @@ def _floor(vgg: VGG19, height: int, width: int) -> Callable[[], None]:
 
 
 def _noise(kernel: Tensor, height: int, width: int) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """Inputs and outputs of a convolution, in bands of rows; padded one by one they are as much work as the whole."""
+    """Inputs and outputs of a convolution in bands of rows; with padding each, they are as much work as the whole."""
     filters, channels = kernel.shape[:2]
     rows = max(BAND // (max(filters, channels) * width * kernel.itemsize), 1)
     both = (torch.randn(1, count, height, width) for count in (channels, filters))
@@ -80,15 +80,15 @@ def _noise(kernel: Tensor, height: int, width: int) -> tuple[Sequence[Tensor], S
 
 
 def _seconds(evaluate: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     evaluate()
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
 def _rows(times: Mapping[str, Sequence[float]], height: int, width: int) -> list[Row]:
-    """The table: ratios of the medians."""
+    """The rows of the table, with ratios of the medians."""
     medians = {name: median(each) for name, each in times.items()}
-    operations = 2 * 2 * layers.multiply_adds(STYLE_LAYERS, height, width)  # multiply and add, there and back
+    operations = 2 * 2 * layers.multiply_adds(STYLE_LAYERS, height, width)  # multiply and add, forward and backward
     rows: list[Row] = []
     for name, seconds in medians.items():
         floor = medians["floor, " + name.rpartition(", ")[2]]
@@ -97,8 +97,8 @@ def _rows(times: Mapping[str, Sequence[float]], height: int, width: int) -> list
                 "variant": name,
                 "seconds": seconds,
                 "minimum": min(times[name]),
-                "times as fast as plain float32": medians["plain autograd, float32"] / seconds,
-                "share of the floor": floor / seconds,
+                "speed-up over plain float32": medians["plain autograd, float32"] / seconds,
+                "fraction of the floor": floor / seconds,
                 "GFLOP/s": operations / seconds / 1e9 if name.startswith("floor") else None,
             }
         )
@@ -106,9 +106,9 @@ def _rows(times: Mapping[str, Sequence[float]], height: int, width: int) -> list
 
 
 def _whole(plan: Plan) -> Row:
-    """Seconds a step of the program as it comes. The first step, which evaluates twice, is left out."""
+    """Seconds per step of the whole program at its defaults, without the first step, which evaluates twice."""
     run = plan.run(preset().replace(size=plan.size, steps=plan.rounds + 1, scale_factor=1), "auto")
-    moments = [step.seconds for step in run]
-    times = [later - earlier for earlier, later in pairwise(moments)]
+    ends = [step.seconds for step in run]
+    times = [later - earlier for earlier, later in pairwise(ends)]
     name = f"impasto, whole step ({run.settings.optimizer}), {run.vgg.precision}"
     return {"variant": name, "seconds": median(times), "minimum": min(times)}

@@ -1,11 +1,11 @@
-"""Draw the three style pictures that impasto ships: swirls.jpg, waves.jpg and glass.jpg.
+"""Draw the three bundled style images: swirls.jpg, waves.jpg and glass.jpg.
 
-    python tools/draw_styles.py             # writes them into src/impasto/demo/ (numpy and Pillow; some ten seconds)
-    python tools/draw_styles.py /tmp/art    # writes them somewhere else, with PNG copies
+    python tools/draw_styles.py             # writes them to src/impasto/demo/ (numpy and Pillow; about ten seconds)
+    python tools/draw_styles.py /tmp/art    # writes them to another folder, with PNG copies
 
-Every stroke is placed by the seeded code below, after no particular painting, so the pictures are as free as the
-program. Their companion portrait.jpg is not drawn here: it is the head and shoulders of NASA's portrait of the
-astronaut Eileen Collins (public domain), cropped by hand from scikit-image's `skimage/data/astronaut.png`.
+The seeded code below places every stroke and imitates no particular painting, so the images have the license of the
+program. The bundled content image portrait.jpg is not drawn here: it is the head and shoulders of NASA's portrait of
+the astronaut Eileen Collins (public domain), cropped by hand from scikit-image's `skimage/data/astronaut.png`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from PIL import Image, ImageDraw, ImageFilter
 
 Rng = np.random.Generator
 Floats = NDArray[np.float64]
-Points = NDArray[np.complex128]  # x + iy: a turn is then a product, and a length an absolute value
-OUT = (704, 560)  # the pictures' size; everything is drawn twice as large and reduced, which smooths the edges
+Points = NDArray[np.complex128]  # x + iy: a rotation is a product, a length an absolute value
+OUT = (704, 560)  # size of the images; everything is drawn at twice the size and reduced, for smooth edges
 W, H = 2 * OUT[0], 2 * OUT[1]
 Y, X = np.mgrid[0:H, 0:W].astype(float)
 DEMO = Path(__file__).resolve().parent.parent / "src" / "impasto" / "demo"
 
 
 def palette(text: str) -> Floats:
-    """The colors (n, 3) that `text` names in hexadecimal."""
+    """Hexadecimal RGB colors -> (n, 3)."""
     return np.array([list(bytes.fromhex(word)) for word in text.split()], dtype=float)
 
 
 def noise(rng: Rng, cell_x: float, cell_y: float, octaves: int = 1) -> Floats:
-    """Smooth noise over the whole canvas, mean 0 and deviation 1, with features about `cell_x` by `cell_y` pixels."""
+    """Smooth noise over the whole canvas, mean 0 and deviation 1, features of about `cell_x` by `cell_y` pixels."""
     total = np.zeros((H, W))
     for octave in range(octaves):
         grid = rng.standard_normal((max(3, int(H / cell_y * 2**octave)), max(3, int(W / cell_x * 2**octave))))
@@ -43,7 +43,7 @@ def noise(rng: Rng, cell_x: float, cell_y: float, octaves: int = 1) -> Floats:
 
 
 def relief(height: Floats) -> Floats:
-    """How much a surface leans towards a light at the upper left (positive) or away from it (negative)."""
+    """How far a surface is inclined towards a light at the upper left (positive) or away from it (negative)."""
     return -sum(np.gradient(height))
 
 
@@ -54,21 +54,21 @@ def normals(lines: Points) -> Points:
 
 
 def flat(line: Points) -> list[float]:
-    """The points of a line as Pillow wants them: x, y, x, y, and so on."""
+    """The points of a line in the order of Pillow: x, y, x, y, ..."""
     return np.ascontiguousarray(line).view(float).tolist()
 
 
 # swirls: strokes of thick paint that follow a current
 COOL = palette("080e30 102268 1842a0 166896 2c96a0 8cc4be ece6c4")
 WARM = palette("6e2816 c44e16 ee801c e2a434 f6d068 fceebe")
-# whirlpools: the eye, the radius (parts of the canvas height), which way it turns, how warm its paint is
+# whirlpools: center and radius (relative to the canvas height), sense of rotation, share of warm colors
 EYES = [(0.36 + 0.36j, 0.25, 1, 0.15), (0.93 + 0.27j, 0.17, -1, 1.0), (0.70 + 0.66j, 0.19, 1, 0.3)]
 EYES += [(0.16 + 0.80j, 0.15, -1, 0.75), (1.10 + 0.78j, 0.16, 1, 0.9), (0.62 + 0.10j, 0.10, 1, 0.7)]
 EYES += [(0.08 + 0.08j, 0.12, -1, 0.5)]
 
 
 def flow(p: Points) -> Points:
-    """The unit direction of the paint at points: a rolling current with whirlpools in it."""
+    """The unit direction of the strokes at points: an undulating flow with whirlpools."""
     p = p / H
     v = np.exp(1j * (0.7 * np.sin(5.0 * p.real + 1.5 * p.imag) + 0.5 * np.sin(7.0 * p.imag - 2.0 * p.real)))
     for eye, radius, turn, _ in EYES:
@@ -78,7 +78,7 @@ def flow(p: Points) -> Points:
 
 
 def trace(start: Points, step: Floats | float, count: int) -> Points:
-    """Follow the flow both ways from points (n,): their paths (n, count), `count` being odd."""
+    """Follow the flow in both directions from points (n,): paths (n, count); `count` is odd."""
     ahead, behind = [start], [start]
     for _ in range(count // 2):
         ahead.append(ahead[-1] + step * flow(ahead[-1]))
@@ -87,7 +87,7 @@ def trace(start: Points, step: Floats | float, count: int) -> Points:
 
 
 def stroke_colors(rng: Rng, at: Points, grain: Floats) -> Floats:
-    """One color a stroke (n, 3). Noise averaged along the flow makes bands of color that follow the swirls."""
+    """One color per stroke (n, 3). Noise averaged along the flow gives bands of color that follow the swirls."""
     path = trace(at, 9.0, 41)
     spots = np.clip(path.imag, 0, H - 1).astype(int), np.clip(path.real, 0, W - 1).astype(int)
     tone = grain[spots].mean(axis=1)
@@ -105,10 +105,14 @@ def paint(rng: Rng, draws: list[Any], grain: Floats, count: int, width: float) -
     """Paint a layer of `count` strokes about `width` wide: their colors and the thickness of their paint."""
     points, length, bristles = 21, 50 + 3.6 * width, max(5, round(width / 2.8))
     at = rng.uniform(-40, W + 40, count) + 1j * rng.uniform(-40, H + 40, count)
-    eyes = np.repeat([eye[0] * H for eye in EYES], 3)  # the flow runs round an eye, so some strokes must start in it
+    eyes = np.repeat(
+        [eye[0] * H for eye in EYES], 3
+    )  # strokes follow the flow around a center, so some have to start in it
     at[: len(eyes)] = eyes + width / 3 * (rng.standard_normal((len(eyes), 2)) @ (1, 1j))
     paths = trace(at, length / points * rng.uniform(0.6, 1.4, count), points)
-    belly = 0.45 + 0.55 * np.sin(np.linspace(0.15, np.pi - 0.15, points)) ** 0.6  # a brush is pressed in mid-stroke
+    belly = (
+        0.45 + 0.55 * np.sin(np.linspace(0.15, np.pi - 0.15, points)) ** 0.6
+    )  # pressure is highest in the middle of a stroke
     for path, normal, color in zip(paths, normals(paths), stroke_colors(rng, at, grain), strict=True):
         wide, streaks = width * rng.uniform(0.7, 1.25), rng.standard_normal(bristles)
         for bristle in rng.permutation(bristles):
@@ -142,7 +146,7 @@ FACE = "2.1-1.5j 1.75-0.7j 1.25-0.18j 0.72 0.28+0.16j 0.06+0.42j 0.12+0.66j 0.36
 
 
 def smooth(corners: str, count: int) -> Points:
-    """A curve near `corners` (they are cut, and cut again), resampled to `count` evenly spaced points."""
+    """A smooth curve near `corners` (Chaikin's corner cutting), resampled to `count` evenly spaced points."""
     p = np.array([complex(word) for word in corners.split()])
     for _ in range(4):
         cut = np.stack([0.75 * p[:-1] + 0.25 * p[1:], 0.25 * p[:-1] + 0.75 * p[1:]], axis=1)
@@ -152,14 +156,14 @@ def smooth(corners: str, count: int) -> Points:
 
 
 def carve(draw: Any, line: Points, width: float, ink: str, lean: float = 0.5) -> None:
-    """Cut a line that swells and tapers like a gouge's; it is widest at `lean` (0 to 1) of its length."""
+    """Draw a line that tapers at both ends, as cut with a gouge; it is widest at `lean` (0 to 1) of its length."""
     t = np.linspace(0, 1, len(line))
     offset = normals(line) * width / 2 * np.minimum(t / lean, (1 - t) / (1 - lean)) ** 0.6
     draw.polygon(flat(np.concatenate([line + offset, (line - offset)[::-1]])), fill=ink)
 
 
 def water(rng: Rng, draw: Any, back: Points, face: Points, size: float) -> None:
-    """The body of one wave: bands of ink sweeping from its foot up into the lip, with cut lines along them."""
+    """The body of one wave: bands of ink from its foot up to the lip, with cut lines along them."""
     edges = np.insert(np.cumsum(rng.uniform(0.6, 1.5, len(BANDS))), 0, 0.0)
     edges /= edges[-1]
     for low, high, ink in zip(edges, edges[1:], BANDS, strict=False):
@@ -178,14 +182,14 @@ def foam(rng: Rng, draw: Any, back: Points, face: Points, size: float) -> None:
     """Foam along a wave's crest: claws hanging from the lip, scalloped clumps, and spray flung about it."""
     for place in np.linspace(0.64, 1.0, 15):
         steps = np.exp(1j * (np.linspace(0, rng.uniform(1.6, 2.6), 16) + 2.02 - 1.6 * place)) * rng.uniform(0.10, 0.26)
-        steps = steps if face[0].real > back[0].real else -steps.conj()  # the wave may be a mirrored one
+        steps = steps if face[0].real > back[0].real else -steps.conj()  # a mirrored wave
         hook = back[int(place * 159)] + size / 16 * np.cumsum(steps)
         carve(draw, hook, 0.085 * size + 5, INK, 0.15)
         carve(draw, hook[:-1], 0.050 * size + 1, PAPER, 0.15)
     places = np.sort(rng.uniform(0.50, 1.0, 84))
     clumps = back[(places * 159).astype(int)] + 0.024 * size * (rng.standard_normal((84, 2)) @ (1, 1j))
     radii = size * rng.uniform(0.010, 0.042, 84) * (0.5 + places / 2)
-    for grow, ink in ((0.007 * size + 2, INK), (0.0, PAPER)):  # all the ink first: it only shows round the clumps
+    for grow, ink in ((0.007 * size + 2, INK), (0.0, PAPER)):  # all of the ink first: it shows only around the clumps
         for middle, radius in zip(clumps, radii, strict=True):
             draw.circle((middle.real, middle.imag), radius + grow, ink)
     for middle, radius in zip(clumps[::2], radii[::2], strict=True):
@@ -196,14 +200,14 @@ def foam(rng: Rng, draw: Any, back: Points, face: Points, size: float) -> None:
 
 
 def sky(rng: Rng, draw: Any) -> None:
-    """A cream sky with a red sun, combed by cut lines that bend round it and thicken towards the top."""
+    """A cream sky with a red sun, and cut lines that bend around it and thicken towards the top."""
     sun, radius = 0.80 * W + 0.20j * H, 0.115 * H
     for row in np.arange(-150, 0.75 * H, 10):
         x, height = -160.0, max(0.0, 1 - row / (0.55 * H))  # 1 at the top, 0 at the horizon
         while x < W + 160:
             xs = np.linspace(x, x + rng.uniform(150, 520), 90)
             line = xs + 1j * (row + 14 * np.sin(xs / 120 + row / 90) + 9 * np.sin(xs / 47 - row / 60)) - sun
-            line *= np.sqrt(np.abs(line) ** 2 + (1.12 * radius) ** 2) / (np.abs(line) + 1e-6)  # none crosses the sun
+            line *= np.sqrt(np.abs(line) ** 2 + (1.12 * radius) ** 2) / (np.abs(line) + 1e-6)  # no line crosses the sun
             ink = rng.choice([PALE, BLUE, PRUSSIAN] if rng.random() < height - 0.25 else [PALE, PALE, BLUE])
             ink = RED if rng.random() < 0.16 - 0.3 * height else ink
             carve(draw, sun + line, 3 + 9 * (0.25 + height) * rng.random(), ink, rng.uniform(0.2, 0.8))
@@ -222,7 +226,7 @@ def waves(rng: Rng) -> Floats:
     sky(rng, draw)
     rows = [(0.50, 0.13, 0.30, 0.05, 1), (0.63, 0.22, 0.50, -0.02, 1), (0.74, 0.54, 1.40, 0.40, 1)]
     rows += [(0.93, 0.27, 0.62, 0.02, -1), (1.12, 0.28, 0.56, -0.16, 1)]
-    for low, crest, gap, first, way in rows:  # in parts of the canvas height; from the horizon to the foreground
+    for low, crest, gap, first, way in rows:  # relative to the canvas height, from the horizon to the foreground
         for x in np.arange(first, W / H + 0.3, gap):
             size = crest * H * rng.uniform(0.88, 1.12)
             foot = (x + rng.uniform(-0.05, 0.05)) * H + 1j * (low + rng.uniform(-0.02, 0.02)) * H
@@ -244,7 +248,7 @@ SUN_AT = 0.80 + 0.33j
 
 
 def design(rng: Rng) -> tuple[NDArray[np.int64], Floats]:
-    """The window's large shapes: which of GLASSES each pixel is of, and its distance in pixels from their borders."""
+    """The large shapes of the window: index into GLASSES of each pixel, and its distance in pixels from a border."""
     x, y = X / H + 0.010 * noise(rng, 260, 260), Y / H + 0.010 * noise(rng, 260, 260)
     out = x + 1j * y - SUN_AT
     edges = [0.14 + 0.10 * np.sin(3.0 * x + 3.4) - y, 0.34 + 0.09 * np.sin(4.0 * x + 1.2) - y]
@@ -252,15 +256,17 @@ def design(rng: Rng) -> tuple[NDArray[np.int64], Floats]:
     edges += [0.56 + 0.09 * np.sin(4.6 * x + 0.6) - y, 0.70 + 0.05 * np.sin(6.0 * x + 2.5) - y]
     edges += [0.85 + 0.07 * np.sin(5.0 * x + 4.4) - y]
     shape, far = np.zeros((H, W), dtype=np.int64), np.full((H, W), 1e9)
-    for index, edge in enumerate(edges):  # each shape lies where its function is negative, over those before it
+    for index, edge in enumerate(
+        edges
+    ):  # a shape covers the pixels where its function is negative, above earlier shapes
         distance = np.abs(edge) / (np.hypot(*np.gradient(edge)) + 1e-9)
-        far = np.where(edge < 0, distance, np.minimum(far, distance))  # a shape hides the borders under it
+        far = np.where(edge < 0, distance, np.minimum(far, distance))  # a shape hides the borders below it
         shape[edge < 0] = index + 1
     return shape, far
 
 
 def shards(rng: Rng, shape: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Break the shapes into Voronoi panes: the panes' seeds (n, 2), each pixel's pane, its distance to the next one."""
+    """Split the shapes into Voronoi panes: seeds (n, 2), pane of each pixel, its distance to the next pane."""
     grid = np.mgrid[0 : H + 40 : 94, 0 : W + 40 : 86].reshape(2, -1).T
     seeds = np.clip(grid + rng.uniform(-42, 42, grid.shape), 0, (H - 1, W - 1)).astype(np.int64)
     kinds = shape[seeds[:, 0], seeds[:, 1]]
@@ -281,13 +287,13 @@ def fill_panes(rng: Rng, shape: NDArray[np.int64], seeds: NDArray[np.int64], pan
     pairs = np.array([rng.permutation(kind)[:2] * rng.uniform(0.76, 1.22) for kind in kinds])
     out = (X - seeds[pane, 1] + 1j * (Y - seeds[pane, 0])) * np.exp(1j * rng.uniform(0, np.pi, len(seeds)))[pane]
     tile, shift = noise(rng, 150, 9, 2), rng.integers(0, H, len(seeds))[pane]
-    tile = np.block([[tile, tile[:, ::-1]], [tile[::-1], tile[::-1, ::-1]]])  # mirrored, so that it repeats seamlessly
+    tile = np.block([[tile, tile[:, ::-1]], [tile[::-1], tile[::-1, ::-1]]])  # mirrored: a seamless tile
     rows, columns = out.imag + 8 * np.sin(out.real / 40 + shift) + shift, out.real + 2 * shift
     streak = tile[rows.astype(int) % (2 * H), columns.astype(int) % (2 * W)][..., None]
     blend = np.clip(0.35 + out.imag[..., None] / 130 + 0.16 * streak, 0, 1)
     color = pairs[pane, 0] * (1 - blend) + pairs[pane, 1] * blend
     ripple = np.clip(relief(noise(rng, 26, 26, 2)) * 5, -1.5, 1.5)[..., None]
-    milk = np.clip(streak - 0.9, 0, 1.2)  # pale threads drawn through the molten glass
+    milk = np.clip(streak - 0.9, 0, 1.2)  # pale threads in the glass
     return color * (1 + 0.16 * streak + 0.14 * ripple) * (1 - 0.3 * milk) + 105 * milk
 
 
@@ -298,7 +304,7 @@ def glass(rng: Rng) -> Floats:
     uneven = noise(rng, 70, 70, 2)
     clear = np.minimum(border - 9.0 - 2.2 * uneven, gap - 5.0 - 1.6 * uneven)  # pixels from the lead; negative in it
     light = 0.90 + 0.42 * np.exp(-((np.abs((X + 1j * Y) / H - SUN_AT) / 0.55) ** 2))
-    light *= 0.50 + 0.58 * np.clip(clear / 34, 0, 1) ** 0.6  # grime gathers along the lead
+    light *= 0.50 + 0.58 * np.clip(clear / 34, 0, 1) ** 0.6  # darker along the lead
     bubbles = Image.new("L", (W, H), 128)
     for x, y, r in np.stack([rng.uniform(0, W, 1500), rng.uniform(0, H, 1500), 2.2 + 1.6 * rng.exponential(1, 1500)]).T:
         for offset, radius, tone in ((0.0, 1.0, 60), (0.15, 0.85, 190), (0.35, 0.35, 255)):  # rim, inside, glint
@@ -312,15 +318,15 @@ def glass(rng: Rng) -> Floats:
 
 
 def main() -> None:
-    """Draw all three pictures into the demo folder, or into the folder named on the command line."""
+    """Draw all three images into the demo folder, or into the folder given on the command line."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEMO
     folder.mkdir(parents=True, exist_ok=True)
     for seed, draw in ((7, swirls), (11, waves), (5, glass)):
         pixels = np.clip(draw(np.random.default_rng(seed)), 0, 255).astype(np.uint8)
-        picture, path = Image.fromarray(pixels).resize(OUT, Image.Resampling.LANCZOS), folder / f"{draw.__name__}.jpg"
-        picture.save(path, quality=88, optimize=True)
+        image, path = Image.fromarray(pixels).resize(OUT, Image.Resampling.LANCZOS), folder / f"{draw.__name__}.jpg"
+        image.save(path, quality=88, optimize=True)
         if folder != DEMO:
-            picture.save(path.with_suffix(".png"))
+            image.save(path.with_suffix(".png"))
         print(f"{path}  {path.stat().st_size / 1024:.0f} KB")
 
 

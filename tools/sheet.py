@@ -1,4 +1,4 @@
-"""Puts pictures side by side, a line of text under each: `python tools/sheet.py OUT.jpg COLUMNS PICTURE=TEXT ...`."""
+"""Puts images side by side with a line of text under each: `python tools/sheet.py OUT.jpg COLUMNS IMAGE=TEXT ...`."""
 
 import sys
 from pathlib import Path
@@ -8,22 +8,22 @@ from PIL import Image
 from impasto.images import contact_sheet
 from impasto.images.contact_sheet import Cell
 
-LONGEST = 1200
-"""Pixels across: a wider sheet is made smaller, as no page shows more."""
+MAX_WIDTH = 1200
+"""Width of a sheet in pixels: the docs show no more."""
 
 
-def main(out: str, columns: str, *pictures: str) -> None:
-    """Write the sheet of PICTURE=TEXT arguments to `out`."""
+def main(out: str, columns: str, *images: str) -> None:
+    """Write a contact sheet of the IMAGE=TEXT arguments to `out`."""
     width = int(columns)
-    room = LONGEST // width - contact_sheet.GAP
+    edge = MAX_WIDTH // width - contact_sheet.GAP
     cells = []
-    for each in pictures:
-        path, _, text = each.rpartition("=")
-        picture = Image.open(path).convert("RGB")
-        picture.thumbnail((room, room), Image.Resampling.LANCZOS)
-        cells.append(Cell(picture, (text,)))
-    drawn = contact_sheet.draw([cells[start : start + width] for start in range(0, len(cells), width)])
-    drawn.save(Path(out), quality=75)
+    for argument in images:
+        path, _, text = argument.rpartition("=")
+        image = Image.open(path).convert("RGB")
+        image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+        cells.append(Cell(image, (text,)))
+    sheet = contact_sheet.draw([cells[start : start + width] for start in range(0, len(cells), width)])
+    sheet.save(Path(out), quality=75)
 
 
 if __name__ == "__main__":
