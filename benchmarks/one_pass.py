@@ -41,7 +41,7 @@ def measure(plan: Plan) -> Section:
 
 def _resized(picture: Picture, size: int) -> Picture:
     shape = scaled_size(picture.height, picture.width, size)
-    return Picture(resize(picture.matted()[None], *shape)[0])
+    return Picture(resize(picture.composited()[None], *shape)[0])
 
 
 def _seconds(content: Picture, style_image: Picture) -> list[Row]:
@@ -52,7 +52,9 @@ def _seconds(content: Picture, style_image: Picture) -> list[Row]:
         network = FastNetwork("cpu", precision)
         variants.setdefault(
             f"impasto, {network.precision}",
-            lambda network=network: network.stylize(content.tensor, network.affines_for([Style(style_image)], content, 0.5)),
+            lambda network=network: network.stylize(
+                content.tensor, network.affines_for([Style(style_image)], content, 0.5)
+            ),
         )
     plain, style = pretrained.load().transformer, FastNetwork("cpu", "float32")
 
@@ -78,10 +80,10 @@ def _seconds(content: Picture, style_image: Picture) -> list[Row]:
 
 
 def _difference(content: Picture, style_image: Picture) -> Row:
-    style = FastNetwork("cpu", "float32").style([Style(style_image)], content, 0.5)
-    one_pass = StripInference(network.load().transformer)
+    style = FastNetwork("cpu", "float32").affines_for([Style(style_image)], content, 0.5)
+    one_pass = TransformerInference(pretrained.load().transformer)
     whole = one_pass(content.tensor, style)
-    strips = [one_pass.in_strips(content.tensor, style, rows) for rows in (4, 16, 50)]
+    strips = [one_pass.run_in_strips(content.tensor, style, rows) for rows in (4, 16, 50)]
     largest = max(float((image - whole).abs().max()) for image in strips)
     return {"what": "largest difference between strips and whole, float32", "of 1": largest}
 

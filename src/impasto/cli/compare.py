@@ -13,7 +13,7 @@ from impasto.cli.run_options import AsJson, Overwrite
 from impasto.errors import SettingError, printable
 
 if TYPE_CHECKING:
-    from impasto.sweeps.compare import Compared
+    from impasto.sweeps.compare import ComparedImage
 
 MAX_IMAGES = 100
 """Images that can be compared at once."""
@@ -51,41 +51,41 @@ def compare(
     else:
         _print(compared)
     if output is not None:
-        contact_sheet.save(comparison.drawn(compared), output)
+        contact_sheet.save(comparison.draw_sheet(compared), output)
         if not json:
             print_line(f"saved {printable(output)}")
     return 0
 
 
-def _as_dict(image: "Compared") -> dict[str, object]:
-    likeness = image.likeness
+def _as_dict(image: "ComparedImage") -> dict[str, object]:
+    similarity = image.similarity
     return {
         "name": image.name,
         "width": image.width,
         "height": image.height,
-        "rms": likeness and likeness.rms,
-        "psnr": likeness and (likeness.psnr if math.isfinite(likeness.psnr) else None),
-        "correlation": likeness and likeness.correlation,
-        "resized": likeness and likeness.resized,
+        "rms": similarity and similarity.rms,
+        "psnr": similarity and (similarity.psnr if math.isfinite(similarity.psnr) else None),
+        "correlation": similarity and similarity.correlation,
+        "resized": similarity and similarity.resized,
         "recipe": None if image.recipe is None else image.recipe.model_dump(mode="json"),
     }
 
 
-def _print(compared: "list[Compared]") -> None:
+def _print(compared: "list[ComparedImage]") -> None:
     """A table with a column per image and a row per figure; then the notes."""
-    from impasto.sweeps.compare import differing, said
+    from impasto.sweeps.compare import format_value, recipe_differences
 
-    likenesses = [image.likeness for image in compared]
+    similarities = [image.similarity for image in compared]
     rows = [
         ["size", *(f"{image.width}x{image.height}" for image in compared)],
-        ["RMS difference, of 255", *("" if like is None else f"{like.rms:.2f}" for like in likenesses)],
-        ["PSNR in dB", *("" if like is None else f"{like.psnr:.2f}" for like in likenesses)],
-        ["correlation", *("" if like is None else _correlation_text(like.correlation) for like in likenesses)],
+        ["RMS difference, of 255", *("" if like is None else f"{like.rms:.2f}" for like in similarities)],
+        ["PSNR in dB", *("" if like is None else f"{like.psnr:.2f}" for like in similarities)],
+        ["correlation", *("" if like is None else _correlation_text(like.correlation) for like in similarities)],
     ]
     if all(image.recipe is not None for image in compared):
         losses = [image.recipe.loss if image.recipe else {} for image in compared]
         rows += [[f"loss: {term}", *(f"{loss.get(term, math.nan):.5g}" for loss in losses)] for term in losses[0]]
-        rows += [[name, *map(said, values)] for name, values in differing(compared).items()]
+        rows += [[name, *map(format_value, values)] for name, values in recipe_differences(compared).items()]
     print_table(["", *(image.name for image in compared)], rows)
     for image in compared:
         for note in image.notes:

@@ -74,7 +74,7 @@ def sweep(
     )
     _load(runs, content, [style, *more_styles], options)
     with display(as_json=options.json, quiet=options.quiet) as show, stop_signals() as received:
-        results = runs.paint(show, lambda: received)
+        results = runs.run(show, lambda: received)
     if received:
         return 128 + received[0]
     if failed := sum(result.failed for result in results):

@@ -79,7 +79,7 @@ def compare(paths: Sequence[Path]) -> list[ComparedImage]:
     if len(paths) < 2:
         raise SettingError(f"compare: got {len(paths)} image; give two or more")
     first = load(paths[0])
-    reference = levels(first)
+    reference = to_uint8(first)
     compared = [_describe(paths[0], first, None)]
     for path in paths[1:]:
         picture = load(path)
@@ -91,7 +91,7 @@ def similarity(reference: Array, picture: Picture) -> Similarity:
     """The similarity of `picture`, resized if necessary, to the reference, (H, W, 3) uint8."""
     height, width = reference.shape[:2]
     resized = (picture.width, picture.height) != (width, height)
-    other = np.asarray(thumbnail(picture, width, height)) if resized else levels(picture)
+    other = np.asarray(thumbnail(picture, width, height)) if resized else to_uint8(picture)
     mean_square = sum(float(np.square(a.astype(np.float64) - b).mean()) for a, b in _planes(reference, other)) / 3
     psnr = 10 * math.log10(255**2 / mean_square) if mean_square else math.inf
     return Similarity(math.sqrt(mean_square), psnr, _correlation(reference, other), resized)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import OutputError, RecipeError, UsageError, printable
-from impasto.images.masks import Style, by_role
+from impasto.images.masks import Style, pictures_by_role
 from impasto.images.picture import Picture, load_recipe
 from impasto.images.recipe import InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_picture
-from impasto.jobs import runner
+from impasto.jobs.outputs import checkpoint_path
 from impasto.optimize import checkpoint
 from impasto.sweeps import results
 from impasto.sweeps.grid import Combination
@@ -58,7 +58,7 @@ def check_resumable(folder: Path, combinations: Iterable[Combination], inputs: S
 
 def is_finished(folder: Path, combination: Combination, inputs: SweepInputs) -> bool:
     """Whether its result is complete. A checkpoint beside it means that the run was interrupted."""
-    if runner.checkpoint_path(results.image_path(folder, combination)).exists():
+    if checkpoint_path(results.image_path(folder, combination)).exists():
         return False
     recipe = matching_recipe(folder, combination, inputs)
     return recipe is not None and recipe.is_complete
@@ -87,7 +87,9 @@ def _difference(combination: Combination, recipe: Recipe, inputs: SweepInputs) -
         **before,  # device and precision may differ
         "task": "stylize" if inputs.styles else "reconstruct",
         "settings": settings.model_dump(mode="json"),
-        "pictures": {role: _record(picture) for role, picture in by_role(inputs.content, inputs.styles, init).items()},
+        "pictures": {
+            role: _record(picture) for role, picture in pictures_by_role(inputs.content, inputs.styles, init).items()
+        },
         "mixture": [style.weight for style in inputs.styles],
         "weights": inputs.vgg.sha256,
     }

@@ -33,7 +33,7 @@ def save_sheet(folder: Path, grid: Grid, results: Sequence[Result]) -> Path:
         rows, columns = _labels(results, width)
     else:
         width = min(len(results), max(COLUMNS, math.ceil(math.sqrt(len(results)))))
-    edge = contact_sheet.edge(width, -(-len(results) // width))
+    edge = contact_sheet.cell_edge(width, -(-len(results) // width))
     cells = [_cell(folder, result, edge, caption="" if is_table else result.combination.title) for result in results]
     chunks = [cells[start : start + width] for start in range(0, len(cells), width)]
     contact_sheet.save(contact_sheet.draw(chunks, rows=rows, columns=columns), folder / SHEET)

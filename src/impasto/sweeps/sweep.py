@@ -22,7 +22,8 @@ from impasto.images.masks import Style
 from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, StyleSource, as_list
 from impasto.jobs import runner
-from impasto.jobs.runner import CHECKPOINT_SECONDS, Outputs, ShouldStop
+from impasto.jobs.outputs import CHECKPOINT_SECONDS, Outputs, checkpoint_path
+from impasto.jobs.runner import ShouldStop
 from impasto.optimize import checkpoint
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import preset
@@ -130,7 +131,7 @@ class Sweep:
         outputs = [self.folder / name for name in (*TABLES, sheet.SHEET, PLOT)]
         for combination in self.combinations:
             path = image_path(self.folder, combination)
-            outputs += [path, log_path(self.folder, combination), runner.checkpoint_path(path)]
+            outputs += [path, log_path(self.folder, combination), checkpoint_path(path)]
         for path in outputs:
             files.check_output(path, overwrite=True, inputs=inputs)
 
@@ -206,15 +207,15 @@ class Sweep:
                 raise
             state, message = "refused", "not enough memory for this size; give a smaller one"
         finally:
-            devices.give_back(self.inputs.vgg.device)
+            devices.release_memory(self.inputs.vgg.device)
         if message:
             on_event(Noted(f"{state}: {message}"))
         return state, message
 
     def _execute(self, combination: Combination, on_event: OnEvent, should_stop: ShouldStop) -> None:
         path = image_path(self.folder, combination)
-        checkpoint_path = runner.checkpoint_path(path)
-        resumed = checkpoint.read(checkpoint_path) if self.resume and checkpoint_path.exists() else None
+        saved_state = checkpoint_path(path)
+        resumed = checkpoint.read(saved_state) if self.resume and saved_state.exists() else None
         if self.threads is None and resumed is not None:
             torch.set_num_threads(resumed.threads)  # the order of summation, and so the rounding, depends on it
         run = api.create_run(
@@ -226,7 +227,7 @@ class Sweep:
             memory=self.memory,
             strips=None if resumed is None else resumed.strips,
         )
-        outputs = Outputs(path, checkpoint_path, self.checkpoint_seconds, log=log_path(self.folder, combination))
+        outputs = Outputs(path, saved_state, self.checkpoint_seconds, log=log_path(self.folder, combination))
         runner.execute(run, outputs, on_event, should_stop, resumed)
 
     def _save_summary(self, results: list[Result], on_event: OnEvent) -> None:
