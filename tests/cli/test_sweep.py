@@ -148,7 +148,7 @@ def test_a_stopped_sweep_is_resumed_to_the_same_files_as_without_a_stop(  # noqa
     outcome = sweep(*GRID, "--resume")
     assert outcome.status == 0
     assert f"1 of 4: {STEMS[0].replace('_learning', ', learning')} is already finished" in outcome.err
-    assert "note: going on from step 2 of 3" in outcome.err
+    assert "note: resuming at step 2 of 3" in outcome.err
     assert (folder / f"{STEMS[0]}.png").stat().st_mtime_ns == before
     for stem in STEMS:
         assert (folder / f"{stem}.png").read_bytes() == (tmp_path / "whole" / f"{stem}.png").read_bytes()
@@ -189,7 +189,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_others_are_run(sweep, folder, 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(["--seed", 4], "was begun with seed 0, got 4"), (["--threads", 1], None)],
+    [(["--seed", 4], "was started with seed 0, got 4"), (["--threads", 1], None)],
 )
 def test_results_of_other_settings_are_not_resumed(change, message, sweep, folder):
     assert sweep("--grid", "style_weight=1,2").status == 0
