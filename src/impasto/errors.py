@@ -1,20 +1,20 @@
 """The errors that impasto raises deliberately.
 
-ImpastoError
-├── UsageError        invalid input; nothing was started
-│   ├── SettingError  an unknown setting, or a value out of range
-│   ├── PictureError  a file that is not a usable image
-│   ├── OutputError   a place where the output cannot be written
-│   ├── RecipeError   an image without a recipe, or with one that cannot be rerun
-│   ├── CheckpointError  a checkpoint that cannot be resumed
-│   ├── LogError      a log that cannot be read
-│   └── WeightsError  weights that are missing, damaged or not VGG19's
-├── DownloadError     weights that could not be downloaded
-├── MissingError      an optional package that is not installed
-├── SaveError         an output that could not be written, although it was checked
-├── BatchError        content images of a batch that failed
-├── SweepError        combinations of a sweep that failed
-└── DivergedError     an optimization that produced infinite or NaN values
+    ImpastoError
+    ├── UsageError        invalid input; nothing was started
+    │   ├── SettingError  an unknown setting, or a value out of range
+    │   ├── PictureError  a file that is not a usable image
+    │   ├── OutputError   a place where the output cannot be written
+    │   ├── RecipeError   an image without a recipe, or with one that cannot be rerun
+    │   ├── CheckpointError  a checkpoint that cannot be resumed
+    │   ├── LogError      a log that cannot be read
+    │   └── WeightsError  weights that are missing, damaged or not VGG19's
+    ├── DownloadError     weights that could not be downloaded
+    ├── MissingError      an optional package that is not installed
+    ├── SaveError         an output that could not be written, although it was checked
+    ├── BatchError        content images of a batch that failed
+    ├── SweepError        combinations of a sweep that failed
+    └── DivergedError     an optimization that produced infinite or NaN values
 
 Every message is one line: what is wrong, what was given, what to do.
 """

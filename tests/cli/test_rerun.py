@@ -99,6 +99,13 @@ def test_an_interrupted_run_is_repeated_up_to_its_last_step(forge, stylize, repe
     assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
 
 
+@pytest.mark.parametrize(("old", "new"), [("moments", "wasserstein"), ("neighbours", "nearest")])
+def test_a_recipe_with_the_former_name_of_a_style_loss_is_repeated(old, new, forge, stylize, repeat, out, pixels):  # noqa: PLR0917
+    assert stylize("--style-loss", new).status == 0
+    assert repeat(forge(lambda recipe: recipe["settings"].update(style_loss=old))).status == 0
+    assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
+
+
 def test_device_and_precision_can_be_others_than_the_recipes(forge, repeat, impasto, tmp_path):
     forged = forge(lambda recipe: recipe.update(device="mps", precision="bfloat16"))
     assert repeat(forged, "--device", "cpu", "--precision", "float32").status == 0

@@ -409,7 +409,11 @@ def test_a_missing_layer_of_a_keras_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.complex64])
 def test_numbers_that_are_not_floating_point_are_refused(dtype: torch.dtype, tmp_path: Path) -> None:
     tensors = network() | {"block2_conv2.weight": torch.zeros(5, 4, 3, 3, dtype=dtype)}
-    message = refusal(write_safetensors(tmp_path / "weights", tensors))
+    try:
+        path = write_safetensors(tmp_path / "weights", tensors)
+    except KeyError:
+        pytest.skip("the oldest supported safetensors cannot store complex numbers")
+    message = refusal(path)
     assert "has no kernel and bias of floating-point numbers for block2_conv2" in message
 
 

@@ -57,7 +57,7 @@ def _parameter(name: str, field: FieldInfo, default: str | None) -> Any:
             name=option_name(name),
             help=f"{field.description} [{bounds}]" if bounds else field.description,
             group=GROUPS[name],
-            metavar="NAME[=WEIGHT]" if is_layers else None,
+            metavar="NAME[=WEIGHT]" if is_layers else name.upper() if kind is str else None,
             negative=(),
             show_default=lambda _: default,
             converter=_parse_whole_number if kind is int else None,

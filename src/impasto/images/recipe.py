@@ -115,10 +115,19 @@ class Recipe(BaseModel):
             RecipeError: not a recipe of impasto, or one of another version.
         """
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(_with_current_names(content))
         except (ValidationError, SettingError) as error:
             complaint = one_line(error) if isinstance(error, ValidationError) else str(error)
             raise RecipeError(f"{where}: its recipe cannot be used ({complaint[:300]}); start over") from error
+
+
+def _with_current_names(content: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with the style losses by the names that they have since 0.2.0, so that older results can be rerun."""
+    settings = content.get("settings")
+    if not isinstance(settings, dict) or settings.get("style_loss") not in ("moments", "neighbours"):
+        return content
+    renamed = {"moments": "wasserstein", "neighbours": "nearest"}[settings["style_loss"]]
+    return {**content, "settings": {**settings, "style_loss": renamed}}
 
 
 def to_json(recipe: Mapping[str, Any]) -> str:

@@ -136,6 +136,6 @@ class CostModel:
             rows = height // stride
             if not whole:
                 window = (2 * (reach - reach_so_far) + (strip or 0)) // stride + 3
-                rows = min(rows, window + window // 4)  # `Rows` allocates a quarter more than it needs
+                rows = min(rows, window + window // 4)  # `RowWindow` allocates a quarter more than it needs
             values += self.vgg.channels(name) * rows * (width // stride)
         return self.vgg.dtype.itemsize * values

@@ -30,7 +30,8 @@ class VGG19:
         padding: padding mode of the first convolution: "zeros" (ImageNet's mean color), as VGG19 was trained, which
             leaves a visible frame in the result, or "replicate", which repeats the edge. "circular" wraps around to
             the opposite edge in every layer.
-        device, dtype: where the network is evaluated, and in what; bfloat16 is faster where the hardware supports it.
+        device: where the network is evaluated.
+        dtype: of weights and features; bfloat16 is faster where the hardware supports it.
     """
 
     def __init__(
