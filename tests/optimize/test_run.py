@@ -540,7 +540,7 @@ def test_a_diverged_loss_returns_to_the_best_image_with_a_smaller_step_size(
 
 
 def test_a_large_image_returns_to_its_best_one_in_8_bits(start, failing, monkeypatch) -> None:
-    monkeypatch.setattr("impasto.optimize.scale_run.LARGE_IMAGE", 100)
+    monkeypatch.setattr("impasto.optimize.memory_plan.LARGE_IMAGE", 100)
     run = start(steps=6)
     failing(3, 1)
     steps = list(run)

@@ -37,21 +37,24 @@ class SweepOptions(CheckpointOptions):
     ] = None
 
 
+GridAxes = Annotated[
+    list[str] | None,
+    Parameter(
+        metavar="NAME=VALUE,VALUE",
+        help="A setting, or preset, and its values. Repeat for further settings.",
+        negative=(),
+        show_default=False,
+    ),
+]
+
+
 def sweep(
     content: ContentArgument,
     style: StyleArgument,
     /,
     *more_styles: MoreStyles,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="FOLDER", help="FOLDER for all results.")],
-    grid: Annotated[
-        list[str] | None,
-        Parameter(
-            metavar="NAME=VALUE,VALUE",
-            help="A setting, or preset, and its values. Repeat for further settings.",
-            negative=(),
-            show_default=False,
-        ),
-    ] = None,
+    grid: GridAxes = None,
     prepared: Annotated[
         str | None, Parameter(metavar="NAME", help="keras-study or figure-3, instead of --grid.", show_default=False)
     ] = None,

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 from impasto.errors import SettingError
 from impasto.loss.objective import MIN_STRIP
-from impasto.optimize.scale_run import LARGE_IMAGE, lbfgs_history_size
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.schedule import Scale
@@ -26,11 +25,33 @@ takes the place of the feature maps, which are released before. L-BFGS: image an
 """
 STEP_OVERHEAD = 1.15
 """Time of a step relative to its evaluation: the optimizer, the losses, additional evaluations of the line search."""
+MAX_HISTORY, MIN_HISTORY = 20, 3
+"""Pairs in the history of L-BFGS: 3 to 20 work well in practice (Nocedal & Wright, section 7.2)."""
+HISTORY_VALUES = 96 * 2**20
+"""Values (384 MiB in float32) that limit the history down to MIN_HISTORY: 20 pairs at 1024x768, 5 at 2048x1536."""
+LARGE_IMAGE = 64 * 2**20
+"""Values of an image above which memory goes before precision.
+
+Three float32 pairs of such an image alone take 1.5 GiB. Adam replaces L-BFGS, its moments are stored in bfloat16, and
+the best image in 8 bits a channel.
+"""
 
 GIGA = 1e9
 
 Size = tuple[int, int]
 """Height and width in pixels."""
+
+
+def is_large(values: int) -> bool:
+    """Whether an image of `values` values is so large that memory goes before precision, see `LARGE_IMAGE`."""
+    return values > LARGE_IMAGE
+
+
+def lbfgs_history_size(values: int) -> int:
+    """The number of pairs in the history of L-BFGS for an image of `values` values; 0: Adam replaces L-BFGS."""
+    if is_large(values):
+        return 0
+    return max(min(HISTORY_VALUES // (2 * values), MAX_HISTORY), MIN_HISTORY)  # a pair is two vectors, s and y
 
 
 @dataclass(frozen=True)
@@ -108,7 +129,7 @@ class CostModel:
         height, width = plan.size
         values = 3 * height * width
         history_size = lbfgs_history_size(values) if self.settings.optimizer == "lbfgs" else 0
-        images: float = LARGE_ADAM_IMAGES if values > LARGE_IMAGE else ADAM_IMAGES
+        images: float = LARGE_ADAM_IMAGES if is_large(values) else ADAM_IMAGES
         if history_size:
             images = LBFGS_IMAGES + 2 * history_size + 1  # the basis: s and y of every pair, and the gradient
         images += self.settings.average > 0

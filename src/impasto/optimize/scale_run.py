@@ -12,6 +12,7 @@ from impasto.loss.objective import Objective, Terms
 from impasto.optimize.adam import Adam, IterateAverage
 from impasto.optimize.evaluation import Evaluation
 from impasto.optimize.lbfgs import LBFGS
+from impasto.optimize.memory_plan import is_large, lbfgs_history_size
 from impasto.optimize.optimizer import Optimizer, State
 from impasto.settings.model import Settings
 
@@ -21,23 +22,6 @@ DIVERGENCE_FACTOR = 1e3
 """A loss above this multiple of the scale's first loss counts as diverged."""
 MAX_RECOVERIES = 4
 """Returns to the best image before the run is stopped; the learning rate is then a ten-thousandth of the setting."""
-MAX_HISTORY, MIN_HISTORY = 20, 3
-"""Pairs in the history of L-BFGS: 3 to 20 work well in practice (Nocedal & Wright, section 7.2)."""
-HISTORY_VALUES = 96 * 2**20
-"""Values (384 MiB in float32) that limit the history down to MIN_HISTORY: 20 pairs at 1024x768, 5 at 2048x1536."""
-LARGE_IMAGE = 64 * 2**20
-"""Values of an image above which memory goes before precision.
-
-Three float32 pairs of such an image alone take 1.5 GiB. Adam replaces L-BFGS, its moments are stored in bfloat16, and
-the best image in 8 bits a channel.
-"""
-
-
-def lbfgs_history_size(values: int) -> int:
-    """The number of pairs in the history of L-BFGS for an image of `values` values; 0: Adam replaces L-BFGS."""
-    if values > LARGE_IMAGE:
-        return 0
-    return max(min(HISTORY_VALUES // (2 * values), MAX_HISTORY), MIN_HISTORY)  # a pair is two vectors, s and y
 
 
 class ScaleRun:
@@ -52,7 +36,7 @@ class ScaleRun:
 
     def __init__(self, objective: Objective, image: Tensor, settings: Settings, coarser: Adam | None = None) -> None:
         self.settings = settings
-        self._large = image.numel() > LARGE_IMAGE
+        self._large = is_large(image.numel())
         self._evaluation = Evaluation(objective, settings, release=self._large)
         history_size = lbfgs_history_size(image.numel()) if settings.optimizer == "lbfgs" else 0
         self.optimizer: Optimizer
