@@ -26,8 +26,8 @@ from impasto.images.resize import resize, rotate, scaled_size
 from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective, Terms
 from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
+from impasto.optimize.spec import make_spec, picture_record
 from impasto.settings.model import Settings
-from impasto.version import __version__
 from impasto.vgg.model import VGG19
 
 CROP = 256
@@ -96,7 +96,7 @@ class Training:
             "pictures": [image.name for image in images],
         }
         roles = {"style image": style} | {f"training image {number}": image for number, image in enumerate(images, 1)}
-        self._pictures = {role: {"name": each.name, "sha256": each.content_hash} for role, each in roles.items()}
+        self._pictures = {role: picture_record(picture) for role, picture in roles.items()}
 
     @property
     def steps(self) -> int:
@@ -145,17 +145,7 @@ class Training:
     @property
     def spec(self) -> dict[str, Any]:
         """Everything that the result depends on besides `state()`, as JSON; see `optimize.checkpoint.Resumable`."""
-        return {
-            "impasto": __version__,
-            "torch": torch.__version__,
-            "task": self.task,
-            "settings": self.settings.model_dump(mode="json"),
-            "pictures": self._pictures,
-            "mixture": [],
-            "weights": self.vgg.sha256,
-            "device": self.vgg.device.type,
-            "precision": self.vgg.precision,
-        }
+        return make_spec(self.task, self.settings, self._pictures, [], self.vgg)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that the remaining steps depend on besides `spec`: network and Adam's moments; step and time.

@@ -23,9 +23,9 @@ from impasto.optimize.memory_plan import CostModel, ScalePlan
 from impasto.optimize.optimizer import State
 from impasto.optimize.scale_objective import scale_objective
 from impasto.optimize.scale_run import ScaleRun
+from impasto.optimize.spec import make_spec, picture_record
 from impasto.settings import layers
 from impasto.settings.model import Settings
-from impasto.version import __version__
 from impasto.vgg import device as devices
 from impasto.vgg.backward import Backprop
 from impasto.vgg.model import VGG19
@@ -174,20 +174,9 @@ class Run:
     @property
     def spec(self) -> dict[str, Any]:
         """All that the result depends on besides `state()`, as JSON: inputs by hash, settings, versions."""
-        return {
-            "impasto": __version__,
-            "torch": torch.__version__,
-            "task": self.task,
-            "settings": self.settings.model_dump(mode="json"),
-            "pictures": {
-                role: {"name": picture.name, "sha256": picture.content_hash}
-                for role, picture in self.inputs.pictures.items()
-            },
-            "mixture": [style.weight for style in self.inputs.styles],
-            "weights": self.vgg.sha256,
-            "device": self.vgg.device.type,
-            "precision": self.vgg.precision,
-        }
+        pictures = {role: picture_record(picture) for role, picture in self.inputs.pictures.items()}
+        mixture = [style.weight for style in self.inputs.styles]
+        return make_spec(self.task, self.settings, pictures, mixture, self.vgg)
 
     def state(self) -> State:
         """All that later steps depend on besides `spec`."""

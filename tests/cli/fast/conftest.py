@@ -6,11 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from outputs import MACHINE
 from PIL import Image
 
 from impasto.feedforward import pretrained
-
-MACHINE = ("--device", "cpu", "--precision", "float32")
 
 
 @pytest.fixture

@@ -4,18 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from outputs import MACHINE, size
 
 from impasto.feedforward import weights as feedforward_weights
 
 pytestmark = pytest.mark.weights
-
-MACHINE = ("--device", "cpu", "--precision", "float32")
-
-
-def size(path):
-    with Image.open(path) as image:
-        return image.size
 
 
 def test_a_content_image_is_stylized_at_its_own_size(fast, content_image, out, pixels):

@@ -10,23 +10,12 @@ import sys
 
 import numpy as np
 import pytest
+from outputs import LIMIT, MACHINE, names, size
 from PIL import Image
 
 from impasto.feedforward import one_pass, pretrained
 
 pytestmark = pytest.mark.weights
-
-LIMIT = 120
-MACHINE = ("--device", "cpu", "--precision", "float32")
-
-
-def names(folder):
-    return sorted(os.listdir(folder))
-
-
-def size(path):
-    with Image.open(path) as image:
-        return image.size
 
 
 def test_a_pipe_in_and_out_holds_one_png(begin, content_image, style_image):

@@ -1,25 +1,14 @@
 """The one-pass method in other commands: rerun, recolor and stylize."""
 
 import io
-import os
 import sys
 
 import numpy as np
 import pytest
+from outputs import MACHINE, names, size
 from PIL import Image
 
 pytestmark = pytest.mark.weights
-
-MACHINE = ("--device", "cpu", "--precision", "float32")
-
-
-def names(folder):
-    return sorted(os.listdir(folder))
-
-
-def size(path):
-    with Image.open(path) as image:
-        return image.size
 
 
 def test_a_rerun_gives_the_same_pixels_and_the_same_recipe(impasto, pair, out, pixels):

@@ -1,25 +1,13 @@
 """What `impasto fast` refuses, and its help."""
 
-import os
-
 import pytest
+from outputs import MACHINE, names, size
 from PIL import Image
 
 from impasto.feedforward import weights as feedforward_weights
 from impasto.vgg.weights import WeightsSource
 
 pytestmark = pytest.mark.weights
-
-MACHINE = ("--device", "cpu", "--precision", "float32")
-
-
-def names(folder):
-    return sorted(os.listdir(folder))
-
-
-def size(path):
-    with Image.open(path) as image:
-        return image.size
 
 
 @pytest.mark.parametrize(

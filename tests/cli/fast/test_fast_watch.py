@@ -8,23 +8,12 @@ import threading
 import time
 
 import pytest
+from outputs import LIMIT, MACHINE, names, size
 from PIL import Image
 
 from impasto.cli import fast_batch
 
 pytestmark = pytest.mark.weights
-
-LIMIT = 120
-MACHINE = ("--device", "cpu", "--precision", "float32")
-
-
-def names(folder):
-    return sorted(os.listdir(folder))
-
-
-def size(path):
-    with Image.open(path) as image:
-        return image.size
 
 
 class Watch:
