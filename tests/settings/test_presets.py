@@ -28,7 +28,7 @@ def test_the_bundled_presets_are_these_with_the_default_first() -> None:
 
 @pytest.mark.parametrize("name", presets.names())
 def test_every_bundled_preset_is_read_and_described_in_a_line(name: str) -> None:
-    found = presets.read(name)
+    found = presets.read_preset(name)
     assert (found.name, found.settings) == (name, preset(name))
     assert found.description.endswith(".")
     assert "\n" not in found.description
@@ -54,7 +54,7 @@ def test_the_runs_of_the_study_are_keras_with_their_own_numbers(
 ) -> None:
     changes = {"learning_rate": rate, "steps": steps, "content_weight": content, "style_weight": style}
     assert preset(f"keras-{run}") == preset("keras").replace(**changes)
-    assert presets.read(f"keras-{run}").description.startswith(f"Run {run} ")
+    assert presets.read_preset(f"keras-{run}").description.startswith(f"Run {run} ")
 
 
 def test_keras_is_the_first_run_with_the_tutorials_adam() -> None:
@@ -85,7 +85,7 @@ def test_a_file_is_read_like_a_bundled_preset(tmp_path: Path) -> None:
         tmp_path, 'base = "keras"\ndescription = "Mine."\n[settings]\nsteps = 7\nstyle_layers = ["block1_conv2"]'
     )
     assert preset(path) == preset(str(path)) == preset("keras").replace(steps=7, style_layers={"block1_conv2": 1.0})
-    assert presets.read(path).description == "Mine."
+    assert presets.read_preset(path).description == "Mine."
 
 
 def test_a_file_without_a_word_is_the_default(tmp_path: Path) -> None:

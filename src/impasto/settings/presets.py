@@ -48,10 +48,10 @@ def preset(name: str | os.PathLike[str] = DEFAULT) -> Settings:
     Raises:
         SettingError: no such preset, not TOML, an unknown setting, or a value out of range.
     """
-    return read(name).settings
+    return read_preset(name).settings
 
 
-def read(name: str | os.PathLike[str]) -> Preset:
+def read_preset(name: str | os.PathLike[str]) -> Preset:
     """The preset with its description and text; raises like `preset`."""
     shown_name = printable(name)
     try:

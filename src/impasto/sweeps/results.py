@@ -23,7 +23,7 @@ PLOT = "losses.png"
 MAX_POINTS = 1000
 """Steps of a run that are plotted."""
 
-State = Literal["waiting", "done", "stopped", "diverged", "refused"]
+ResultState = Literal["waiting", "done", "stopped", "diverged", "refused"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Result:
     """
 
     combination: Combination
-    state: State = "waiting"
+    state: ResultState = "waiting"
     steps_done: int = 0
     seconds: float | None = None
     loss: Mapping[str, float] = field(default_factory=dict)
@@ -59,7 +59,9 @@ def log_path(folder: Path, combination: Combination) -> Path:
     return folder / f"{combination.stem}.jsonl"
 
 
-def load_result(folder: Path, combination: Combination, state: State, recipe: Recipe | None, message: str) -> Result:
+def load_result(
+    folder: Path, combination: Combination, state: ResultState, recipe: Recipe | None, message: str
+) -> Result:
     """A result with the steps and losses from the recipe of its image, and the time from its log."""
     result = Result(combination, state, message=message)
     if recipe is not None:

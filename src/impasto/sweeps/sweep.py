@@ -33,7 +33,7 @@ from impasto.sweeps.results import (
     PLOT,
     TABLES,
     Result,
-    State,
+    ResultState,
     image_path,
     load_result,
     log_path,
@@ -185,15 +185,15 @@ class Sweep:
         finished = self.resume and is_finished(self.folder, combination, self.inputs)
         return self._result(combination, "done") if finished else Result(combination)
 
-    def _result(self, combination: Combination, state: State, message: str = "") -> Result:
+    def _result(self, combination: Combination, state: ResultState, message: str = "") -> Result:
         recipe = matching_recipe(self.folder, combination, self.inputs)
         return load_result(self.folder, combination, state, recipe, message)
 
     def _run_combination(
         self, combination: Combination, on_event: OnEvent, should_stop: ShouldStop
-    ) -> tuple[State, str]:
+    ) -> tuple[ResultState, str]:
         """Run a combination; return its state, and the reason if it failed."""
-        state: State = "done"
+        state: ResultState = "done"
         message = ""
         try:
             self._execute(combination, on_event, should_stop)
