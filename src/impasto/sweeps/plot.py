@@ -7,8 +7,6 @@ from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from impasto import files
 from impasto.errors import MissingError, OutputError, SaveError, printable
 from impasto.jobs.log import TERMS, Entry
@@ -94,7 +92,9 @@ def _colors(count: int) -> list[Any]:
     """The default colors for up to ten curves, otherwise from dark to light."""
     from matplotlib import colormaps
 
-    return list(colormaps["tab10"](range(count)) if count <= 10 else colormaps["viridis"](np.linspace(0, 0.95, count)))
+    if count <= 10:
+        return list(colormaps["tab10"](range(count)))
+    return [colormaps["viridis"](0.95 * number / (count - 1)) for number in range(count)]
 
 
 def _mark_scales(axes: "Axes", runs: Runs) -> None:
