@@ -69,7 +69,8 @@ def test_modes_of_pillow(read, mode, kind):
 
 
 def test_a_palette_with_alpha(read):
-    palette_and_alpha = Image.fromarray(RGBA).convert("PA")
+    palette_and_alpha = Image.fromarray(RGBA[..., :3].copy()).convert("P").convert("PA")
+    palette_and_alpha.putalpha(Image.fromarray(RGBA[..., 3].copy()))
     found = read(saved(palette_and_alpha, "TIFF"))
     assert np.array_equal(levels(found.alpha)[..., 0], RGBA[..., 3])
     assert np.array_equal(levels(found.tensor), np.asarray(palette_and_alpha.convert("RGB")))

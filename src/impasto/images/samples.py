@@ -120,7 +120,7 @@ def _color_key_alpha(color: Array, image: Image.Image) -> Array | None:
 
 def _read_8bit(image: Image.Image, rawmode: str) -> tuple[Array, Array | None]:
     gray = image.mode in ("1", "L", "LA", "La")
-    if image.has_transparency_data or image.mode == "PA":  # Pillow 11 does not count a palette with alpha
+    if image.has_transparency_data:
         # Pillow scales samples of 1, 2 and 4 bits to 8, but not always the transparent value that tRNS gives
         scale = {"1": 255, "L;2": 85, "L;4": 17}.get(rawmode)
         if scale is not None:
