@@ -61,7 +61,7 @@ def impasto(capsys: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where `paint` saves to, unless it is told another place."""
+    """The default output of `run_small`."""
     return tmp_path / "out.png"
 
 
@@ -73,8 +73,8 @@ def small(narrow_weights: Path) -> dict[str, object]:
 
 
 @pytest.fixture
-def paint(impasto: Command, small: dict[str, object], out: Path) -> Command:
-    """Run a command that paints, small and to `out`, unless its arguments say otherwise."""
+def run_small(impasto: Command, small: dict[str, object], out: Path) -> Command:
+    """Run a command at a small size, with `out` as output, unless its arguments say otherwise."""
 
     def run(*arguments: object) -> Outcome:
         flags = {name: value for name, value in {"-o": out, **small}.items() if name not in arguments}
@@ -84,13 +84,13 @@ def paint(impasto: Command, small: dict[str, object], out: Path) -> Command:
 
 
 @pytest.fixture
-def stylize(paint: Command, content_image: Path, style_image: Path) -> Command:
-    """Run `impasto stylize` on the two pictures."""
-    return lambda *flags: paint("stylize", content_image, style_image, *flags)
+def stylize(run_small: Command, content_image: Path, style_image: Path) -> Command:
+    """Run `impasto stylize` on the two test images."""
+    return lambda *flags: run_small("stylize", content_image, style_image, *flags)
 
 
 @pytest.fixture
-def told(impasto: Command, out: Path) -> Callable[[], dict[str, Any]]:
+def read_recipe(impasto: Command, out: Path) -> Callable[[], dict[str, Any]]:
     """The recipe that `impasto inspect` prints."""
     return lambda: json.loads(impasto("inspect", out).out)
 

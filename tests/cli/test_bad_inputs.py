@@ -93,16 +93,16 @@ def with_nan():
         (with_nan(), "has values that are infinite or not a number"),
     ],
 )
-@pytest.mark.parametrize("role", ["photo", "painting", "init"])
-def test_a_file_that_cannot_be_painted_from_is_refused_in_a_line(data, said, role, paint, content_image):
+@pytest.mark.parametrize("role", ["content", "style", "init"])
+def test_a_file_that_cannot_be_read_as_an_image_is_refused_in_a_line(data, said, role, run_small, content_image):
     bad = content_image.with_name("bad\n.jpg")
     bad.write_bytes(data)
     pictures = {
-        "photo": [bad, content_image],
-        "painting": [content_image, bad],
+        "content": [bad, content_image],
+        "style": [content_image, bad],
         "init": [content_image, content_image, "--init", bad],
     }
-    complaint = paint("stylize", *pictures[role]).complaint()
+    complaint = run_small("stylize", *pictures[role]).complaint()
     assert "bad\\n.jpg: " in complaint
     assert said in complaint
 
@@ -112,10 +112,10 @@ def test_a_file_that_cannot_be_painted_from_is_refused_in_a_line(data, said, rol
     [((3, 7), "3x7 pixels become 14x32, the selected layers need 16 or more"), ((1, 20000), "1x20000 pixels become ")],
 )
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_picture_too_narrow_for_the_network_is_refused_in_a_line(size, said, order, paint, content_image):
+def test_a_picture_too_narrow_for_the_network_is_refused_in_a_line(size, said, order, run_small, content_image):
     narrow = content_image.with_name("narrow.png")
     Image.new("RGB", size).save(narrow)
-    assert f"narrow.png: {said}" in paint("stylize", *[narrow, content_image][::order]).complaint()
+    assert f"narrow.png: {said}" in run_small("stylize", *[narrow, content_image][::order]).complaint()
 
 
 @pytest.mark.parametrize(
@@ -137,29 +137,29 @@ def test_a_picture_too_narrow_for_the_network_is_refused_in_a_line(size, said, o
         (saved(Image.new("RGB", (1, 1)), "PNG"), (32, 32), ""),
     ],
 )
-def test_an_odd_picture_is_painted_from_and_what_had_to_be_decided_is_told(data, size, note, paint, content_image):
+def test_an_unusual_image_is_read_and_decisions_are_noted(data, size, note, run_small, content_image):
     odd = content_image.with_name("bad.jpg")
     odd.write_bytes(data)
-    outcome = paint("stylize", odd, content_image)
+    outcome = run_small("stylize", odd, content_image)
     assert outcome.status == 0
     assert note in outcome.err
     assert ("note: bad.jpg: " in outcome.err) == bool(note)
     assert "stylize: {}x{} pixels, ".format(*size) in outcome.err
 
 
-def test_alpha_is_kept(paint, content_image, out, pixels):
+def test_alpha_is_kept(run_small, content_image, out, pixels):
     clear = content_image.with_name("clear.png")
     Image.fromarray(NOISE).save(clear)
-    assert paint("stylize", clear, content_image).status == 0
+    assert run_small("stylize", clear, content_image).status == 0
     assert pixels(out).shape == (24, 32, 4)
 
 
-@pytest.mark.parametrize("missing", ["photo", "painting"])
-def test_a_picture_that_is_not_there_or_no_file_is_refused(missing, paint, content_image, tmp_path):
+@pytest.mark.parametrize("missing", ["content", "style"])
+def test_a_picture_that_is_not_there_or_no_file_is_refused(missing, run_small, content_image, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for bad, said in (("no.png", "does not exist"), (tmp_path, "is a folder"), (tmp_path / "pipe", "not a regular")):
-        pictures = [bad, content_image] if missing == "photo" else [content_image, bad]
-        assert said in paint("stylize", *pictures).complaint()
+        pictures = [bad, content_image] if missing == "content" else [content_image, bad]
+        assert said in run_small("stylize", *pictures).complaint()
 
 
 class Payload:
@@ -222,7 +222,7 @@ def test_weights_that_are_not_there_are_refused(stylize, tmp_path, monkeypatch):
 
 def test_a_text_chunk_is_no_recipe(impasto, content_image, tmp_path):
     info = PngInfo()
-    info.add_text("comment", "painted by hand")
+    info.add_text("comment", "drawn by hand")
     hand = tmp_path / "hand.png"
     Image.new("RGB", (9, 9)).save(hand, pnginfo=info)
     assert "holds no recipe; give an image that impasto saved" in impasto("inspect", hand).complaint()

@@ -63,8 +63,8 @@ def test_a_plan_is_told_in_a_line():
 def test_the_time_left_counts_what_large_scales_take():
     scales = [{"width": 9, "height": 9, "steps": 10, "seconds": seconds, "strip": None} for seconds in (5.0, 95.0)]
     plan = Planned(scales, 0, 100.0)
-    for step, seconds, told in ((9, 10.0, "3:10 left"), (10, 14.5, "1:26 left"), (19, 100.0, "0:00 left")):
-        assert time_left(Stepped(step, 9, 0, 0, 0, 0, seconds), plan) == told
+    for step, seconds, output in ((9, 10.0, "3:10 left"), (10, 14.5, "1:26 left"), (19, 100.0, "0:00 left")):
+        assert time_left(Stepped(step, 9, 0, 0, 0, 0, seconds), plan) == output
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])

@@ -21,13 +21,13 @@ def info(impasto, narrow_weights):
 
 
 def test_info_tells_versions_and_what_every_scale_would_need(info):
-    told = json.loads(info("--json").out)
-    assert (told["impasto"], told["torch"]) == (__version__, torch.__version__)
-    assert told["threads"] == torch.get_num_threads()
-    assert told["memory in GB"] >= told["available memory in GB"] > 0
-    assert [scale["size"] for scale in told["scales"]] == ["128x96", "256x192", "512x384"]
-    assert {scale["evaluated"] for scale in told["scales"]} == {"whole"}
-    assert all(scale["GB"] > 0 and scale["seconds a step"] > 0 for scale in told["scales"])
+    output = json.loads(info("--json").out)
+    assert (output["impasto"], output["torch"]) == (__version__, torch.__version__)
+    assert output["threads"] == torch.get_num_threads()
+    assert output["memory in GB"] >= output["available memory in GB"] > 0
+    assert [scale["size"] for scale in output["scales"]] == ["128x96", "256x192", "512x384"]
+    assert {scale["evaluated"] for scale in output["scales"]} == {"whole"}
+    assert all(scale["GB"] > 0 and scale["seconds a step"] > 0 for scale in output["scales"])
 
 
 def test_info_of_a_larger_size_needs_more(info):
@@ -44,10 +44,10 @@ def test_info_refuses_what_does_not_fit(info):
 
 
 def test_info_is_the_same_as_text(info):
-    told = json.loads(info("--json").out)
+    output = json.loads(info("--json").out)
     *lines, _, one, two, three, total = info().out.splitlines()
-    assert [line.split("  ")[0] for line in lines] == [name for name in told if name != "scales"]
-    assert [line.split()[0] for line in (one, two, three)] == [scale["size"] for scale in told["scales"]]
+    assert [line.split("  ")[0] for line in lines] == [name for name in output if name != "scales"]
+    assert [line.split()[0] for line in (one, two, three)] == [scale["size"] for scale in output["scales"]]
     assert total.startswith("in total about 0:")
 
 
@@ -79,10 +79,10 @@ def test_weights_prefers_the_downloaded_file(impasto, places):
 
 
 def test_weights_are_listed_as_text_with_their_hashes(impasto, places):
-    told = impasto("weights").out
-    assert "downloaded (missing): " in told
-    assert "bundled (used): " in told
-    assert f"  SHA-256: {hashlib.sha256(b'bundled').hexdigest()}\n" in told
+    output = impasto("weights").out
+    assert "downloaded (missing): " in output
+    assert "bundled (used): " in output
+    assert f"  SHA-256: {hashlib.sha256(b'bundled').hexdigest()}\n" in output
 
 
 def test_weights_download_prints_where_the_file_is(impasto, places, monkeypatch):
@@ -129,13 +129,13 @@ def test_a_preset_is_printed_as_toml_to_copy_and_change(name, impasto, stylize, 
 
 def test_inspect_prints_settings_that_make_settings_again(impasto, stylize, out):
     assert stylize("--seed", 5).status == 0
-    told = json.loads(impasto("inspect", out).out)
-    assert Settings(**told["settings"]).seed == 5
-    assert list(told["loss"]) == ["total", "content", "style", "tv"]
+    output = json.loads(impasto("inspect", out).out)
+    assert Settings(**output["settings"]).seed == 5
+    assert list(output["loss"]) == ["total", "content", "style", "tv"]
 
 
-def test_inspect_tells_names_in_any_script_to_any_terminal(impasto, paint, content_image, out):
+def test_inspect_tells_names_in_any_script_to_any_terminal(impasto, run_small, content_image, out):
     fancy = content_image.with_name("キツネ.png")
     fancy.write_bytes(content_image.read_bytes())
-    assert paint("stylize", fancy, content_image).status == 0
+    assert run_small("stylize", fancy, content_image).status == 0
     assert json.loads(impasto("inspect", out).out)["content"]["name"] == "キツネ.png"

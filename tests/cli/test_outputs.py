@@ -68,7 +68,7 @@ def test_a_read_only_folder_is_refused(stylize, monkeypatch):
     assert "is read-only; choose another place" in stylize().complaint()
 
 
-def test_no_flag_makes_an_input_an_output(paint, content_image, style_image, narrow_weights, tmp_path):
+def test_no_flag_makes_an_input_an_output(run_small, content_image, style_image, narrow_weights, tmp_path):
     preset = tmp_path / "mine.toml"
     preset.write_text("[settings]\nsteps = 1\n")
     link = tmp_path / "link.png"
@@ -80,7 +80,7 @@ def test_no_flag_makes_an_input_an_output(paint, content_image, style_image, nar
         *(("--log", path) for path in (narrow_weights, preset)),
     ):
         flags = [flag, path, "--init", start, "--preset", preset, "--overwrite"]
-        assert "is also an input" in paint("stylize", content_image, style_image, *flags).complaint()
+        assert "is also an input" in run_small("stylize", content_image, style_image, *flags).complaint()
     assert start.read_bytes() == content_image.read_bytes()
 
 
@@ -93,12 +93,12 @@ def test_two_outputs_in_one_file_are_refused(flag, stylize, out):
 @pytest.mark.parametrize(
     "name", ["with space.png", "-dash.png", "two\nlines.png", "\N{ARTIST PALETTE}.png", "x" * 251 + ".png", "ä.png"]
 )
-def test_a_file_may_have_any_name(name, paint, content_image, tmp_path, monkeypatch):
+def test_a_file_may_have_any_name(name, run_small, content_image, tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / name).write_bytes(content_image.read_bytes())
     monkeypatch.chdir(tmp_path / "in")
     out = tmp_path / name
-    outcome = paint("stylize", "-o", out, "--optimizer", "adam", "--", name, name)
+    outcome = run_small("stylize", "-o", out, "--optimizer", "adam", "--", name, name)
     assert outcome.status == 0
     assert [line.split()[0] for line in outcome.err.splitlines()] == ["stylize:", "plan:", "note:", "done", "saved"]
     assert out.exists()

@@ -24,10 +24,10 @@ def test_recolor_saves_and_says_so(impasto, stylize, content_image, out, tmp_pat
     assert load(tmp_path / "new.png").width == 32
     again = impasto("recolor", out, content_image, "-o", tmp_path / "new.png")
     assert "exists already" in again.complaint()
-    told = impasto(
+    output = impasto(
         "recolor", out, content_image, "-o", tmp_path / "new.png", "--overwrite", "--json", "--color", "content"
     )
-    assert [json.loads(line)["event"] for line in told.out.splitlines()] == ["saved"]
+    assert [json.loads(line)["event"] for line in output.out.splitlines()] == ["saved"]
     assert impasto("recolor", out, content_image, "-o", tmp_path / "new.png", "--overwrite", "-q").err == ""
 
 
@@ -88,10 +88,12 @@ def test_a_depth_that_the_output_does_not_hold_is_refused_and_no_preview_is_lost
     assert load(preview).width == 32
 
 
-def test_colors_that_a_task_has_not_are_refused(paint, content_image, style_image):
-    assert "a texture has no content image" in paint("texture", style_image, "--color", "content").complaint()
-    assert "a reconstruction has no style image" in paint("reconstruct", content_image, "--color", "match").complaint()
-    assert paint("reconstruct", content_image, "--color", "luminance").status == 0
+def test_colors_that_a_task_has_not_are_refused(run_small, content_image, style_image):
+    assert "a texture has no content image" in run_small("texture", style_image, "--color", "content").complaint()
+    assert (
+        "a reconstruction has no style image" in run_small("reconstruct", content_image, "--color", "match").complaint()
+    )
+    assert run_small("reconstruct", content_image, "--color", "luminance").status == 0
 
 
 def test_alpha_is_kept_by_recolor(impasto, content_image, tmp_path):

@@ -50,13 +50,13 @@ def test_a_rerun_gives_the_same_pixels(suffix, stylize, repeat, out, pixels):
 
 
 def test_a_rerun_finds_its_inputs_beside_the_result_or_in_folders_or_renamed(
-    paint, repeat, content_image, style_image, tmp_path
+    run_small, repeat, content_image, style_image, tmp_path
 ):
     home = tmp_path / "home"
     home.mkdir()
     for name, picture in (("a.png", content_image), ("b.png", style_image)):
         (home / name).write_bytes(picture.read_bytes())
-    assert paint("stylize", home / "a.png", home / "b.png", "-o", home / "out.png").status == 0
+    assert run_small("stylize", home / "a.png", home / "b.png", "-o", home / "out.png").status == 0
     assert repeat(home / "out.png", places=()).status == 0
     os.rename(home / "a.png", home / "renamed.png")
     assert "its input 'a.png' (SHA-256 " in repeat(home / "out.png", "--overwrite", places=()).complaint()
@@ -73,10 +73,10 @@ def test_a_rerun_finds_its_inputs_beside_the_result_or_in_folders_or_renamed(
         "stylize PHOTO PAINTING PAINTING --init PAINTING --optimizer adam --style-scale 0.8",
     ],
 )
-def test_a_run_of_any_kind_is_repeated(command, request, paint, repeat, pixels):
+def test_a_run_of_any_kind_is_repeated(command, request, run_small, repeat, pixels):
     out = request.getfixturevalue("out")
     named = {"PHOTO": request.getfixturevalue("content_image"), "PAINTING": request.getfixturevalue("style_image")}
-    assert paint(*(named.get(word, word) for word in command.split())).status == 0
+    assert run_small(*(named.get(word, word) for word in command.split())).status == 0
     assert repeat(out).status == 0
     assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
 
@@ -87,8 +87,8 @@ def test_a_rerun_of_a_rerun_gives_the_same_recipe(stylize, repeat, impasto, out)
     assert impasto("inspect", out).out == impasto("inspect", out.with_name("again.png")).out
 
 
-def test_the_demo_is_repeated_from_the_bundled_images(paint, repeat, out):
-    assert paint("demo").status == 0
+def test_the_demo_is_repeated_from_the_bundled_images(run_small, repeat, out):
+    assert run_small("demo").status == 0
     assert repeat(out).status == 0
 
 
@@ -109,8 +109,8 @@ def test_a_recipe_with_the_former_name_of_a_style_loss_is_repeated(old, new, for
 def test_device_and_precision_can_be_others_than_the_recipes(forge, repeat, impasto, tmp_path):
     forged = forge(lambda recipe: recipe.update(device="mps", precision="bfloat16"))
     assert repeat(forged, "--device", "cpu", "--precision", "float32").status == 0
-    told = json.loads(impasto("inspect", tmp_path / "again.png").out)
-    assert (told["device"], told["precision"]) == ("cpu", "float32")
+    output = json.loads(impasto("inspect", tmp_path / "again.png").out)
+    assert (output["device"], output["precision"]) == ("cpu", "float32")
 
 
 def test_a_rerun_does_not_overwrite_its_inputs(stylize, repeat, content_image, style_image, out):
@@ -126,14 +126,14 @@ def test_other_weights_than_the_recipes_are_refused(forge, repeat):
     assert "was made with weights of SHA-256 000000000000..." in repeat(forged).complaint()
 
 
-def test_a_result_does_not_name_folders_of_the_user(paint, content_image, style_image, tmp_path):
+def test_a_result_does_not_name_folders_of_the_user(run_small, content_image, style_image, tmp_path):
     secret = tmp_path / "secret-folder"
     secret.mkdir()
     for name, picture in (("a.png", content_image), ("b.png", style_image), ("c.png", style_image)):
         (secret / name).write_bytes(picture.read_bytes())
     (secret / "mine.toml").write_text("[settings]\nseed = 3\n")
     flags = ["--init", secret / "c.png", "--preset", secret / "mine.toml", "-o", secret / "out.png"]
-    assert paint("stylize", secret / "a.png", secret / "b.png", *flags).status == 0
+    assert run_small("stylize", secret / "a.png", secret / "b.png", *flags).status == 0
     data = (secret / "out.png").read_bytes()
     assert b'"init":"c.png"' in data
     assert b"secret" not in data

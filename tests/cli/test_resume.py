@@ -172,7 +172,7 @@ def test_a_run_that_diverges_saves_its_best_picture_and_ends_with_1(stylize, out
     monkeypatch.setattr(Run, "__iter__", diverging)
     outcome = stylize("--checkpoint-every", "0s")
     assert outcome.status == 1
-    *_, saved, told = outcome.err.splitlines()
+    *_, saved, output = outcome.err.splitlines()
     assert saved == f"saved {out}"
-    assert told == "impasto: step 2: the loss is nan; the run is stopped; lower the weights or --learning-rate"
+    assert output == "impasto: step 2: the loss is nan; the run is stopped; lower the weights or --learning-rate"
     assert [path.name for path in out.parent.iterdir()] == ["out.png"]

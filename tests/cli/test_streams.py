@@ -35,11 +35,11 @@ def test_an_interrupted_run_keeps_the_picture(number, status, long_run, tmp_path
     rest, err = long_run.communicate(timeout=LIMIT)
     assert long_run.returncode == status
     assert err == b"stopping after this step, the image so far is saved; a second signal stops at once\n"
-    told = json.loads(impasto("inspect", tmp_path / "out.png").out)
-    assert 3 <= told["steps_done"] < told["settings"]["steps"]
+    output = json.loads(impasto("inspect", tmp_path / "out.png").out)
+    assert 3 <= output["steps_done"] < output["settings"]["steps"]
     ended = json.loads(rest.splitlines()[-2])
-    assert (ended["complete"], ended["steps"]) == (False, told["steps_done"])
-    assert len((tmp_path / "l.jsonl").read_text().splitlines()) == told["steps_done"]
+    assert (ended["complete"], ended["steps"]) == (False, output["steps_done"])
+    assert len((tmp_path / "l.jsonl").read_text().splitlines()) == output["steps_done"]
     assert sorted(os.listdir(tmp_path)) == ["l.jsonl", "out.png", "out.png.checkpoint"]
 
 

@@ -1,4 +1,4 @@
-"""What the painting commands and their flags do."""
+"""The commands that optimize an image, and their flags."""
 
 import json
 
@@ -10,7 +10,7 @@ from PIL import Image
 STEPPED = ["step", "scale", "total", "content", "style", "tv", "seconds", "layers"]
 
 
-def test_stylize_paints_the_photo_at_the_size_asked_for(stylize, out, pixels):
+def test_the_output_has_the_requested_size(stylize, out, pixels):
     outcome = stylize()
     assert outcome.status == 0
     assert pixels(out).shape == (24, 32, 3)
@@ -21,9 +21,9 @@ def test_stylize_paints_the_photo_at_the_size_asked_for(stylize, out, pixels):
     assert saved == f"saved {out}"
 
 
-def test_as_many_threads_compute_as_are_asked_for(stylize, told):
+def test_as_many_threads_compute_as_are_asked_for(stylize, read_recipe):
     assert "(2 threads)" in stylize("--threads", 2).err
-    assert told()["threads"] == 2
+    assert read_recipe()["threads"] == 2
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("png", "PNG"), ("JPG", "JPEG"), ("webp", "WEBP"), ("tiff", "TIFF")])
@@ -32,39 +32,43 @@ def test_the_suffix_chooses_the_format_and_each_carries_the_recipe(suffix, kind,
     assert stylize("-o", out).status == 0
     with Image.open(out) as image:
         assert (image.format, image.size) == (kind, (32, 24))
-    told = json.loads(impasto("inspect", out).out)
-    assert told["task"] == "stylize"
-    assert [told["content"]["name"], told["styles"][0]["name"]] == ["photo.png", "painting.png"]
-    assert told["steps_done"] == told["settings"]["steps"] == 3
+    output = json.loads(impasto("inspect", out).out)
+    assert output["task"] == "stylize"
+    assert [output["content"]["name"], output["styles"][0]["name"]] == ["photo.png", "painting.png"]
+    assert output["steps_done"] == output["settings"]["steps"] == 3
 
 
-def test_a_texture_needs_no_photo(paint, content_image, style_image, told):
-    assert paint("texture", style_image, content_image).status == 0
-    recipe = told()
+def test_a_texture_needs_no_photo(run_small, content_image, style_image, read_recipe):
+    assert run_small("texture", style_image, content_image).status == 0
+    recipe = read_recipe()
     assert (recipe["task"], recipe["content"], len(recipe["styles"])) == ("texture", None, 2)
     assert recipe["settings"]["init"] == "noise"
 
 
-def test_a_seamless_texture_loses_nothing_to_the_pools(paint, style_image, told, pixels, out):
-    assert paint("texture", style_image, "--seamless", "--size", 40).status == 0
-    assert told()["settings"]["padding"] == "circular"
+def test_a_seamless_texture_loses_nothing_to_the_pools(run_small, style_image, read_recipe, pixels, out):
+    assert run_small("texture", style_image, "--seamless", "--size", 40).status == 0
+    assert read_recipe()["settings"]["padding"] == "circular"
     assert pixels(out).shape == (32, 32, 3)  # 40x31, in cells of sixteen pixels
 
 
-def test_a_texture_that_begins_with_its_content_is_refused(paint, style_image):
-    assert "texture synthesis has no content image" in paint("texture", style_image, "--init", "content").complaint()
+def test_a_texture_that_begins_with_its_content_is_refused(run_small, style_image):
+    assert (
+        "texture synthesis has no content image" in run_small("texture", style_image, "--init", "content").complaint()
+    )
 
 
-def test_a_reconstruction_reads_one_layer(paint, content_image, told):
-    assert paint("reconstruct", content_image, "--layer", "block2_conv1", "--content-weight", "3").status == 0
-    recipe = told()
+def test_a_reconstruction_reads_one_layer(run_small, content_image, read_recipe):
+    assert run_small("reconstruct", content_image, "--layer", "block2_conv1", "--content-weight", "3").status == 0
+    recipe = read_recipe()
     assert (recipe["task"], recipe["styles"], recipe["settings"]["init"]) == ("reconstruct", [], "noise")
     assert recipe["settings"]["content_layers"] == {"block2_conv1": 1.0}
     assert recipe["settings"]["content_weight"] == 3.0
-    assert "give it with --layer" in paint("reconstruct", content_image, "--content-layer", "block1_conv1").complaint()
+    assert (
+        "give it with --layer" in run_small("reconstruct", content_image, "--content-layer", "block1_conv1").complaint()
+    )
 
 
-def test_every_setting_has_a_flag_that_sets_it(stylize, told):
+def test_every_setting_has_a_flag_that_sets_it(stylize, read_recipe):
     flags = (
         "--style-scale 0.9 --optimizer keras-adam --learning-rate 0.05 --adam-beta1 0.8 --adam-beta2 0.9 "
         "--adam-epsilon 1e-3 --average 0.5 --first-scale 24 --scale-factor 1.5 --coarse-content 3 "
@@ -75,7 +79,7 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, told):
         "--style-layer block1_conv1=0.25 --style-layer block2_pool=3 --color content --depth 16 --dither"
     )
     assert stylize(*flags.split()).status == 0
-    assert told()["settings"] == {
+    assert read_recipe()["settings"] == {
         "method": "optimize",
         "size": 32,
         "style_scale": 0.9,
@@ -109,25 +113,25 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, told):
     }
 
 
-def test_layers_without_a_weight_share_one_equally(stylize, told):
+def test_layers_without_a_weight_share_one_equally(stylize, read_recipe):
     assert stylize("--style-layer", "block1_conv1", "--style-layer", "block2_conv1").status == 0
-    assert told()["settings"]["style_layers"] == {"block1_conv1": 0.5, "block2_conv1": 0.5}
+    assert read_recipe()["settings"]["style_layers"] == {"block1_conv1": 0.5, "block2_conv1": 0.5}
 
 
-def test_flags_go_before_presets_which_go_before_defaults(stylize, told, tmp_path):
+def test_flags_go_before_presets_which_go_before_defaults(stylize, read_recipe, tmp_path):
     mine = tmp_path / "mine.toml"
     mine.write_text('base = "gatys-2015"\n[settings]\ntv_weight = 5.0\nseed = 3\n')
     assert stylize("--preset", mine, "--seed", 4).status == 0
-    settings = told()["settings"]
+    settings = read_recipe()["settings"]
     assert [settings[name] for name in ("convention", "pooling", "tv_weight", "seed")] == ["gatys", "avg", 5.0, 4]
 
 
-def test_a_bundled_preset_is_known_by_its_name(stylize, told):
+def test_a_bundled_preset_is_known_by_its_name(stylize, read_recipe):
     assert stylize("--preset", "keras").status == 0
-    assert told()["settings"]["convention"] == "keras"
+    assert read_recipe()["settings"]["convention"] == "keras"
 
 
-def test_init_file_is_what_is_painted_over(stylize, out, tmp_path, pixels):
+def test_an_init_file_is_the_initial_image(stylize, out, tmp_path, pixels):
     noise = tmp_path / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(noise)
     flags = ["--optimizer", "adam", "--learning-rate", "1e-7", "--average", 0]
@@ -135,10 +139,10 @@ def test_init_file_is_what_is_painted_over(stylize, out, tmp_path, pixels):
     assert np.array_equal(pixels(out), pixels(noise))
 
 
-def test_a_seed_gives_the_same_noise_again_and_another_seed_another(paint, style_image, out, pixels):
+def test_a_seed_gives_the_same_noise_again_and_another_seed_another(run_small, style_image, out, pixels):
     seen = []
     for seed in (1, 1, 2):
-        assert paint("texture", style_image, "--seed", seed, "--steps", 1, "--overwrite").status == 0
+        assert run_small("texture", style_image, "--seed", seed, "--steps", 1, "--overwrite").status == 0
         seen.append(pixels(out))
     assert np.array_equal(seen[0], seen[1])
     assert not np.array_equal(seen[0], seen[2])
@@ -150,7 +154,7 @@ def test_a_log_has_one_object_a_step_from_step_0(stylize, tmp_path):
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     assert [list(entry) for entry in entries] == [STEPPED] * 3
     assert [entry["step"] for entry in entries] == [0, 1, 2]
-    assert entries[0]["content"] == 0  # the photograph itself, before the first update
+    assert entries[0]["content"] == 0  # the content image itself, before the first update
     assert 0 < entries[0]["seconds"] <= entries[1]["seconds"] <= entries[2]["seconds"]
 
 
@@ -183,24 +187,24 @@ def test_overwrite_replaces_a_file(stylize, out, pixels):
 
 
 @pytest.mark.parametrize("style", ["swirls", "waves", "glass"])
-def test_the_demo_paints_a_bundled_picture_and_replaces_its_own_file(style, paint, impasto, tmp_path, monkeypatch):
+def test_the_demo_uses_bundled_images_and_replaces_its_own_file(style, run_small, impasto, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        assert paint("demo", "-o", "impasto-demo.png", "--style", style).status == 0
+        assert run_small("demo", "-o", "impasto-demo.png", "--style", style).status == 0
     assert json.loads(impasto("inspect", "impasto-demo.png").out)["styles"][0]["name"] == f"{style}.jpg"
 
 
-def test_the_demo_does_not_replace_a_file_of_the_users(paint, out):
+def test_the_demo_does_not_replace_a_file_of_the_users(run_small, out):
     out.write_text("precious")
-    assert "exists already" in paint("demo").complaint()
+    assert "exists already" in run_small("demo").complaint()
     assert out.read_text() == "precious"
 
 
 @pytest.mark.parametrize(("color", "edge"), [(0, 32), (255, 16), (77, 1)])
-def test_a_picture_of_one_color_is_content_and_style_of_a_finite_loss(color, edge, paint, out, pixels):
+def test_a_picture_of_one_color_is_content_and_style_of_a_finite_loss(color, edge, run_small, out, pixels):
     plain = out.with_name("plain.png")
     Image.new("RGB", (edge, edge), (color,) * 3).save(plain)
-    outcome = paint("stylize", plain, plain, "--json")
+    outcome = run_small("stylize", plain, plain, "--json")
     assert outcome.status == 0
     assert all(event.get("total", 0) >= 0 for event in map(json.loads, outcome.out.splitlines()))
     assert pixels(out).shape == (32, 32, 3)

@@ -26,9 +26,9 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def sweep(paint, content_image, style_image, folder):
+def sweep(run_small, content_image, style_image, folder):
     """Run `impasto sweep` on the two test images into `folder`."""
-    return lambda *flags: paint("sweep", content_image, style_image, "-o", folder, "--optimizer", "adam", *flags)
+    return lambda *flags: run_small("sweep", content_image, style_image, "-o", folder, "--optimizer", "adam", *flags)
 
 
 @pytest.fixture
@@ -76,15 +76,15 @@ def test_every_combination_gives_the_same_image_as_a_run_of_its_own(  # noqa: PL
     assert len((folder / f"{STEMS[2]}.jsonl").read_text().splitlines()) == 3
 
 
-def test_style_images_keep_their_weights_in_every_combination(paint, content_image, style_image, folder, impasto):
+def test_style_images_keep_their_weights_in_every_combination(run_small, content_image, style_image, folder, impasto):
     grid = ["--grid", "seed=0,1", "--optimizer", "adam"]
-    assert paint("sweep", content_image, f"{style_image}=3", content_image, "-o", folder, *grid).status == 0
+    assert run_small("sweep", content_image, f"{style_image}=3", content_image, "-o", folder, *grid).status == 0
     for seed in (0, 1):
         recipe = json.loads(impasto("inspect", folder / f"seed={seed}.png").out)
         assert [style["weight"] for style in recipe["styles"]] == [3, 1]
     assert (
         "was started with the weights [3.0, 1.0]"
-        in paint("sweep", content_image, style_image, content_image, "-o", folder, *grid, "--resume").complaint()
+        in run_small("sweep", content_image, style_image, content_image, "-o", folder, *grid, "--resume").complaint()
     )
 
 
@@ -126,18 +126,18 @@ def test_flags_and_presets_apply_to_all_combinations(sweep, table, folder, impas
 
 @pytest.mark.parametrize(("name", "pictures"), [("keras-study", 5), ("figure-3", 20)])
 def test_prepared_sweeps_run_at_the_requested_size_and_steps(  # noqa: PLR0917
-    name, pictures, paint, content_image, style_image, folder
+    name, pictures, run_small, content_image, style_image, folder
 ):
     how = ["--prepared", name, "--steps", 1, "-o", folder]
-    assert paint("sweep", content_image, style_image, *how).status == 0
+    assert run_small("sweep", content_image, style_image, *how).status == 0
     assert len(list(folder.glob("*=*.png"))) == pictures
 
 
 def test_a_stopped_sweep_is_resumed_to_the_same_files_as_without_a_stop(  # noqa: PLR0917
-    sweep, stopping, monkeypatch, folder, table, tmp_path, paint, content_image, style_image
+    sweep, stopping, monkeypatch, folder, table, tmp_path, run_small, content_image, style_image
 ):
     whole = ["-o", tmp_path / "whole", "--optimizer", "adam"]
-    assert paint("sweep", content_image, style_image, *whole, *GRID).status == 0
+    assert run_small("sweep", content_image, style_image, *whole, *GRID).status == 0
     stopping(2, 2)
     assert sweep(*GRID).status == 143
     assert [row["state"] for row in table()] == ["done", "stopped", "waiting", "waiting"]
@@ -203,17 +203,17 @@ def test_results_of_other_settings_are_not_resumed(change, message, sweep, folde
         )
 
 
-def test_results_of_other_inputs_and_foreign_files_are_not_resumed(paint, content_image, style_image, folder):
+def test_results_of_other_inputs_and_foreign_files_are_not_resumed(run_small, content_image, style_image, folder):
     how = ["--grid", "seed=1", "-o", folder, "--resume"]
-    assert paint("sweep", content_image, style_image, *how).status == 0
+    assert run_small("sweep", content_image, style_image, *how).status == 0
     assert (
         "was started with another content: photo.png, got painting.png"
-        in paint("sweep", style_image, style_image, *how).complaint()
+        in run_small("sweep", style_image, style_image, *how).complaint()
     )
     Image.new("RGB", (8, 8)).save(folder / "seed=1.png")
     assert (
         "seed=1.png: holds no recipe; choose another folder"
-        in paint("sweep", content_image, style_image, *how).complaint()
+        in run_small("sweep", content_image, style_image, *how).complaint()
     )
 
 
@@ -272,11 +272,11 @@ def test_a_folder_that_cannot_be_used_is_refused(sweep, folder):
     assert (folder / "mine.txt").read_text() == "precious"
 
 
-def test_no_input_is_replaced(paint, folder, content_image):
+def test_no_input_is_replaced(run_small, folder, content_image):
     folder.mkdir()
     (folder / "seed=1.png").write_bytes(content_image.read_bytes())
     how = ["--grid", "seed=1", "-o", folder, "--overwrite"]
-    assert "is also an input" in paint("sweep", content_image, folder / "seed=1.png", *how).complaint()
+    assert "is also an input" in run_small("sweep", content_image, folder / "seed=1.png", *how).complaint()
 
 
 def test_without_matplotlib_only_the_plot_is_missing(sweep, folder, monkeypatch):

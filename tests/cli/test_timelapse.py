@@ -43,10 +43,11 @@ def test_the_number_of_frames_is_limited_and_all_have_one_size(stylize, out):
     assert {each.shape for each, _ in shown} == {(36, 48, 3)}
 
 
-def test_a_frame_has_a_bounded_size(paint, content_image, style_image, out):
+def test_a_frame_has_a_bounded_size(run_small, content_image, style_image, out):
     animation = out.with_name("film.webp")
     assert (
-        paint("stylize", content_image, style_image, "--timelapse", animation, "--size", 500, "--steps", 1).status == 0
+        run_small("stylize", content_image, style_image, "--timelapse", animation, "--size", 500, "--steps", 1).status
+        == 0
     )
     assert {each.shape for each, _ in frames(animation)} == {(MAX_EDGE * 3 // 4, MAX_EDGE, 3)}
 

@@ -167,8 +167,8 @@ def test_a_file_that_is_not_a_checkpoint_is_refused_in_one_line(begin, narrow_we
     said = json.loads(header["__metadata__"]["impasto"])
 
     def forged(**changes: object) -> bytes:
-        told = {**header, "__metadata__": {"impasto": json.dumps({**said, **changes})}}
-        text = json.dumps(told).encode()
+        output = {**header, "__metadata__": {"impasto": json.dumps({**said, **changes})}}
+        text = json.dumps(output).encode()
         return struct.pack("<Q", len(text)) + text + good[8 + length :]
 
     for data in (

@@ -103,16 +103,16 @@ def test_stylize_refuses_settings_that_one_pass_does_not_use(flags, impasto, pai
     assert names(out.parent) == []
 
 
-def test_a_preset_can_say_that_it_is_to_be_one_pass(impasto, pair, out, told):
+def test_a_preset_can_say_that_it_is_to_be_one_pass(impasto, pair, out, read_recipe):
     mine = out.with_name("mine.toml")
     mine.write_text('[settings]\nmethod = "fast"\nsize = 50\n')
     assert impasto("stylize", *pair, "-o", out, "--preset", mine, *MACHINE).status == 0
-    assert (told()["settings"]["method"], size(out)) == ("fast", (50, 38))
+    assert (read_recipe()["settings"]["method"], size(out)) == ("fast", (50, 38))
 
 
-def test_a_run_begins_with_the_one_pass_result(paint, impasto, pair, narrow_weights, pixels, tmp_path):  # noqa: PLR0917
+def test_a_run_begins_with_the_one_pass_result(run_small, impasto, pair, narrow_weights, pixels, tmp_path):  # noqa: PLR0917
     out, again = tmp_path / "out.png", tmp_path / "again.png"
-    assert paint("stylize", *pair, "--init", "fast").status == 0
+    assert run_small("stylize", *pair, "--init", "fast").status == 0
     assert impasto("rerun", out, *pair, "-o", again, "--weights", narrow_weights).status == 0
     assert np.array_equal(pixels(out), pixels(again))
 

@@ -49,7 +49,7 @@ class Watch:
 
 @pytest.fixture
 def watch(begin, style_image, tmp_path, into):
-    """Watch the folder `in` until it is told to stop."""
+    """Watch the folder `in` until it is stopped."""
     (tmp_path / "in").mkdir()
 
     def run(*flags):
