@@ -1,5 +1,6 @@
 """What the tests share: a VGG19 of a few channels, its weights in a file, and two small pictures."""
 
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +17,13 @@ hypothesis.settings.register_profile("alike", derandomize=True, database=None, d
 hypothesis.settings.load_profile("alike")  # a change is judged by the same examples wherever it is
 
 WIDTHS = (4, 6, 8, 8, 8)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_are_not_ignored() -> None:
+    """A shell starts background jobs with SIGINT ignored, and child processes inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

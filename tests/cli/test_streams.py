@@ -43,6 +43,23 @@ def test_an_interrupted_run_keeps_the_picture(number, status, long_run, tmp_path
     assert sorted(os.listdir(tmp_path)) == ["l.jsonl", "out.png", "out.png.checkpoint"]
 
 
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(start, content_image, style_image):
+    def ignore():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+
+    process = start(
+        "stylize", content_image, style_image, "-o", "out.png", "--steps", 1_000_000, "--json", preexec_fn=ignore
+    )
+    for _ in range(5):
+        process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    for _ in range(5):
+        assert json.loads(process.stdout.readline())["event"] == "stepped"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == 143
+
+
 def interrupt(*_, **__):
     os.kill(os.getpid(), signal.SIGINT)
 

@@ -14,7 +14,7 @@ STOPPING = "stopping after this step, the image so far is saved; a second signal
 def stop_signals(message: str = STOPPING) -> Iterator[list[int]]:
     """Catch the first signal: append its number to the list, and print `message` to standard error.
 
-    The second signal takes effect at once.
+    The second signal takes effect at once. A signal that the process ignores, as under nohup, stays ignored.
     """
     received: list[int] = []
 
@@ -25,7 +25,11 @@ def stop_signals(message: str = STOPPING) -> Iterator[list[int]]:
         with contextlib.suppress(OSError):  # not through sys.stderr, which may be in the middle of a write
             os.write(2, f"{message}\n".encode())
 
-    previous = {number: signal.signal(number, on_first) for number in SIGNALS}
+    previous = {
+        number: handler for number in SIGNALS if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+    for number in previous:
+        signal.signal(number, on_first)
     try:
         yield received
     finally:
