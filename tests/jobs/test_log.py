@@ -78,3 +78,12 @@ def test_files_that_cannot_be_read_are_refused_in_a_line(tmp_path):
     ):
         with pytest.raises(LogError, match=said):
             read_log(tmp_path / name)
+
+
+def test_bytes_that_are_not_text_are_kept_when_a_run_resumes(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"\xff\xfe\n{}\nlater\n")
+    with Log(path, keep=2) as log:
+        log(Stepped(2, 32, 2.0, 0.0, 1.5, 0.25, 0.5))
+    first, second, third = path.read_bytes().splitlines()
+    assert (first, second, json.loads(third)["step"]) == (b"\xff\xfe", b"{}", 2)

@@ -26,8 +26,9 @@ class Log:
     def __init__(self, path: Path | None, keep: int = 0) -> None:
         self._file = None
         if path is not None:
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:keep] if keep and path.exists() else []
-            self._file = path.open("w", encoding="utf-8")
+            # as bytes: the file may be anything, and what is kept need not be understood
+            lines = path.read_bytes().splitlines(keepends=True)[:keep] if keep and path.exists() else []
+            self._file = path.open("wb")
             self._file.writelines(lines)
 
     def __enter__(self) -> "Log":
@@ -45,7 +46,8 @@ class Log:
         entry = event.as_dict()
         del entry["event"]
         try:
-            print(json.dumps(entry), file=self._file, flush=True)
+            self._file.write(json.dumps(entry).encode() + b"\n")
+            self._file.flush()
         except OSError:
             # what is left in the buffer would fail again when the file is closed: send it to the null device
             with contextlib.suppress(OSError), open(os.devnull, "wb") as null:
