@@ -113,6 +113,19 @@ def test_a_run_that_stops_at_a_coarse_scale_says_so(content_image: Path, style: 
     assert (stopped.width, stopped.height) == (32, 24)
 
 
+def test_style_transfer_without_a_style_image_is_refused(content_image: Path, vgg: VGG19) -> None:
+    with pytest.raises(SettingError, match=r"^styles: got none; give a style image"):
+        impasto.stylize(content_image, [], SMALL, vgg=vgg)
+
+
+def test_a_run_does_not_use_the_callers_random_numbers(content_image: Path, style: Path, vgg: VGG19) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    impasto.stylize(content_image, style, SMALL.replace(init="noise"), vgg=vgg, on_event=lambda _: None)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_events_do_not_change_the_result(content_image: Path, style: Path, vgg: VGG19) -> None:
     with_events = impasto.stylize(content_image, style, SMALL, vgg=vgg, on_event=lambda _: None)
     assert torch.equal(with_events.tensor, impasto.stylize(content_image, style, SMALL, vgg=vgg).tensor)

@@ -14,7 +14,7 @@ from impasto.images.color_transfer import recolor_picture
 from impasto.images.masks import Style
 from impasto.images.picture import Picture, read_recipe
 from impasto.images.recipe import Recipe, Recolor, RecolorRecord
-from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles, input_record
+from impasto.images.sources import ImageSource, StyleSource, as_list, as_picture, as_styles, input_record
 from impasto.optimize.result import result_of
 from impasto.optimize.run import Run
 from impasto.reporting import end_events, reported_steps
@@ -54,6 +54,8 @@ def stylize(
         if init is not None or keep is not None or vgg is not None:
             raise SettingError("method: got 'fast', which does not support init, keep or vgg; leave them out")
         return fast(content, styles, settings, on_event=on_event)
+    if not as_list(styles):
+        raise SettingError("styles: got none; give a style image, or use `reconstruct` for feature inversion")
     return complete(create_run(content, styles, settings, init=init, keep=keep, vgg=vgg), on_event)
 
 

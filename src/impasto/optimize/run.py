@@ -160,7 +160,9 @@ class Run:
         """Seconds per multiply-add of a forward and a backward pass over noise, at the size of one of the scales."""
         small = [plan.size for plan in self.plan if plan.scale.edge <= PACE_EDGE] or [self.plan[0].size]
         layer_names = self.inputs.layer_names
-        image, network = torch.rand(1, 3, *small[-1], device=self.vgg.device), Backprop(self.vgg, layer_names)
+        # a generator of its own: the caller's random numbers are not affected
+        noise = torch.rand(1, 3, *small[-1], generator=torch.Generator().manual_seed(0))
+        image, network = noise.to(self.vgg.device), Backprop(self.vgg, layer_names)
         seconds = []
         for _ in range(2):  # the first pass includes the warm-up of the libraries
             started = time.perf_counter()
