@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import sys
@@ -84,6 +85,15 @@ def test_permissions_are_those_of_the_old_file_or_the_default(tmp_path: Path) ->
     plain.touch()
     assert stat.S_IMODE(old.stat().st_mode) == 0o640
     assert stat.S_IMODE(new.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_a_file_system_that_refuses_permissions_gets_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    write(tmp_path / "new", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
 
 
 @pytest.mark.skipif(WINDOWS, reason="links need a privilege on Windows")

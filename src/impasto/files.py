@@ -64,7 +64,8 @@ def replacing(path: Path, *, temporary: Path | None = None) -> Iterator[BinaryIO
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(partial, _mode(path))
+        with contextlib.suppress(OSError):  # file systems without permissions (SMB, S3 mounts) refuse it
+            os.chmod(partial, _mode(path))
         os.replace(partial, path)
     except OSError as error:
         raise SaveError(
