@@ -1,5 +1,7 @@
 """How events are shown."""
 
+import sys
+
 import pytest
 from rich.console import Console
 
@@ -54,6 +56,22 @@ def test_lines_are_silent_about_steps_that_follow_within_seconds(capsys):
         "stopped",
         "saved",
     ]
+
+
+def test_a_file_gets_no_bar_even_if_colors_are_asked_for(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert isinstance(display(as_json=False, quiet=False), Lines)
+
+
+@pytest.mark.parametrize("columns", [0, 1, 10**9])
+def test_a_terminal_of_any_width_shows_what_happened(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with display(as_json=False, quiet=False) as show:
+        for event in EVENTS:
+            show(event)
+    assert isinstance(show, Bar)
+    assert "saved [b]o.png\n" in capsys.readouterr().err
 
 
 def test_a_plan_is_told_in_a_line():

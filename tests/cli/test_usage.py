@@ -3,10 +3,8 @@
 import re
 
 import pytest
-from rich.console import Console
 
 from impasto.cli import option_groups
-from impasto.cli.app import app
 from impasto.settings.model import Settings
 from impasto.version import __version__
 
@@ -129,12 +127,21 @@ def test_every_command_explains_itself(command, impasto):
     assert outcome.out.startswith(f"Usage: impasto {command}")
 
 
+@pytest.mark.parametrize("columns", [0, 1, 2, 5, 10**9])
+def test_output_is_readable_at_any_width(columns, impasto, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for arguments in (["--help"], ["stylize", "--help"], ["info"], ["presets"], ["weights"]):
+        outcome = impasto(*arguments)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert 15 < max(map(len, outcome.out.splitlines())) <= 1000
+
+
 @pytest.fixture
 def help_of(impasto, monkeypatch):
     """The help of a command on a console so wide that nothing wraps, with single spaces."""
 
     def read(command):
-        monkeypatch.setattr(app, "console", Console(width=1000))
+        monkeypatch.setenv("COLUMNS", "1000")
         return " ".join(impasto(command, "--help").out.split())
 
     return read

@@ -25,8 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _open_closed_streams()
         gc.set_threshold(*GC_THRESHOLDS)
         from impasto.cli.app import app
+        from impasto.cli.printing import console
 
-        status = app(arguments, result_action="return_value", exit_on_error=False, print_error=False)
+        status = app(arguments, console=console(), result_action="return_value", exit_on_error=False, print_error=False)
         if sys.stdout:
             sys.stdout.flush()
         return status or 0

@@ -10,6 +10,7 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from impasto.cli.printing import console
 from impasto.events import Began, Ended, Event, Noted, Painted, Planned, Saved, Stepped
 
 
@@ -179,5 +180,5 @@ def display(*, as_json: bool, quiet: bool) -> Display:
         return Json()
     if quiet or sys.stderr is None:
         return Display()
-    console = Console(stderr=True)
-    return Bar(console) if console.is_terminal else Lines(sys.stderr)
+    terminal = console(stderr=True)
+    return Bar(terminal) if terminal.is_terminal else Lines(sys.stderr)

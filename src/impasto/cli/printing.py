@@ -1,7 +1,24 @@
-"""Lines and tables on standard output."""
+"""The consoles; lines and tables on standard output."""
+
+import sys
 
 from rich.console import Console
 from rich.table import Table
+
+WIDTHS = range(20, 1001)
+"""The widths in columns that are laid out: in fewer Rich raises or never ends, in more it fills the memory."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The console of standard output or standard error, whatever width the terminal or COLUMNS states.
+
+    Standard error is a terminal only if it is one: FORCE_COLOR asks for colors, not for bars redrawn into a file.
+    """
+    is_terminal = bool(sys.stderr and sys.stderr.isatty()) if stderr else None  # None: Rich decides
+    result = Console(stderr=stderr, force_terminal=is_terminal)
+    if result.width not in WIDTHS:
+        result.width = min(max(result.width, WIDTHS[0]), WIDTHS[-1])
+    return result
 
 
 def print_line(text: str) -> None:
@@ -14,4 +31,4 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
     table = Table(*head, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    Console(soft_wrap=False).print(table, markup=False)
+    console().print(table, markup=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 from cyclopts import App
 
-from impasto.cli.printing import print_line
+from impasto.cli.printing import console, print_line
 from impasto.cli.run_options import AsJson
 from impasto.errors import printable
 
@@ -56,12 +56,11 @@ def _entries() -> list[dict[str, Any]]:
 @weights.command
 def download() -> int:
     """Download Keras' VGG19 in full precision (80 MB) into the cache; runs use it from then on."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from impasto.vgg import weights as vgg_weights
 
-    with Progress(console=Console(stderr=True)) as progress:
+    with Progress(console=console(stderr=True)) as progress:
         task = progress.add_task("Keras' VGG19", total=vgg_weights.KERAS_SIZE)
         source = vgg_weights.download(
             on_progress=lambda done, total: progress.update(task, completed=done, total=total)
