@@ -126,7 +126,10 @@ def test_other_pictures_and_weights_are_refused(pair, begin, narrow: VGG19, tmp_
             "another style 1: painting.png, got other.png, which is not",
         ),
         (Run(content_image, [style_image, other], settings, vgg=narrow), "another style 2: none, got other.png"),
-        (Run(content_image, [style_image], settings, init=other, vgg=narrow), "another init: none, got other.png"),
+        (
+            Run(content_image, [style_image], settings.replace(init="other.png"), init=other, vgg=narrow),
+            "was started with init content, got other.png",
+        ),
         (Run(content_image, [], settings, vgg=narrow), "was started with task stylize, got reconstruct"),
         (Run(content_image, [style_image], settings, vgg=louder), "was started with other network weights"),
     ):

@@ -145,8 +145,8 @@ def test_a_run_starts_from_the_content_image_or_the_given_initial_image(pair, st
     content_image, style_image = pair
     assert torch.equal(start(size=40).picture.tensor, content_image.tensor)
     given = Picture(content_image.tensor.flip(0))
-    assert torch.equal(start(size=40, given=given).picture.tensor, given.tensor)
-    assert start(size=40, given=style_image).picture.tensor.shape == content_image.tensor.shape
+    assert torch.equal(start(size=40, init="given", given=given).picture.tensor, given.tensor)
+    assert start(size=40, init="given", given=style_image).picture.tensor.shape == content_image.tensor.shape
 
 
 def test_a_missing_initial_image_is_refused(pair, narrow: VGG19) -> None:
@@ -375,7 +375,7 @@ def test_a_small_run_equals_the_beginning_of_a_large_one_bit_for_bit(narrow: VGG
         Run(
             content,
             styles,
-            SMALL.replace(size=size, first_scale=22, steps=2, color="match"),
+            SMALL.replace(size=size, first_scale=22, steps=2, color="match", init="120.png"),
             init=init,
             keep=keep,
             vgg=narrow,
@@ -385,6 +385,12 @@ def test_a_small_run_equals_the_beginning_of_a_large_one_bit_for_bit(narrow: VGG
     ends = {step.scale: step.preview().tensor for step in large}
     list(small)
     assert torch.equal(ends[44], small.picture.tensor)
+
+
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_an_initial_image_that_the_settings_do_not_name_is_refused(init: str, pair, narrow: VGG19) -> None:
+    with pytest.raises(SettingError, match=f"^init: got '{init}' and an image; set it to the name of the image"):
+        Run(pair[0], [pair[1]], SMALL.replace(init=init), init=pair[1], vgg=narrow)
 
 
 def test_a_mask_shared_by_style_images_is_reduced_once(pair, narrow: VGG19) -> None:
