@@ -21,9 +21,12 @@ WIDTHS = (4, 6, 8, 8, 8)
 
 @pytest.fixture(scope="session", autouse=True)
 def _signals_are_not_ignored() -> None:
-    """A shell starts background jobs with SIGINT ignored, and child processes inherit that."""
+    """Background jobs start with SIGINT ignored, `nohup` ignores SIGHUP, and child processes inherit that."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in {"SIGHUP", "SIGTERM"} & set(dir(signal)):  # Windows has no SIGHUP
+        if signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
