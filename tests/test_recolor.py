@@ -199,8 +199,8 @@ def test_a_recolored_image_is_not_rerun(result: Path, content_image: Path, style
     assert {**once.recipe, "recolored": []} == before
     (done,) = once.recipe["recolored"]
     assert done["color"] == "luminance"
-    assert done["picture"] == {"name": "result.png", "sha256": load(result).sha256}
-    assert done["photo"]["sha256"] == load(content_image).sha256
+    assert done["image"] == {"name": "result.png", "sha256": load(result).sha256}
+    assert done["content"]["sha256"] == load(content_image).sha256
     assert [each["color"] for each in twice.recipe["recolored"]] == ["luminance", "content"]
     assert json.dumps(twice.recipe)
     with pytest.raises(
@@ -209,10 +209,17 @@ def test_a_recolored_image_is_not_rerun(result: Path, content_image: Path, style
         rerun.find_inputs(result.with_name("once.png"), [content_image, style_image])
 
 
+def test_a_recoloring_in_a_recipe_of_version_0_1_0_is_read(result: Path, content_image: Path) -> None:
+    recipe = impasto.recolor(result, content_image).recipe
+    (done,) = recipe["recolored"]
+    old = {"color": done["color"], "picture": done["image"], "photo": done["content"]}
+    assert Recipe.parse({**recipe, "recolored": [old]}, "a").recolored == Recipe.parse(recipe, "a").recolored
+
+
 def test_a_picture_in_memory_keeps_its_recipe_too(start, content_image: Path) -> None:
     picture = api.complete(start())
     found = impasto.recolor(picture, content_image)
-    assert Recipe.parse(found.recipe, "a").recolored[0].picture.sha256 == ""
+    assert Recipe.parse(found.recipe, "a").recolored[0].image.sha256 == ""
     foreign = dataclasses.replace(picture, recipe={"made": "by hand"})
     assert impasto.recolor(foreign, content_image).recipe is None
 

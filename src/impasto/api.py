@@ -106,7 +106,7 @@ def recolor(image: ImageSource, content: ImageSource, color: Recolor = "luminanc
     before, source = as_picture(image), as_picture(content)
     result = recolor_picture(before, source, color)
     notes = [f"{picture.name}: {note}" for picture in (before, source) for note in picture.notes]
-    record = RecolorRecord(color=color, picture=input_record(before), photo=input_record(source))
+    record = RecolorRecord(color=color, image=input_record(before), content=input_record(source))
     recipe = before.recipe if isinstance(image, Picture) else _recipe_in(image)
     return dataclasses.replace(result, notes=(*notes, *result.notes), recipe=_with_recoloring(recipe, record))
 

@@ -35,7 +35,7 @@ def test_a_recolored_result_can_be_inspected_but_not_rerun(impasto, stylize, con
     assert stylize().status == 0
     new = tmp_path / "new.jpg"
     assert impasto("recolor", out, content_image, "-o", new).status == 0
-    assert json.loads(impasto("inspect", new).out)["recolored"][0]["photo"]["name"] == "photo.png"
+    assert json.loads(impasto("inspect", new).out)["recolored"][0]["content"]["name"] == "photo.png"
     complaint = impasto("rerun", new, content_image, "-o", tmp_path / "again.png").complaint()
     assert complaint.startswith(f"{new}: was recolored, which rerun does not repeat; rerun 'out.png'")
     assert not (tmp_path / "again.png").exists()

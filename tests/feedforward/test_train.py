@@ -208,7 +208,7 @@ def test_a_style_file_holds_the_network_and_its_provenance(start, tmp_path):
     found = load_style_file(path)
     assert same(tensors(training), found.network.state_dict())
     assert found.name == "style.safetensors"
-    assert (found.about["painting"], found.about["steps done"]) == ("painting.png", 1)
+    assert (found.about["style image"], found.about["steps done"]) == ("painting.png", 1)
     assert found.about["settings"]["steps"] == 1
 
 

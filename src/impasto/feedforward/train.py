@@ -91,9 +91,9 @@ class Training:
         self.optimizer = torch.optim.Adam(self.network.parameters(), LEARNING_RATE)
         self.steps_done, self.seconds = 0, 0.0
         self._provenance = {
-            "painting": style.name,
-            "painting sha256": style.sha256,
-            "pictures": [image.name for image in images],
+            "style image": style.name,
+            "style image sha256": style.sha256,
+            "training images": [image.name for image in images],
         }
         roles = {"style image": style} | {f"training image {number}": image for number, image in enumerate(images, 1)}
         self._pictures = {role: picture_record(picture) for role, picture in roles.items()}

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from impasto.errors import RecipeError, SettingError, printable
 from impasto.settings.model import Settings, one_line
@@ -44,13 +44,14 @@ class StyleRecord(InputRecord):
 
 
 class RecolorRecord(BaseModel):
-    """A recoloring of a finished image: `picture` was given the colors of the image `photo`."""
+    """A recoloring of a finished image: `image` was given the colors of `content`."""
 
     model_config = ConfigDict(frozen=True)
 
     color: Recolor
-    picture: InputRecord
-    photo: InputRecord
+    # the aliases are the names in recipes of version 0.1.0
+    image: InputRecord = Field(validation_alias=AliasChoices("image", "picture"))
+    content: InputRecord = Field(validation_alias=AliasChoices("content", "photo"))
 
 
 class Recipe(BaseModel):

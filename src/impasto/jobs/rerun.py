@@ -52,7 +52,7 @@ def find_inputs(result: Path, search: Sequence[Path]) -> RerunInputs:
     """
     recipe = load_recipe(result)
     if recipe.recolored:
-        before = recipe.recolored[0].picture
+        before = recipe.recolored[0].image
         named = f"{printable(before.name)!r} (SHA-256 {before.sha256[:12]}...)"
         raise RecipeError(
             f"{printable(result)}: was recolored, which rerun does not repeat; rerun {named} instead, and recolor the "

@@ -48,6 +48,10 @@ class Inputs:
         init: Picture | None,
         keep: Picture | None,
     ) -> None:
+        if init is not None and settings.init in ("content", "noise"):  # the recipe could not name the image
+            raise SettingError(
+                f"init: got {settings.init!r} and an image; set it to the name of the image, or pass none"
+            )
         self.settings = settings
         self.task: Task = "texture" if content is None else "stylize" if styles else "reconstruct"
         self.layer_names = _layer_names(settings, self.task)
@@ -151,16 +155,12 @@ class Inputs:
         return image
 
     def _check_first_and_last_scale(self) -> None:
-        """Refuse an initial image that is missing or not the one set, and empty regions, before the network is loaded.
+        """Refuse a missing initial image and regions that are empty, before the network is loaded.
 
         A region is most likely to vanish at the coarsest scale; the last one is checked as it is what the user sees.
         """
         for plan in (self.scale_plans[0], self.scale_plans[-1]):
             self.guides(plan.size)
-        if self.init is not None and self.settings.init in ("content", "noise"):  # the recipe would not name the image
-            raise SettingError(
-                f"init: got {self.settings.init!r} and an image; set it to the name of the image, or pass none"
-            )
         self.initial_image(self.scale_plans[0].size)
 
     def _rotated(self, style: Picture) -> Picture:
