@@ -11,7 +11,8 @@ from impasto.cli.run_options import AsJson
 from impasto.errors import printable
 
 weights = App(
-    name="weights", help="List the weights: which are installed, which a run uses. `weights download` gets them in full precision."
+    name="weights",
+    help="List the weights: which are installed, which a run uses. `weights download` gets them in full precision.",
 )
 
 
