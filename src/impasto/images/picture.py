@@ -15,9 +15,10 @@ from torch import Tensor
 
 from impasto import files
 from impasto.errors import PictureError, RecipeError, SettingError, prefix_errors, printable
-from impasto.images import reader, writer
+from impasto.images import writer
 from impasto.images.alpha import composite, visible_mean
 from impasto.images.bands import Array
+from impasto.images.decoding import reader
 from impasto.images.formats import FORMATS, check_format, check_suffix
 from impasto.images.quantize import NEAREST, Quantization
 from impasto.images.recipe import Recipe, from_json, to_json
@@ -171,7 +172,7 @@ def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Pictu
     """
     path = Path(path)
     # passed on without a name, so that the bytes are freed before the tensor is allocated
-    decoded = reader.decode(reader.read_bytes(path), name=printable(path), max_pixels=max_pixels)
+    decoded = reader.decode(reader.read_bytes(path, max_pixels=max_pixels), name=printable(path), max_pixels=max_pixels)
     return _picture(decoded, path.name)
 
 
@@ -188,7 +189,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
         PictureError: not an image file.
     """
     path = Path(path)
-    text = reader.embedded_text(reader.read_bytes(path), name=printable(path))
+    text = reader.embedded_text(reader.read_bytes(path, max_pixels=MAX_PIXELS), name=printable(path))
     if text is None:
         raise RecipeError(f"{printable(path)}: holds no recipe; give an image that impasto saved")
     return from_json(text, printable(path))

@@ -9,21 +9,23 @@ from PIL import Image, ImageCms
 
 from impasto.errors import printable
 from impasto.images.bands import Array, row_bands
+from impasto.images.decoding.samples import peak
 
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # Pillow's mode by number of channels
 _CHANNELS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # by ICC.1 color space signature
 
-_GAMUT_TOLERANCE = 8
-"""Levels of 255 by which a round trip to sRGB changes a color outside the sRGB gamut; rounding alone makes up to 2."""
+_GAMUT_TOLERANCE = 5
+"""CIE76 color difference from which a color counts as outside the sRGB gamut; rounding to 8 bits makes up to 3."""
 
 
-def to_srgb(color: Array, image: Image.Image, notes: list[str]) -> Array:
+def to_srgb(color: Array, profile: bytes | None, notes: list[str]) -> Array:
     """`color` (H, W, 1, 3 or 4) as sRGB (H, W, 3), unchanged if it is sRGB already; conversions are added to `notes`.
 
-    Without a profile gray and RGB are taken as sRGB.
+    Args:
+        profile: the ICC profile of `color`; without one, gray and RGB are taken as sRGB.
     """
-    if image.mode != "LAB" and "icc_profile" in image.info:  # Pillow has converted Lab, which needs no profile
-        converted = _apply_profile(color, image.info["icc_profile"], notes)
+    if profile is not None:
+        converted = _apply_profile(color, profile, notes)
         if converted is not None:
             return converted
     if color.shape[2] == 4:
@@ -32,10 +34,10 @@ def to_srgb(color: Array, image: Image.Image, notes: list[str]) -> Array:
     return np.broadcast_to(color, (*color.shape[:2], 3)) if color.shape[2] == 1 else color
 
 
-def _apply_profile(color: Array, icc: bytes | None, notes: list[str]) -> Array | None:
+def _apply_profile(color: Array, icc: bytes, notes: list[str]) -> Array | None:
     """`color` converted from its profile to sRGB; None if the profile is sRGB itself, or not usable."""
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         space = profile.profile.xcolor_space
         if space == "RGB " and color.shape[2] == 1:
             color = np.broadcast_to(color, (*color.shape[:2], 3))
@@ -58,16 +60,21 @@ def _apply_profile(color: Array, icc: bytes | None, notes: list[str]) -> Array |
 
 
 def _out_of_gamut(color: Array, converted: Array, profile: ImageCms.ImageCmsProfile) -> float:
-    """The share of pixels outside the sRGB gamut: converted back, they differ. 0 if `profile` has no inverse."""
-    try:
-        inverse = _transform(ImageCms.createProfile("sRGB"), profile, "RGB")
-    except ImageCms.PyCMSError:
-        return 0
+    """The share of pixels outside the sRGB gamut: their colors before and after the conversion differ."""
+    lab = ImageCms.createProfile("LAB")
+    before, after = (_transform(space, lab, "RGB", "LAB") for space in (profile, ImageCms.createProfile("sRGB")))
     count = 0
     for rows in row_bands(*color.shape[:2]):
-        round_trip = np.asarray(inverse.apply(_as_image(converted[rows])), np.int16)
-        count += int((np.abs(round_trip - _to_uint8(color[rows])) > _GAMUT_TOLERANCE).any(2).sum())
+        difference = _lab(before, color[rows]) - _lab(after, converted[rows])
+        count += int((np.square(difference).sum(2) > _GAMUT_TOLERANCE**2).sum())
     return count / converted[..., 0].size
+
+
+def _lab(transform: ImageCms.ImageCmsTransform, color: Array) -> Array:
+    """(H, W, 3) float32: CIE L*, a*, b* of `color`."""
+    samples = np.asarray(transform.apply(_as_image(_to_uint8(color))))
+    # Pillow's LAB: L* scaled to 255; a* and b* as signed bytes
+    return np.dstack([samples[..., 0] * np.float32(100 / 255), samples[..., 1:].view(np.int8).astype(np.float32)])
 
 
 def _is_srgb(profile: ImageCms.ImageCmsProfile, channels: int) -> bool:
@@ -78,14 +85,14 @@ def _is_srgb(profile: ImageCms.ImageCmsProfile, channels: int) -> bool:
 
 
 def _convert(color: Array, profile: ImageCms.ImageCmsProfile) -> Array:
-    transform = _transform(profile, ImageCms.createProfile("sRGB"), _MODES[color.shape[2]])
+    transform = _transform(profile, ImageCms.createProfile("sRGB"), _MODES[color.shape[2]], "RGB")
     return _map_bands(color, transform.apply)
 
 
-def _transform(source: Any, target: Any, mode: str) -> ImageCms.ImageCmsTransform:
-    """A transform between two profiles, to RGB: relative colorimetric, with black point compensation."""
+def _transform(source: Any, target: Any, mode: str, target_mode: str) -> ImageCms.ImageCmsTransform:
+    """A transform between two profiles: relative colorimetric, with black point compensation."""
     intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
-    return ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)
+    return ImageCms.buildTransform(source, target, mode, target_mode, intent, flags)
 
 
 def _map_bands(color: Array, convert: Callable[[Image.Image], Image.Image]) -> Array:
@@ -100,8 +107,7 @@ def _to_uint8(color: Array) -> Array:
     """`color` in 8 bits per channel: Pillow's interface to LittleCMS takes no more."""
     if color.dtype == np.uint8:
         return color
-    peak = 65535 if color.dtype == np.uint16 else 1
-    levels: Array = np.rint(color.astype(np.float32) * (255 / peak))
+    levels: Array = np.rint(color.astype(np.float32) * (255 / peak(color)))
     return levels.astype(np.uint8)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from impasto.errors import PictureError
@@ -32,13 +33,18 @@ def read_samples(
         return _read_single_channel(image, rawmode)
     if rawmode.startswith("LA;16"):
         return _read_gray_alpha_16bit(image)
-    if ";16" in rawmode:
+    if ";16" in rawmode and not isinstance(image, BmpImageFile):  # there, 16 bits per pixel
         if rawmode.startswith(("RGB;16", "RGBA;16", "RGBX;16")) and _tag(image, Tag.PLANAR_CONFIGURATION) != 2:
             return _read_rgb_16bit(image, reopen)
         notes.append("16 bits per channel were read as 8")
     elif _tag(image, Tag.BITS_PER_SAMPLE) == 16:  # Pillow would take every byte for a sample
         raise PictureError("is a 16-bit TIFF with separate planes; save it with interleaved channels")
     return _read_8bit(image, rawmode)
+
+
+def peak(samples: Array) -> int:
+    """The largest value that samples of this dtype have: 255, 65535 or 1."""
+    return int(np.iinfo(samples.dtype).max) if samples.dtype.kind == "u" else 1
 
 
 def _rawmode(image: ImageFile.ImageFile) -> str:

@@ -1,0 +1,1 @@
+"""Image files -> samples in sRGB: container formats, damage, bit depth, color spaces, orientation."""

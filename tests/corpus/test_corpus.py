@@ -1,0 +1,52 @@
+"""Every input of the corpus is read with the colors that an independent reader gives, or refused for what it is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from corpus import entries
+
+from impasto.errors import PictureError
+from impasto.images.picture import load_bytes
+
+REFERENCE = json.loads(Path(__file__).with_name("reference.json").read_text())
+READ = [entry for entry in entries() if not entry.refused]
+
+
+def named(chosen):
+    return {"argvalues": chosen, "ids": [entry.name for entry in chosen]}
+
+
+@pytest.mark.parametrize("entry", **named(READ))
+def test_the_colors_are_those_of_an_independent_reader(entry):
+    picture = load_bytes(entry.data, name="a", max_pixels=1_000_000)
+    colors = picture.tensor.permute(1, 2, 0).numpy() * 255
+    if entry.formula is not None:
+        assert np.abs(colors - entry.formula).max() <= entry.tolerance
+        return
+    for x, y, *expected, alpha in REFERENCE[entry.name]:
+        found = 1.0 if picture.alpha is None else float(picture.alpha[0, y, x])
+        assert abs(found * 65535 - alpha) <= 1
+        if alpha:  # readers differ in the color of a transparent pixel
+            assert np.abs(colors[y, x] - np.array(expected) / 257).max() <= entry.tolerance
+
+
+@pytest.mark.parametrize("entry", **named(READ))
+def test_what_was_converted_or_ignored_is_noted_and_nothing_else(entry):
+    notes = load_bytes(entry.data, name="a", max_pixels=1_000_000).notes
+    assert len(notes) == len(entry.notes)
+    for words in entry.notes:
+        assert any(words in note for note in notes)
+
+
+@pytest.mark.parametrize("entry", **named([entry for entry in entries() if entry.refused]))
+def test_a_file_that_cannot_be_read_is_refused_for_what_it_is(entry, capfd):
+    with pytest.raises(PictureError) as caught:
+        load_bytes(entry.data, name="a.png", max_pixels=1_000_000)
+    message = str(caught.value)
+    assert message.startswith("a.png: ")
+    assert entry.refused in message
+    assert "; " in message  # what to do
+    assert "\n" not in message
+    assert capfd.readouterr() == ("", "")
