@@ -1,6 +1,7 @@
 """ICC profiles: colors are converted to sRGB, damaged profiles are ignored."""
 
 import re
+import struct
 import zlib
 
 import numpy as np
@@ -21,6 +22,7 @@ from image_files import (
     png,
     saved,
     srgb_profile,
+    xyz,
 )
 from PIL import Image
 
@@ -76,6 +78,19 @@ def test_colors_outside_the_srgb_gamut_keep_hue_and_lightness(read):
 def test_a_wide_gamut_profile_with_colors_inside_srgb_loses_none(read):
     pale = Image.fromarray(RNG.integers(100, 160, (20, 20, 3), dtype=np.uint8))
     assert read(saved(pale, "PNG", icc_profile=display_p3())).notes == ("colors converted from Test space to sRGB",)
+
+
+def test_values_that_a_profile_maps_to_one_color_are_not_outside_the_gamut(read):
+    """An extended-range profile: everything below 64 is black, everything from 192 on is white."""
+    ramp = ((np.arange(256) - 64) / 128).clip(0, 1) ** 2.2
+    curve = b"curv" + bytes(4) + struct.pack(">I256H", 256, *(ramp * 65535).astype(int))
+    primaries = {b"rXYZ": xyz(0.4361, 0.2225, 0.0139), b"gXYZ": xyz(0.3851, 0.7169, 0.0971)}
+    primaries[b"bXYZ"] = xyz(0.1431, 0.0606, 0.7141)
+    profile = icc(b"RGB ", primaries | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    found = read(saved(Image.fromarray(gray), "PNG", icc_profile=profile))
+    assert found.notes == ("colors converted from Test space to sRGB",)
+    assert levels(found.tensor)[3, -1].tolist() == [0, 0, 0]
 
 
 def test_conversion_is_done_in_linear_light(read):

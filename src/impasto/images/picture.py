@@ -19,6 +19,7 @@ from impasto.images import writer
 from impasto.images.alpha import composite, visible_mean
 from impasto.images.bands import Array
 from impasto.images.decoding import reader
+from impasto.images.decoding.reader import Limits
 from impasto.images.formats import FORMATS, check_format, check_suffix
 from impasto.images.quantize import NEAREST, Quantization
 from impasto.images.recipe import Recipe, from_json, to_json
@@ -162,23 +163,27 @@ class Picture:
         )
 
 
-def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
+def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS, memory: int | None = None) -> Picture:
     """Read a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file: upright, in sRGB, at the bit depth of the file.
 
     `notes` say what was converted or ignored: further frames of an animation, a color profile, damaged metadata.
 
+    Args:
+        max_pixels: the number of pixels that the image may have.
+        memory: the bytes that reading it may take, about 20 per pixel; by default it is tried.
+
     Raises:
-        PictureError: a file that does not exist, is no image, has more than `max_pixels`, or is damaged.
+        PictureError: a file that does not exist, is no image, has too many pixels, or is damaged.
     """
-    path = Path(path)
+    path, limits = Path(path), Limits(max_pixels, memory)
     # passed on without a name, so that the bytes are freed before the tensor is allocated
-    decoded = reader.decode(reader.read_bytes(path, max_pixels=max_pixels), name=printable(path), max_pixels=max_pixels)
+    decoded = reader.decode(reader.read_bytes(path, limits), name=printable(path), limits=limits)
     return _picture(decoded, path.name)
 
 
-def load_bytes(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
+def load_bytes(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, memory: int | None = None) -> Picture:
     """Decode the contents of an image file, as `load` does; `name` is that of the picture, also in error messages."""
-    return _picture(reader.decode(data, name=printable(name), max_pixels=max_pixels), name)
+    return _picture(reader.decode(data, name=printable(name), limits=Limits(max_pixels, memory)), name)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -189,7 +194,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
         PictureError: not an image file.
     """
     path = Path(path)
-    text = reader.embedded_text(reader.read_bytes(path, max_pixels=MAX_PIXELS), name=printable(path))
+    text = reader.embedded_text(reader.read_bytes(path, Limits(MAX_PIXELS)), name=printable(path))
     if text is None:
         raise RecipeError(f"{printable(path)}: holds no recipe; give an image that impasto saved")
     return from_json(text, printable(path))

@@ -19,6 +19,7 @@ from impasto.images.decoding.icc import MAX_PROFILE, Primaries, matrix_profile
 from impasto.images.metadata import KEYWORD
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END = b"\0\0\0\0IEND\xaeB`\x82"
 _DECODED = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}
 """The chunks that Pillow decodes for the pixels and their orientation; and the text with our keyword, see `_kept`."""
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
@@ -68,11 +69,12 @@ def examine(data: bytes, notes: list[str]) -> Container:
         notes.append("parts of its metadata are damaged: ignored")
     named = {chunk.kind: bytes(chunk.body) for chunk in known if chunk.kind not in {b"IDAT", *_TEXT}}
     kept = [chunk.whole for chunk in known if _kept(chunk)]
-    if chunks[-1].kind != b"IEND":
+    complete = chunks[-1].kind == b"IEND"
+    if not complete:
         notes.append("its end is missing: the image itself is complete")  # or `check` refuses it
-        kept.append(memoryview(b"\0\0\0\0IEND\xaeB`\x82"))
+        kept.append(memoryview(_END))
     return Container(
-        data=b"".join([SIGNATURE, *kept]),
+        data=data if complete and len(kept) == len(chunks) else b"".join([SIGNATURE, *kept]),
         profile=_profile(named, notes),
         check=partial(_check_complete, named[b"IHDR"], [chunk.body for chunk in known if chunk.kind == b"IDAT"]),
         several=int.from_bytes(named.get(b"acTL", b"")[:4], "big") > 1,

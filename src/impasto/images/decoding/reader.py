@@ -30,6 +30,8 @@ from impasto.images.metadata import embedded_text as read_text
 
 _MAX_BYTES_PER_PIXEL = 16
 """Of a file without compression: four channels of 32 bits."""
+_MEMORY_PER_PIXEL = 20
+"""Bytes at the peak: Pillow's image, its samples as an array, a float32 tensor; measured, 15 to 19."""
 _MAX_METADATA = 2**28
 """Bytes of a file beyond its pixels: metadata, further frames."""
 
@@ -47,12 +49,20 @@ class Decoded:
     notes: tuple[str, ...]
 
 
-def read_bytes(path: Path, *, max_pixels: int) -> bytes:
+@dataclass(frozen=True)
+class Limits:
+    """How large an image may be: its pixels, and the bytes of memory that reading it may take; None: any."""
+
+    pixels: int
+    memory: int | None = None
+
+
+def read_bytes(path: Path, limits: Limits) -> bytes:
     """The contents of the image file at `path`.
 
     Raises:
         PictureError: it does not exist, is no regular file, cannot be read, is no image, or is longer than a file of
-            `max_pixels` can be.
+            `limits.pixels` can be.
     """
     with _picture_errors(printable(path)):
         try:
@@ -62,7 +72,7 @@ def read_bytes(path: Path, *, max_pixels: int) -> bytes:
                 raise PictureError(f"is {what}; give the name of an image file")
             with path.open("rb") as file:
                 format_of(file.read(HEAD))
-                limit = _MAX_BYTES_PER_PIXEL * max_pixels + _MAX_METADATA
+                limit = _MAX_BYTES_PER_PIXEL * limits.pixels + _MAX_METADATA
                 if state.st_size > limit:
                     raise PictureError(
                         f"has {state.st_size / 1e9:.1f} GB, more than {limit / 1e9:.1f}; make it smaller"
@@ -76,17 +86,17 @@ def read_bytes(path: Path, *, max_pixels: int) -> bytes:
             raise PictureError(f"cannot be read ({reason}); check its name and permissions") from error
 
 
-def decode(data: bytes, *, name: str, max_pixels: int) -> Decoded:
+def decode(data: bytes, *, name: str, limits: Limits) -> Decoded:
     """Decode the image file in `data`: upright, in sRGB, at the file's bit depth; error messages begin with `name`.
 
     Raises:
-        PictureError: not an image, more than `max_pixels`, damaged, or samples that are no colors.
+        PictureError: not an image, larger than `limits`, damaged, or samples that are no colors.
     """
     notes: list[str] = []
     with _picture_errors(name):
         file_format, sha256 = format_of(data[:HEAD]), hashlib.sha256(data).hexdigest()
         container = file_format.examine(data, notes)
-        reopen = partial(_open, file_format, container.data, max_pixels)
+        reopen = partial(_open, file_format, container.data, limits)
         image = reopen()
         container.check()
         with _tiff_errors(image, notes):
@@ -130,8 +140,8 @@ def _picture_errors(name: str) -> Iterator[None]:
         raise PictureError(f"{name}: is truncated or damaged ({reason}); get another copy of it") from error
 
 
-def _open(file_format: Format, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    """The image with its header parsed and no pixel decoded, of at most `max_pixels`."""
+def _open(file_format: Format, data: bytes, limits: Limits) -> ImageFile.ImageFile:
+    """The image with its header parsed and no pixel decoded, within `limits`."""
     with no_warnings():
         try:
             image = file_format.open(io.BytesIO(data))
@@ -141,14 +151,24 @@ def _open(file_format: Format, data: bytes, max_pixels: int) -> ImageFile.ImageF
                     "is a rare kind of TIFF; save it with 8 or 16 bits per channel, RGB or gray"
                 ) from error
             raise
-        width, height = image.size
-        if width * height > max_pixels:
-            raise PictureError(f"has {width} x {height} pixels, more than the {max_pixels} allowed; make it smaller")
+        _check_size(*image.size, limits)
         if isinstance(image, TiffImageFile):  # what would warn while the pixels are decoded
             image.load_prepare()
             image.getexif()
             _is_animated(image)
         return image
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    size = f"has {width} x {height} pixels"
+    if width * height > limits.pixels:
+        raise PictureError(f"{size}, more than the {limits.pixels} allowed; make it smaller")
+    needed = width * height * _MEMORY_PER_PIXEL
+    if limits.memory is not None and needed > limits.memory:
+        raise PictureError(
+            f"{size}, which take {needed / 1e9:.1f} GB of memory to read; {max(limits.memory, 0) / 1e9:.1f} GB are "
+            "left; make it smaller, or raise the memory limit"
+        )
 
 
 def _is_animated(image: ImageFile.ImageFile) -> bool:
