@@ -3,7 +3,7 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$eac
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-lowest check package format docs bench clean
+.PHONY: demo test test-lowest fuzz check package format docs bench clean
 
 demo: .venv/installed
 	$(BIN)/impasto demo
@@ -11,6 +11,10 @@ demo: .venv/installed
 # One thread a worker: with more, the workers' threads wait for each other's cores.
 test: .venv/tested
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+# Image files with changed bytes, for about five minutes on two cores; `make test` has a slice of it.
+fuzz: .venv/tested
+	IMPASTO_FUZZ_EXAMPLES=1000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/corpus/test_fuzz.py
 
 check: .venv/checked package
 	$(BIN)/ruff format --check .

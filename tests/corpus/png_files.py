@@ -155,6 +155,9 @@ def _spaces():
     yield Entry("png-cicp-unknown", rgb(chunk(b"cICP", bytes([99, 13, 0, 1]))), notes=("CICP 99/13",))
     profile = chunk(b"iCCP", b"P3\0\0" + zlib.compress(display_p3()))
     yield Entry("png-profile-p3", rgb(profile, samples=PALE), formula=to_srgb(PALE, P3_TO_XYZ, 2.2), **converted)
+    deep = png(PALE.astype(np.uint16) * 257, 16, 2, profile)
+    notes = ("were read as 8", "Test space to sRGB")
+    yield Entry("png-profile-p3-16", deep, notes=notes, formula=to_srgb(PALE, P3_TO_XYZ, 2.2), tolerance=1.5)
     space = exif_color_space(2).removeprefix(b"Exif\0\0")
     yield Entry("png-exif-adobe", rgb(chunk(b"eXIf", space), samples=PALE), formula=adobe, **converted)
 

@@ -1,6 +1,7 @@
 """Every input of the corpus is read with the colors that an independent reader gives, or refused for what it is."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from corpus import entries
 from impasto.errors import PictureError
 from impasto.images.picture import load_bytes
 
+DOCS = Path(__file__).parents[2] / "docs" / "images.md"
 REFERENCE = json.loads(Path(__file__).with_name("reference.json").read_text())
 READ = [entry for entry in entries() if not entry.refused]
 
@@ -50,3 +52,23 @@ def test_a_file_that_cannot_be_read_is_refused_for_what_it_is(entry, capfd):
     assert "; " in message  # what to do
     assert "\n" not in message
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="an unpacked sdist has no docs")
+@pytest.mark.parametrize(("section", "refused"), [("## What is noted", False), ("## What is refused", True)])
+def test_the_docs_quote_notes_and_refusals(section, refused):
+    table = DOCS.read_text(encoding="utf-8").split(section)[1].split("## ")[0]
+    quoted = [
+        words for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for words in re.findall("`(.+?)`", row)
+    ]
+    assert len(quoted) > 5
+    messages = [message for entry in entries() for message in outcome(entry) if bool(entry.refused) == refused]
+    for words in quoted:
+        assert any(words in message for message in messages), words
+
+
+def outcome(entry):
+    try:
+        return load_bytes(entry.data, name="a", max_pixels=1_000_000).notes
+    except PictureError as error:
+        return (str(error),)
