@@ -132,6 +132,11 @@ def _damaged():
     yield Entry(
         "tiff-group4-changed", bytes(data), notes=("data are damaged",), formula=np.zeros((64, 64, 3)), tolerance=255
     )
+    for compression in ("zstd", "lzma"):
+        data = saved(Image.fromarray(noise), "TIFF", compression=compression)
+        with Image.open(io.BytesIO(data)) as image:
+            length = image.tag_v2[279][0]
+        yield Entry(f"tiff-{compression}-half", _retagged(data, 279, length // 2), refused="damaged")
     yield Entry("tiff-no-directory", b"II*\0\xff\xff\xff\0", refused="damaged")
 
 

@@ -191,7 +191,7 @@ def _tiff_errors(image: ImageFile.ImageFile, notes: list[str]) -> Iterator[None]
             yield
         except OSError as error:
             compression = image.tag_v2.get(tiff.COMPRESSION)
-            if compression in tiff.OPTIONAL_COMPRESSIONS:
+            if compression in tiff.OPTIONAL_COMPRESSIONS and not complaints.count:  # no codec was there to complain
                 raise tiff.unsupported_compression(compression) from error
             raise
     if complaints.count:
