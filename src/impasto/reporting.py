@@ -30,8 +30,9 @@ def reported_steps(run: Run | Training, on_event: OnEvent | None) -> Iterator[St
 def start_events(run: Run | Training) -> Iterator[Event]:
     """The events before the first step: notes on the inputs, `Began`, and of a run `Planned`."""
     if isinstance(run, Run):
-        for picture in run.inputs.pictures.values():
-            yield from (Noted(f"{picture.name}: {note}") for note in picture.notes)
+        pictures = run.inputs.pictures.values()
+        notes = [f"{picture.name}: {note}" for picture in pictures for note in picture.notes]
+        yield from map(Noted, dict.fromkeys(notes))  # a mask may be given for several styles
     yield Began(
         task=run.task,
         width=run.width,

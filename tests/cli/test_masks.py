@@ -1,8 +1,14 @@
 """Mixtures by weight, style masks and protection masks."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
+
+import impasto as library
+from impasto import Style, load
+from impasto.images.masks import alpha_mask
 
 
 @pytest.fixture
@@ -110,3 +116,76 @@ def test_a_run_with_another_mask_is_not_resumed(  # noqa: PLR0917
         "was started with the weights [1.0] of the style images, got [2.0]"
         in run_small("stylize", content_image, f"{style_image}=2", "--keep", left, "--resume").complaint()
     )
+
+
+@pytest.fixture
+def clear(content_image, left, tmp_path):
+    """The content image, opaque on its left."""
+    path = tmp_path / "clear.png"
+    image = Image.open(content_image).convert("RGBA")
+    image.putalpha(Image.open(left))
+    image.save(path)
+    return path
+
+
+def test_the_alpha_channel_twice_is_the_same_mask_twice_and_is_rerun(  # noqa: PLR0917
+    run_small, clear, style_image, content_image, left, impasto, out, tmp_path, narrow_weights, pixels
+):
+    styles, other, again = [style_image, content_image], tmp_path / "other.png", tmp_path / "again.png"
+    assert run_small("stylize", clear, *styles, "--mask", "alpha", "--mask", "alpha").status == 0
+    assert run_small("stylize", clear, *styles, "--mask", left, "--mask", left, "-o", other).status == 0
+    assert np.array_equal(pixels(out), pixels(other))
+    assert impasto("rerun", out, clear, *styles, "-o", again, "--weights", narrow_weights).status == 0
+    assert np.array_equal(pixels(out), pixels(again))
+
+
+def test_a_mask_file_can_be_called_alpha(  # noqa: PLR0917
+    run_small, content_image, style_image, left, impasto, out, tmp_path, narrow_weights, read_recipe, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(left, "alpha")
+    assert run_small("stylize", content_image, style_image, "--mask", "./alpha").status == 0
+    assert read_recipe()["styles"][0]["mask"]["name"] == "alpha"
+    again = ["-o", "again.png", "--weights", narrow_weights]
+    assert impasto("rerun", out, content_image, style_image, "alpha", *again).status == 0
+    assert np.array_equal(np.asarray(Image.open(out)), np.asarray(Image.open("again.png")))
+    channel = run_small("stylize", content_image, style_image, "--mask", "alpha", "-o", "other.png")
+    assert "has no alpha channel" in channel.complaint()
+
+
+def test_labels_as_a_mask_are_used_as_black_and_white(  # noqa: PLR0917
+    run_small, content_image, style_image, left, out, tmp_path, pixels
+):
+    label, other = tmp_path / "label.png", tmp_path / "other.png"
+    Image.fromarray(pixels(left) // 255).save(label)
+    outcome = run_small("stylize", content_image, style_image, content_image, "--mask", label)
+    assert "note: label.png: its values 0 and 1 of 255 are used as black and white" in outcome.err.splitlines()
+    assert run_small("stylize", content_image, style_image, content_image, "--mask", left, "-o", other).status == 0
+    assert np.array_equal(pixels(out), pixels(other))
+
+
+def test_a_protection_mask_that_covers_all_is_to_be_made_smaller(run_small, content_image, style_image, tmp_path):
+    white = tmp_path / "white.png"
+    Image.new("L", (40, 30), 255).save(white)
+    complaint = run_small("stylize", content_image, style_image, "--keep", white).complaint()
+    assert complaint.endswith("make the white area of the protection mask smaller")
+
+
+@pytest.mark.parametrize("kind", ["alpha", "file", "memory"])
+def test_a_sweep_with_masks_is_resumed_with_the_same_masks_only(  # noqa: PLR0917
+    kind, clear, style_image, left, tmp_path, narrow
+):
+    def run(mask, **how):
+        seen = []
+        styles = [Style(load(style_image), mask=mask), load(clear)]
+        settings = library.Settings(size=32, steps=1)
+        library.sweep(clear, styles, {"seed": [1]}, tmp_path / "s", settings, vgg=narrow, on_event=seen.append, **how)
+        return [event.message for event in seen if isinstance(event, library.events.Noted)]
+
+    masks = {"alpha": alpha_mask(load(clear)), "file": load(left), "memory": library.Picture(load(left).tensor)}
+    run(masks[kind])
+    assert "1 of 1: seed=1 is already finished" in run(masks[kind], resume=True)
+    with pytest.raises(library.errors.OutputError, match="was started with another mask 1"):
+        run(library.Picture(1 - load(left).tensor), resume=True)
+    with pytest.raises(library.errors.OutputError, match="was started with another mask 1"):
+        run(None, resume=True)

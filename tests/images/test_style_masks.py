@@ -1,9 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from impasto.errors import PictureError, SettingError
+from impasto.events import Noted
 from impasto.images.masks import (
     Region,
     Style,
@@ -13,10 +15,12 @@ from impasto.images.masks import (
     layer_guides,
     mask_values,
     region_guides,
+    with_notes,
 )
 from impasto.images.picture import Picture
 from impasto.images.recipe import StyleRecord
 from impasto.optimize.run import Run
+from impasto.reporting import start_events
 from impasto.settings.model import Settings
 from impasto.vgg.model import VGG19
 
@@ -150,3 +154,95 @@ def test_a_rotated_style_image_keeps_the_size_of_its_strokes(narrow: VGG19) -> N
     )
     assert plain == (64, 64)
     assert rotated == (45, 45)  # the square within a rotated one has an edge of 64 / sqrt 2
+
+
+def copies(picture: Picture) -> list[Picture]:
+    """The same pixels as a picture of a file, and twice as one of none."""
+    return [replace(picture, sha256="1" * 64), Picture(picture.tensor.clone()), Picture(picture.tensor.clone())]
+
+
+def test_masks_are_equal_if_their_values_are() -> None:
+    clear = Picture(torch.rand(3, 24, 32), half().tensor[:1])
+    masks = [*copies(half()), alpha_mask(clear), alpha_mask(clear), Picture(torch.ones(3, 24, 32), half().tensor[:1])]
+    (region,) = group_regions([Style(flat(), mask=mask) for mask in masks])
+    assert region.shares == dict.fromkeys(range(6), 1 / 6)
+    mirrored = Picture(half().tensor.flip(2))
+    assert len(group_regions([Style(flat(), mask=mask) for mask in (half(), mirrored, None)])) == 3
+
+
+def test_the_alpha_channel_for_two_styles_is_a_mixture(narrow: VGG19) -> None:
+    clear = replace(noise(1, 48, 64), alpha=half(48, 64).tensor[:1])
+    twice, shared = (
+        Run(clear, [Style(noise(2), mask=masks[0]), Style(noise(3), 3, mask=masks[1])], SMALL, vgg=narrow)
+        for masks in ((alpha_mask(clear), alpha_mask(clear)), [half(48, 64)] * 2)
+    )
+    assert [region.shares for region in twice.inputs.regions] == [{0: 0.25, 1: 0.75}]
+    list(twice), list(shared)
+    assert torch.equal(twice.picture.tensor, shared.picture.tensor)
+
+
+def test_pictures_that_differ_in_alpha_have_different_hashes() -> None:
+    opaque = flat()
+    hashes = {picture.content_hash for picture in (opaque, replace(opaque, alpha=half().tensor[:1]))}
+    assert len(hashes) == 2
+
+
+@pytest.mark.parametrize("color", [(1, 0, 0), (0, 0, 1), (1, 1, 0), (1, 1, 1)])
+def test_an_area_in_any_pure_color_is_white(color: tuple[float, ...]) -> None:
+    painted = Picture(half().tensor * torch.tensor(color, dtype=torch.float32)[:, None, None])
+    assert torch.equal(mask_values(painted), half().tensor[:1])
+
+
+@pytest.mark.parametrize(
+    ("values", "counted", "note"),
+    [
+        ((0, 1 / 255), (0, 1), "its values 0 and 1 of 255 are used as black and white"),
+        ((0, 1 / 65535), (0, 1), "its values 0 and 1 of 255 are used as black and white"),
+        ((0, 2 / 255), (0, 2 / 255), "its largest value is 2 of 255, which counts as 0.0078 of white"),
+        ((0, 0.4), (0, 0.4), "its largest value is 102 of 255, which counts as 0.4 of white"),
+        ((0, 0), (0, 0), "its largest value is 0 of 255, which counts as 0 of white"),
+        ((0, 1), (0, 1), None),
+        ((0.2, 0.5), (0.2, 0.5), None),
+    ],
+)
+def test_a_mask_of_labels_is_scaled_and_a_dim_one_is_noted(
+    values: tuple[float, float], counted: tuple[float, float], note: str | None
+) -> None:
+    mask = Picture(torch.tensor(values, dtype=torch.float32).expand(3, 24, 2), notes=("from a palette",))
+    torch.testing.assert_close(mask_values(mask)[0, 0], torch.tensor(counted, dtype=torch.float32))
+    assert with_notes(mask).notes == ("from a palette", *([note] if note else []))
+
+
+def test_a_colored_mask_is_noted_and_one_with_a_tint_is_not() -> None:
+    red = Picture(half().tensor * torch.tensor([1.0, 0, 0])[:, None, None])
+    assert with_notes(red).notes == ("is a colored mask: the largest channel of a pixel counts, so pure red is white",)
+    assert with_notes(Picture(half().tensor * torch.tensor([1.0, 0.9, 0.8])[:, None, None])).notes == ()
+
+
+def test_the_notes_on_masks_are_reported_once(narrow: VGG19) -> None:
+    label = Picture(half(48, 64).tensor / 255, name="label.png")
+    run = Run(noise(1, 48, 64), [Style(noise(2), mask=label), Style(noise(3), mask=label)], SMALL, vgg=narrow)
+    noted = [event.message for event in start_events(run) if isinstance(event, Noted)]
+    assert noted == ["label.png: its values 0 and 1 of 255 are used as black and white"]
+
+
+@pytest.mark.parametrize(
+    ("mask", "kept", "remedy"),
+    [
+        (0.0, None, "m.png: .* at 32x24; make its white area larger"),
+        (1.0, 1.0, "m.png: .* at 32x24; make the white area of the protection mask smaller"),
+        (None, 1.0, "the style without a mask: .*; make the white area of the protection mask smaller"),
+    ],
+)
+def test_the_mask_that_leaves_no_pixels_is_the_one_to_change(
+    mask: float | None, kept: float | None, remedy: str
+) -> None:
+    full = [None if value is None else torch.full((1, 1, 24, 32), value) for value in (mask, kept)]
+    region = Region(None if mask is None else flat(mask, name="m.png"), {0: 1})
+    with pytest.raises(PictureError, match=remedy):
+        region_guides([region], full[:1], full[1])
+
+
+def test_masks_that_cover_everything_leave_nothing_for_a_style_without_one() -> None:
+    with pytest.raises(PictureError, match=r"without a mask: .*; make the white areas of the masks smaller, or leave"):
+        region_guides([Region(flat(1), {0: 1}), Region(None, {1: 1})], [torch.ones(1, 1, 24, 32), None], None)

@@ -37,11 +37,11 @@ class MaskOptions:
     """Where each style is applied, and where the content image is protected."""
 
     mask: Annotated[
-        tuple[Path, ...],
+        tuple[str, ...],  # as it was typed: "alpha" is a keyword, "./alpha" a file
         Parameter(
             metavar="FILE",
             help="Style mask: STYLE is applied in its white areas. Repeat for further styles; a style without a mask "
-            "gets the remaining area. alpha: the opaque areas of CONTENT.",
+            "gets the remaining area. alpha: the opaque areas of CONTENT (a file of that name: ./alpha).",
             consume_multiple=False,
             show_default=False,
         ),
@@ -53,7 +53,7 @@ class MaskOptions:
         ),
     ] = None
 
-    def for_styles(self, count: int) -> list[Path | None]:
+    def for_styles(self, count: int) -> list[str | None]:
         """The mask of each style, or None.
 
         Raises:

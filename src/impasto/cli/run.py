@@ -71,13 +71,13 @@ def threads_for(options: CheckpointOptions, resume_from: "Checkpoint | None") ->
     return resume_from.threads if options.threads is None and resume_from is not None else options.threads
 
 
-def _load_mask(mask: Path | None, content: "Picture | None") -> "Picture | None":
+def _load_mask(mask: str | None, content: "Picture | None") -> "Picture | None":
     from impasto import load
     from impasto.images import masks
 
     if mask is None or content is None:
         return None
-    return masks.alpha_mask(content) if str(mask) == masks.ALPHA else load(mask)
+    return masks.alpha_mask(content) if mask == masks.ALPHA else load(mask)
 
 
 def execute_run(create: CreateRun, output: Path, options: RerunOptions, inputs: Sequence[Path], depth: int) -> int:

@@ -4,6 +4,8 @@ Regions with their masks become guidance channels: per-pixel weights of each sty
 Shechtman, Controlling Perceptual Factors in Neural Style Transfer, arXiv 1611.07865, 2017, section 4).
 """
 
+import dataclasses
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ from impasto.settings import layers
 
 ALPHA: Final = "alpha"
 """The name of a mask that is the content image's own alpha channel."""
+DIM = 0.5
+"""A mask whose largest value is below this is reported: probably it was not drawn in white."""
+_ONE_LEVEL = 1.5 / 255  # between the levels 1 and 2 of 255
 
 # Relative difference of the aspect ratios of mask and content image that is accepted: image editors round to pixels.
 _ASPECT_TOLERANCE = 0.02
@@ -47,6 +52,10 @@ class Style:
             raise SettingError(f"{self.picture.name or 'style'}: got the weight {self.weight:g}; give one above 0")
 
 
+class AlphaMask(Picture):
+    """A mask that is the content image's own alpha channel; a recipe contains the word "alpha" for it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Region:
     """A region of the output: its style mask, None for the rest, and the styles mixed in it: index -> share of 1."""
@@ -65,7 +74,7 @@ def pictures_by_role(
     return {role: picture for role, picture in pictures.items() if picture is not None}
 
 
-def alpha_mask(content: Picture) -> Picture:
+def alpha_mask(content: Picture) -> AlphaMask:
     """The alpha channel of the content image as a mask.
 
     Raises:
@@ -73,15 +82,14 @@ def alpha_mask(content: Picture) -> Picture:
     """
     if content.alpha is None:
         raise PictureError(f"{content.name or 'content'}: has no alpha channel to use as a mask; give an image instead")
-    return Picture(content.alpha.expand(3, -1, -1), name=ALPHA)
+    return AlphaMask(content.alpha.expand(3, -1, -1), name=ALPHA)
 
 
 def group_regions(styles: Sequence[Style]) -> list[Region]:
-    """One region per distinct mask, with the styles that share it; masks are equal if their files are."""
-    groups: dict[str, list[int]] = {}
+    """One region per distinct mask, with the styles that share it; masks are equal if their values are."""
+    groups: dict[bytes | None, list[int]] = {}
     for index, style in enumerate(styles):
-        mask = style.mask
-        groups.setdefault("" if mask is None else mask.sha256 or str(id(mask)), []).append(index)
+        groups.setdefault(None if style.mask is None else _digest(mask_values(style.mask)), []).append(index)
     regions = []
     for indices in groups.values():
         total = sum(styles[index].weight for index in indices)
@@ -110,14 +118,24 @@ def region_guides(
     for mask in given:
         rest -= mask
     rest.clamp_(min=0)  # masks may overlap: their sum may be more than 1
-    unprotected = 1 if kept is None else 1 - kept
-    guides = [(rest if mask is None else mask) * unprotected for mask in masks]
-    for region, guide in zip(regions, guides, strict=True):
+    shares = [rest if mask is None else mask for mask in masks]
+    guides = [share if kept is None else share * (1 - kept) for share in shares]
+    for region, share, guide in zip(regions, shares, guides, strict=True):
         if not guide.any():
-            name = (region.mask and region.mask.name) or "the style without a mask"
-            size = f"{guide.shape[3]}x{guide.shape[2]}"
-            raise PictureError(f"{name}: no pixels are left for it at {size}; make its white area larger")
+            raise PictureError(_empty_region(region, guide, is_protected=bool(share.any())))
     return list(guides)
+
+
+def _empty_region(region: Region, guide: Tensor, *, is_protected: bool) -> str:
+    """The message for a region without pixels: the mask that has to change is its own, or one that covers it."""
+    if is_protected:
+        remedy = "make the white area of the protection mask smaller"
+    elif region.mask is None:
+        remedy = "make the white areas of the masks smaller, or leave the style out"
+    else:
+        remedy = "make its white area larger"
+    name = "the style without a mask" if region.mask is None else region.mask.name or "mask"
+    return f"{name}: no pixels are left for it at {guide.shape[3]}x{guide.shape[2]}; {remedy}"
 
 
 def layer_guides(guide: Tensor | None, names: Iterable[str]) -> dict[str, Tensor]:
@@ -132,9 +150,34 @@ def layer_guides(guide: Tensor | None, names: Iterable[str]) -> dict[str, Tensor
 
 
 def mask_values(mask: Picture) -> Tensor:
-    """The weights of a mask, (1, H, W) in [0, 1]: the mean of its channels, times its alpha."""
-    white = mask.tensor.mean(0, keepdim=True)  # sRGB values, not linear light: mid-gray is a half, as editors show it
-    return white if mask.alpha is None else white * mask.alpha
+    """The weights of a mask, (1, H, W) in [0, 1]: the largest of its channels, times its alpha.
+
+    So an area painted in any pure color counts as white. The values are those of sRGB, not of linear light: mid-gray is
+    a half, as editors show it. A mask of the values 0 and 1 of 255, as programs for segmentation write it, is scaled.
+    """
+    values = mask.tensor.amax(0, keepdim=True)
+    if mask.alpha is not None:
+        values = values * mask.alpha
+    largest = float(values.max())
+    return values / largest if 0 < largest <= _ONE_LEVEL else values
+
+
+def with_notes(mask: Picture) -> Picture:
+    """The mask with notes on what its values may not mean to its author: colors, labels, or a dim white."""
+    notes = []
+    if bool((mask.tensor.amax(0) - mask.tensor.amin(0) > DIM).any()):
+        notes.append("is a colored mask: the largest channel of a pixel counts, so pure red is white")
+    largest = float(mask.tensor.max())
+    if 0 < largest <= _ONE_LEVEL:
+        notes.append("its values 0 and 1 of 255 are used as black and white")
+    elif largest < DIM:
+        notes.append(f"its largest value is {255 * largest:.3g} of 255, which counts as {largest:.2g} of white")
+    return dataclasses.replace(mask, notes=(*mask.notes, *notes))
+
+
+def _digest(values: Tensor) -> bytes:
+    """The SHA-256 of a tensor's values and shape."""
+    return hashlib.sha256(f"{tuple(values.shape)}".encode() + values.detach().numpy().tobytes()).digest()
 
 
 def check_mask_shape(mask: Picture, content: Picture) -> None:

@@ -72,8 +72,9 @@ class Picture:
 
     @property
     def content_hash(self) -> str:
-        """The SHA-256 of the file or, if the picture comes from none, of the tensor's bytes; hexadecimal."""
-        return self.sha256 or hashlib.sha256(self.tensor.numpy().tobytes()).hexdigest()
+        """The SHA-256 of the file or, if the picture comes from none, of the tensors' bytes; hexadecimal."""
+        tensors = [self.tensor] if self.alpha is None else [self.tensor, self.alpha]
+        return self.sha256 or hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in tensors)).hexdigest()
 
     def composited(self) -> Tensor:
         """(3, H, W) float32 in [0, 1], sRGB: composited on the mean color of the visible pixels.

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from impasto.images.masks import ALPHA, Style
+from impasto.images.masks import ALPHA, AlphaMask, Style
 from impasto.images.picture import Picture, load
 from impasto.images.recipe import InputRecord, StyleRecord
 
@@ -41,5 +41,5 @@ def style_record(style: Style) -> StyleRecord:
         name=style.picture.name,
         sha256=style.picture.sha256,
         weight=style.weight,
-        mask=None if mask is None else ALPHA if mask.name == ALPHA else input_record(mask),
+        mask=None if mask is None else ALPHA if isinstance(mask, AlphaMask) else input_record(mask),
     )

@@ -9,7 +9,15 @@ from torch import Tensor
 
 from impasto.errors import SettingError
 from impasto.images import color_transfer
-from impasto.images.masks import Style, check_mask_shape, group_regions, mask_values, pictures_by_role, region_guides
+from impasto.images.masks import (
+    Style,
+    check_mask_shape,
+    group_regions,
+    mask_values,
+    pictures_by_role,
+    region_guides,
+    with_notes,
+)
 from impasto.images.picture import Picture
 from impasto.images.recipe import Task
 from impasto.images.resize import rotate
@@ -73,7 +81,7 @@ class Inputs:
         # protected areas keep the content's own colors, also where "match" changes those that the network gets
         self._original_content = self.content if original is content else self._reduced(original, sizes)
         # a mask that several styles share is reduced once
-        reduced = {mask: self._scaled.reduce(mask, mask_values(mask), sizes) for mask in masks}
+        reduced = {mask: self._scaled.reduce(with_notes(mask), mask_values(mask), sizes) for mask in masks}
         self.keep = None if keep is None else reduced[keep]
         style_sizes = zip(*(plan.style_sizes for plan in self.scale_plans), strict=True)  # per style, not per scale
         self.styles = tuple(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import OutputError, RecipeError, UsageError, printable
-from impasto.images.masks import Style, pictures_by_role
+from impasto.images.masks import ALPHA, AlphaMask, Style, pictures_by_role
 from impasto.images.picture import Picture, load_recipe
 from impasto.images.recipe import InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_picture
@@ -16,6 +16,8 @@ from impasto.optimize import checkpoint
 from impasto.sweeps import results
 from impasto.sweeps.grid import Combination
 from impasto.vgg.model import VGG19
+
+_ALPHA_RECORD = {"name": ALPHA, "sha256": ""}
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _difference(combination: Combination, recipe: Recipe, inputs: SweepInputs) -
     settings = combination.settings if init is None else combination.settings.replace(init=init.name)
     before = {
         **recipe.model_dump(mode="json"),
-        "pictures": {role: _record(picture) for role, picture in recipe.pictures.items()},
+        "pictures": {role: _record(picture) for role, picture in recipe.pictures.items()} | _alpha_masks(recipe),
         "mixture": [style.weight for style in recipe.styles],
     }
     now = {
@@ -98,7 +100,9 @@ def _difference(combination: Combination, recipe: Recipe, inputs: SweepInputs) -
 
 def _style_with_hash(style: StyleSource) -> Style:
     if isinstance(style, Style):
-        return dataclasses.replace(style, picture=_with_hash(style.picture))
+        mask = style.mask
+        with_hash = mask if mask is None or isinstance(mask, AlphaMask) else _with_hash(mask)
+        return dataclasses.replace(style, picture=_with_hash(style.picture), mask=with_hash)
     return Style(_with_hash(style))
 
 
@@ -108,7 +112,15 @@ def _with_hash(source: ImageSource) -> Picture:
     return dataclasses.replace(picture, sha256=picture.content_hash)
 
 
+def _alpha_masks(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The masks of a recipe that are the content image's alpha channel, by role, as `_record` has them."""
+    masks = {f"mask {number}": style.mask for number, style in enumerate(recipe.styles, 1)}
+    return {role: _ALPHA_RECORD for role, mask in masks.items() if mask == ALPHA}
+
+
 def _record(picture: Picture | InputRecord) -> dict[str, Any]:
+    if isinstance(picture, AlphaMask):
+        return _ALPHA_RECORD
     return {"name": picture.name, "sha256": picture.sha256}
 
 
