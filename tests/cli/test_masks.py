@@ -45,6 +45,11 @@ def test_a_file_that_is_called_like_one_with_a_weight_is_that_file(
         ("-1", "got the weight -1"),
         ("nan", "got the weight nan"),
         ("x", "does not exist"),
+        ("1_0", "got the weight '1_0'; give a number above 0 such as 0.5"),
+        (" 1", "got the weight ' 1'; give a number above 0"),
+        ("٣", "got the weight '٣'; give a number above 0"),
+        ("50%", "got the weight '50%'; give a number above 0"),
+        ("", "got the weight ''; give a number above 0"),
     ],
 )
 def test_a_weight_that_is_none_is_refused(weight, complaint, run_small, content_image, style_image):

@@ -69,6 +69,14 @@ def test_a_misused_command_is_refused_in_a_line(arguments, said, impasto):
         ("--preset paintrly", "unknown preset 'paintrly'; available: painterly, "),
         ("--preset missing.toml", "preset missing.toml: cannot be read (No such file or directory)"),
         ("--init missing.png", "missing.png: does not exist; check the name"),
+        ("--strength 50%", "--strength: got '50%'; give a number such as 0.5 (0 to 1)"),
+        ("--adam-beta1 90%", "--adam-beta1: got '90%'; give a number such as 0.5 (0 to below 1)"),
+        ("--style-rotation 45°", "--style-rotation: got '45°'; give a number such as 1.5 (-180 to 180)"),
+        ("--memory-limit 50%", "--memory-limit: got '50%'; give a size such as 4G or 800M"),
+        ("--memory-limit ٣G", "--memory-limit: got '٣G'; give a size such as 4G or 800M"),
+        ("--memory-limit 1_000M", "--memory-limit: got '1_000M'; give a size such as 4G or 800M"),
+        ("--checkpoint-every ٣s", "--checkpoint-every: got '٣s'; give a time such as 30s, 5m or 1h"),
+        ("--depth 16bit", 'Invalid value "16bit" for --depth. Choose from: 8, 16'),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_by_the_name_of_its_flag(flags, said, stylize, out):
@@ -76,10 +84,37 @@ def test_a_setting_that_cannot_be_is_refused_by_the_name_of_its_flag(flags, said
     assert not out.exists()
 
 
+@pytest.mark.parametrize("number", ["1_0", "٣", "0x10", "1 ", "10px", "1.5.5", "e5"])
+@pytest.mark.parametrize(
+    "option",
+    ["--size", "--seed", "--tv-weight", "--learning-rate", "--depth", "--threads", "--preview-every"],
+)
+def test_what_is_no_decimal_number_is_refused(option, number, stylize, out):
+    complaint = stylize(option, number).complaint()
+    assert f"{option}: got {number!r}; give a " in complaint or f'"{number}" for {option}. Choose' in complaint
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "value"),
+    [
+        ("--tv-weight", "1e-3", 0.001),
+        ("--tv-weight", "+.5E1", 5),
+        ("--style-rotation", "-45.", -45),
+        ("--seed", "007", 7),
+        ("--depth", "16", 16),
+    ],
+)
+def test_numbers_are_read_in_their_usual_forms(option, text, value, stylize, read_recipe):
+    assert stylize(option, text).status == 0
+    assert read_recipe()["settings"][option[2:].replace("-", "_")] == value
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("steps = ", "not TOML"),
+        ('settings.size = "1_00"', "size: got '1_00'; input should be a valid integer"),
         ("[settings]\ncontent_weight = nan", "content_weight: got 'nan'; input should be a finite number"),
         ("[settings]\nstile_weight = 1", "unknown setting 'stile_weight'; available: size, "),
         ("[setings]\nsteps = 1", "unknown entry 'setings'; give description, base, [settings]"),

@@ -54,6 +54,19 @@ def test_a_range_ends_where_it_says(name: str, edge: float, beyond: float) -> No
     assert refusal(**{name: beyond}).startswith(f"{name}: got ")
 
 
+@pytest.mark.parametrize("text", ["1_0", " 50 ", "٥٠", "0x20"])
+@pytest.mark.parametrize("name", [name for name, default in NUMBERS.items() if not isinstance(default, bool)])
+def test_text_is_a_number_only_in_its_usual_form(name: str, text: str) -> None:
+    assert refusal(**{name: text}).startswith(f"{name}: got {text!r}; input should be a valid ")
+    assert "block1_conv1: got" in refusal(style_layers={"block1_conv1": text})
+
+
+def test_text_can_be_a_number() -> None:
+    settings = Settings(size="64", strength="2.5e-1", depth="16", style_layers={"block1_conv1": "0.5"})
+    assert (settings.size, settings.strength, settings.depth) == (64, 0.25, 16)
+    assert settings.style_layers == {"block1_conv1": 0.5}
+
+
 @pytest.mark.parametrize("name", ["size", "steps", "seed"])
 def test_a_fraction_is_no_whole_number(name: str) -> None:
     assert "fractional part" in refusal(**{name: 100.5})

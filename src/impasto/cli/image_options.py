@@ -10,7 +10,8 @@ from cyclopts import Parameter
 
 from impasto import files
 from impasto.cli.option_groups import MAIN
-from impasto.errors import SettingError
+from impasto.errors import SettingError, printable
+from impasto.settings.numbers import parse_number
 
 ContentArgument = Annotated[
     Path, Parameter(help="Content image: PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF.", negative=())
@@ -65,14 +66,23 @@ class MaskOptions:
 
 
 def split_weight(style: Path) -> tuple[Path, float]:
-    """The file and the weight from FILE or FILE=WEIGHT; an existing file with such a name takes precedence."""
+    """The file and the weight from FILE or FILE=WEIGHT; an existing file with such a name takes precedence.
+
+    Raises:
+        SettingError: a weight that is no number.
+    """
     name, equals, weight = str(style).rpartition("=")
     if not equals or os.path.lexists(style):
         return style, 1.0
     try:
-        return Path(name), float(weight)
-    except ValueError:
-        return style, 1.0  # reading it raises the error that it does not exist
+        return Path(name), parse_number(weight)
+    except ValueError as error:
+        if not os.path.lexists(name):
+            return style, 1.0  # reading it raises the error that it does not exist
+        raise SettingError(
+            f"{printable(name)}: got the weight {weight!r}; give a number above 0 such as 0.5, or check the name: "
+            f"{printable(style)} does not exist"
+        ) from error
 
 
 def check_image_output(path: Path, *, overwrite: bool, inputs: Iterable[Path], depth: int = 8) -> None:

@@ -10,6 +10,7 @@ from impasto.cli.display import display
 from impasto.cli.image_options import ImageOutput, check_image_output
 from impasto.cli.option_groups import MAIN, OUTPUT
 from impasto.cli.run_options import JsonEvents, Overwrite, Quiet
+from impasto.cli.settings_options import number_option
 from impasto.errors import printable
 from impasto.events import Noted, Saved
 from impasto.images.recipe import Recolor
@@ -21,7 +22,7 @@ from impasto.settings.model import Depth, Settings
 class SaveOptions:
     """How an image is saved, and how that is reported."""
 
-    depth: Annotated[Depth, Parameter(help=str(Settings.model_fields["depth"].description))] = 8
+    depth: Annotated[Depth, number_option(Depth), Parameter(help=str(Settings.model_fields["depth"].description))] = 8
     dither: Annotated[bool, Parameter(help=str(Settings.model_fields["dither"].description), show_default=False)] = (
         False
     )

@@ -150,7 +150,7 @@ def _parse_quantity(option: str, text: str, units: Mapping[str, int], wanted: st
     Raises:
         SettingError: anything else.
     """
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?([a-z])(?:i?b)?", text.strip().lower())
-    if match is None or match[2] not in units:
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([a-z])(?:i?b)?", text.strip(), re.IGNORECASE | re.ASCII)
+    if match is None or (unit := match[2].lower()) not in units:
         raise SettingError(f"{option}: got {text!r}; give {wanted}")
-    return float(match[1]) * units[match[2]]
+    return float(match[1]) * units[unit]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from cyclopts import CoercionError, Parameter, Token
@@ -12,20 +12,36 @@ from pydantic.fields import FieldInfo
 from impasto.cli import option_groups
 from impasto.errors import SettingError
 from impasto.settings.model import Settings
+from impasto.settings.numbers import from_text
 from impasto.settings.presets import preset
 
 GROUPS = {name: group for group, names in option_groups.SETTINGS.items() for name in names}
 
 
-def _parse_whole_number(_: object, tokens: list[Token]) -> int:
-    """An integer; cyclopts would round 1.5 steps."""
-    try:
-        return int(tokens[0].value)
-    except ValueError as error:
-        raise CoercionError(token=tokens[0], target_type=int) from error
+def number_option(kind: Any, wanted: str = "") -> Parameter:
+    """The conversion of an option of the type int, float, or a choice of whole numbers; for others that of cyclopts.
+
+    cyclopts itself would round 1.5 steps, and read 1_0 as 10. `wanted` says what to give instead of text that is no
+    number; by default what the type says.
+    """
+
+    def parse(_: object, tokens: list[Token]) -> Any:
+        (token,) = tokens
+        try:
+            value = from_text(token.value, kind)
+        except ValueError as error:
+            if wanted:
+                raise SettingError(f"{token.keyword}: got {token.value!r}; give {wanted}") from error
+            raise CoercionError(token=token, target_type=kind) from error
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise CoercionError(token=token, target_type=kind)
+        return value
+
+    is_number = kind in (int, float) or any(isinstance(choice, int) for choice in get_args(kind))
+    return Parameter(converter=parse if is_number else None)
 
 
-WholeNumber = Annotated[int, Parameter(converter=_parse_whole_number)]
+WholeNumber = Annotated[int, number_option(int)]
 
 
 def option_name(setting: str) -> str:
@@ -53,6 +69,7 @@ def _parameter(name: str, field: FieldInfo, default: str | None) -> Any:
     kind: Any = list[str] if is_layers else field.annotation
     return Annotated[
         kind | None,
+        number_option(kind, _number_wanted(name, field) if kind is float else ""),
         Parameter(
             name=option_name(name),
             help=f"{field.description} [{bounds}]" if bounds else field.description,
@@ -60,7 +77,6 @@ def _parameter(name: str, field: FieldInfo, default: str | None) -> Any:
             metavar="NAME[=WEIGHT]" if is_layers else name.upper() if kind is str else None,
             negative=(),
             show_default=lambda _: default,
-            converter=_parse_whole_number if kind is int else None,
         ),
     ]
 
@@ -77,6 +93,16 @@ def _range_text(field: FieldInfo) -> str:
             case Lt(lt=value):
                 bounds[Lt] = f"below {_number_text(value)}"
     return " to ".join(bounds[kind] for kind in (Ge, Gt, Le, Lt) if kind in bounds)
+
+
+def _number_wanted(name: str, field: FieldInfo) -> str:
+    """What to give for a number: an example in its range, and the range."""
+    example = 1.5
+    try:
+        Settings(**{name: example})
+    except SettingError:
+        example = 0.5
+    return f"a number such as {example} ({_range_text(field)})"
 
 
 def _number_text(value: Any) -> str:

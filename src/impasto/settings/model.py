@@ -3,10 +3,21 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from impasto.errors import SettingError
 from impasto.settings import layers
+from impasto.settings.numbers import from_text
 
 
 def _parse_layer_weights(value: object) -> object:
@@ -45,7 +56,8 @@ INITS = ("content", "noise", "fast")
 StyleLoss = Literal["gram", "wasserstein", "nearest"]
 
 Weight = Annotated[float, Field(ge=0, le=1e12)]
-Layers = Annotated[dict[str, Weight], BeforeValidator(_parse_layer_weights)]
+LayerWeight = Annotated[Weight, BeforeValidator(lambda value: from_text(value, float))]
+Layers = Annotated[dict[str, LayerWeight], BeforeValidator(_parse_layer_weights)]
 
 
 class Settings(BaseModel):
@@ -178,6 +190,14 @@ class Settings(BaseModel):
     )
     depth: Depth = Field(8, description="Bits per channel of the saved image; 16 for PNG and TIFF only.")
     dither: bool = Field(False, description="Dither when quantizing to 8 bits: no banding in smooth areas.")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _parse_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse text that pydantic would read as a number but the command line would not; convert that of a choice."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        number = from_text(value, kind)
+        return value if kind in (int, float) else number  # pydantic's message contains the text as it was given
 
     @model_validator(mode="after")
     def _check_style_loss_fits_convention(self) -> "Settings":
