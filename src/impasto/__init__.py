@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from impasto.images.masks import Style as Style
     from impasto.images.picture import Picture as Picture
     from impasto.images.picture import load as load
+    from impasto.images.picture import load_recipe as load_recipe
+    from impasto.images.recipe import Recipe as Recipe
     from impasto.jobs.distill import distill as distill
     from impasto.loss import functional as losses  # noqa: F401
     from impasto.optimize.run import Run as Run
@@ -41,6 +43,7 @@ _NAMES = {
     "FastNetwork": "feedforward.stylizer",
     "ImpastoError": "errors",
     "Picture": "images.picture",
+    "Recipe": "images.recipe",
     "Run": "optimize.run",
     "Settings": "settings.model",
     "Step": "optimize.run",
@@ -49,6 +52,7 @@ _NAMES = {
     "distill": "jobs.distill",
     "fast": "feedforward.one_pass",
     "load": "images.picture",
+    "load_recipe": "images.picture",
     "network_for": "feedforward.stylizer",
     "preset": "settings.presets",
     "recolor": "api",

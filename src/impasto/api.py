@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+from impasto.arguments import check_callable
 from impasto.errors import RecipeError, SettingError
 from impasto.events import OnEvent
 from impasto.feedforward.one_pass import fast
@@ -14,13 +15,13 @@ from impasto.images.color_transfer import recolor_picture
 from impasto.images.masks import Style
 from impasto.images.picture import Picture, read_recipe
 from impasto.images.recipe import Recipe, Recolor, RecolorRecord
-from impasto.images.sources import ImageSource, StyleSource, as_list, as_picture, as_styles, input_record
+from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles, input_record, some_styles
 from impasto.optimize.result import result_of
 from impasto.optimize.run import Run
 from impasto.reporting import end_events, reported_steps
 from impasto.settings.model import INITS, Settings
-from impasto.settings.presets import preset
-from impasto.vgg.model import VGG19
+from impasto.settings.presets import settings_or_preset
+from impasto.vgg.model import VGG19, network_or_default
 
 
 def stylize(
@@ -50,12 +51,14 @@ def stylize(
     Raises:
         ImpastoError: one of its subclasses, see `impasto.errors`.
     """
-    if settings is not None and settings.method == "fast":
+    settings = settings_or_preset(settings)
+    check_callable(on_event)
+    if settings.method == "fast":
         if init is not None or keep is not None or vgg is not None:
             raise SettingError("method: got 'fast', which does not support init, keep or vgg; leave them out")
         return fast(content, styles, settings, on_event=on_event)
-    if not as_list(styles):
-        raise SettingError("styles: got none; give a style image, or use `reconstruct` for feature inversion")
+    styles = some_styles(styles, "give a style image, or use `reconstruct` for feature inversion")
+    content = as_picture(content, "content")  # `create_run` takes None for texture synthesis
     return complete(create_run(content, styles, settings, init=init, keep=keep, vgg=vgg), on_event)
 
 
@@ -68,7 +71,9 @@ def texture(
     on_event: OnEvent | None = None,
 ) -> Picture:
     """Synthesize a texture in the style of `styles`, from white noise (2015, figure 1). Otherwise as `stylize`."""
-    return complete(create_run(None, styles, (settings or preset()).from_noise(), init=init, vgg=vgg), on_event)
+    settings = settings_or_preset(settings).from_noise()
+    check_callable(on_event)
+    return complete(create_run(None, some_styles(styles), settings, init=init, vgg=vgg), on_event)
 
 
 def reconstruct(
@@ -84,8 +89,9 @@ def reconstruct(
 
     As in figure 1 of the 2015 paper. Otherwise as `stylize`.
     """
-    settings = (settings or preset()).from_noise().with_content_layer(layer)
-    return complete(create_run(content, [], settings, init=init, vgg=vgg), on_event)
+    settings = settings_or_preset(settings).from_noise().with_content_layer(layer)
+    check_callable(on_event)
+    return complete(create_run(as_picture(content, "content"), [], settings, init=init, vgg=vgg), on_event)
 
 
 def recolor(image: ImageSource, content: ImageSource, color: Recolor = "luminance") -> Picture:
@@ -103,7 +109,7 @@ def recolor(image: ImageSource, content: ImageSource, color: Recolor = "luminanc
     """
     if color not in get_args(Recolor):
         raise SettingError(f"color: got {color!r}; give {' or '.join(map(repr, get_args(Recolor)))}")
-    before, source = as_picture(image), as_picture(content)
+    before, source = as_picture(image, "image"), as_picture(content, "content")
     result = recolor_picture(before, source, color)
     notes = [f"{picture.name}: {note}" for picture in (before, source) for note in picture.notes]
     record = RecolorRecord(color=color, image=input_record(before), content=input_record(source))
@@ -145,19 +151,19 @@ def create_run(
         settings, keep, vgg: as for `stylize`.
         memory, strips: as for `Run`.
     """
-    settings = settings or preset()
+    settings = settings_or_preset(settings)
     if settings.method == "fast":
         raise SettingError("method: got 'fast', which takes no steps; use impasto.fast or `impasto fast`")
     if init is None and settings.init not in INITS:
         init = settings.init
-    initial = None if init is None else as_picture(init)
+    initial = None if init is None else as_picture(init, "init")
     if initial is not None:
         settings = settings.replace(init=initial.name or "picture")  # the recipe must not name folders of the user
-    content_image = None if content is None else as_picture(content)
-    mask = None if keep is None else as_picture(keep)
+    content_image = None if content is None else as_picture(content, "content")
+    mask = None if keep is None else as_picture(keep, "keep")
     style_images = as_styles(styles)
     if settings.init == "fast" and initial is None:
-        vgg = vgg or VGG19.load()
+        vgg = network_or_default(vgg)
         initial = _fast_initial_image(content_image, style_images, settings, vgg, memory)
     return Run(content_image, style_images, settings, init=initial, keep=mask, vgg=vgg, memory=memory, strips=strips)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from impasto.arguments import check_callable, kind_of
 from impasto.errors import PictureError, SettingError
 from impasto.events import Noted, OnEvent, Painted
 from impasto.feedforward.inference import MIN_EDGE
@@ -17,9 +18,17 @@ from impasto.images.picture import Picture
 from impasto.images.quantize import Quantization
 from impasto.images.recipe import Recipe, StyleRecord, environment
 from impasto.images.resize import resize, scaled_size
-from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles, input_record, style_record
+from impasto.images.sources import (
+    ImageSource,
+    StyleSource,
+    as_picture,
+    as_styles,
+    input_record,
+    some_styles,
+    style_record,
+)
 from impasto.settings.model import Settings
-from impasto.settings.presets import preset
+from impasto.settings.presets import preset, settings_or_preset
 
 
 def fast(
@@ -47,10 +56,15 @@ def fast(
     Raises:
         ImpastoError: one of its subclasses, see `impasto.errors`.
     """
+    check_callable(on_event)
+    picture, styles = as_picture(content, "content"), some_styles(styles)
     network = network_for(styles) if network is None else network
-    picture = as_picture(content)
+    if not isinstance(network, FastNetwork | SingleStyleNetwork):
+        raise SettingError(f"network: got {kind_of(network)}; give impasto.network_for(styles)")
     style_images = [] if isinstance(network, SingleStyleNetwork) else as_styles(styles)
-    settings = (settings or preset().replace(size=max(picture.height, picture.width))).replace(method="fast")
+    if settings is None:
+        settings = preset().replace(size=max(picture.height, picture.width))
+    settings = settings_or_preset(settings).replace(method="fast")
     _validate(picture, style_images, settings, network)
     started = time.perf_counter()
     image, affines = _network_inputs(picture, style_images, settings, network)
@@ -80,8 +94,6 @@ def _validate(
             raise SettingError(
                 f"strength: got {settings.strength:g}, but the strength of a distilled style is fixed; leave it out"
             )
-    elif not styles:
-        raise SettingError("styles: got none; give a style image")
     if any(style.mask is not None for style in styles):
         raise SettingError("mask: got one, but the one-pass method has one style for the whole image; leave it out")
     height, width = scaled_size(content.height, content.width, settings.size)

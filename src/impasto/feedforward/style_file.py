@@ -13,6 +13,7 @@ import safetensors.torch
 from torch import Tensor
 
 from impasto import files
+from impasto.arguments import as_path
 from impasto.errors import OutputError, WeightsError, printable
 from impasto.feedforward.network import NORMALIZED_CHANNELS, SingleStyleTransformer, Transformer
 
@@ -45,7 +46,7 @@ class DistilledStyle:
             OutputError: another suffix than .safetensors, or a path that cannot be written.
             SaveError: the disk is full, or the folder can no longer be written.
         """
-        path = Path(path)
+        path = as_path(path, "path")
         check_style_suffix(path)
         files.check_output(path, overwrite=True)
         tensors = {name: values.detach().cpu().contiguous() for name, values in self.network.state_dict().items()}

@@ -7,6 +7,7 @@ Shechtman, Controlling Perceptual Factors in Neural Style Transfer, arXiv 1611.0
 import dataclasses
 import hashlib
 import math
+import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.arguments import kind_of, no_image
 from impasto.errors import PictureError, SettingError
-from impasto.images.picture import Picture
+from impasto.images.picture import Picture, check_pictures
 from impasto.settings import layers
 
 ALPHA: Final = "alpha"
@@ -39,6 +41,7 @@ class Style:
             the style applies where the masks of the other styles leave something.
 
     Raises:
+        PictureError: `picture` or `mask` is no `Picture`.
         SettingError: a weight that is not a finite number above 0.
     """
 
@@ -47,9 +50,15 @@ class Style:
     mask: Picture | None = None
 
     def __post_init__(self) -> None:
-        """Validate the weight."""
+        """Validate the types, and the range of the weight."""
+        if self.picture is None:
+            raise no_image(None, "style")
+        check_pictures(style=self.picture, mask=self.mask)
+        name = self.picture.name or "style"
+        if not isinstance(self.weight, numbers.Real):
+            raise SettingError(f"{name}: got {kind_of(self.weight)} as its weight; give a number above 0")
         if not (self.weight > 0 and math.isfinite(self.weight)):
-            raise SettingError(f"{self.picture.name or 'style'}: got the weight {self.weight:g}; give one above 0")
+            raise SettingError(f"{name}: got the weight {self.weight:g}; give one above 0")
 
 
 class AlphaMask(Picture):

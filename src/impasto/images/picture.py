@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from impasto import files
+from impasto.arguments import as_path, no_image, path_of_image
 from impasto.errors import PictureError, RecipeError, SettingError, prefix_errors, printable
 from impasto.images import writer
 from impasto.images.alpha import composite, visible_mean
@@ -119,7 +119,7 @@ class Picture:
             RecipeError: a recipe that is not JSON.
             SaveError: the disk is full, or the file could not be written or encoded.
         """
-        path = Path(path)
+        path = as_path(path, "path")
         quantization = self._quantization(depth, dither)
         check_suffix(path, quantization.depth)
         encode = self._encoder(FORMATS[path.suffix.lower()], quantization, quality)
@@ -176,7 +176,7 @@ def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS, memory: 
     Raises:
         PictureError: a file that does not exist, is no image, has too many pixels, or is damaged.
     """
-    path, limits = Path(path), Limits(max_pixels, memory)
+    path, limits = path_of_image(path, "image"), Limits(max_pixels, memory)
     # passed on without a name, so that the bytes are freed before the tensor is allocated
     decoded = reader.decode(reader.read_bytes(path, limits), name=printable(path), limits=limits)
     return _picture(decoded, path.name)
@@ -194,7 +194,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
         RecipeError: no recipe, or one that is damaged or too large.
         PictureError: not an image file.
     """
-    path = Path(path)
+    path = path_of_image(path, "image")
     text = reader.embedded_text(reader.read_bytes(path, Limits(MAX_PIXELS)), name=printable(path))
     if text is None:
         raise RecipeError(f"{printable(path)}: holds no recipe; give an image that impasto saved")
@@ -209,6 +209,17 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
         PictureError: not an image file.
     """
     return Recipe.parse(read_recipe(path), printable(path))
+
+
+def check_pictures(**pictures: object) -> None:
+    """Refuse what is no `Picture` where nothing else may be passed; None is an image that was not given.
+
+    Raises:
+        PictureError: naming the parameter.
+    """
+    for role, picture in pictures.items():
+        if picture is not None and not isinstance(picture, Picture):
+            raise no_image(picture, role, "give a Picture; impasto.load reads one from a file")
 
 
 def _picture(decoded: reader.Decoded, name: str) -> Picture:

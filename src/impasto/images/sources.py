@@ -3,6 +3,8 @@
 import os
 from collections.abc import Sequence
 
+from impasto.arguments import is_path, no_image, path_of_image
+from impasto.errors import SettingError
 from impasto.images.masks import ALPHA, AlphaMask, Style
 from impasto.images.picture import Picture, load
 from impasto.images.recipe import InputRecord, StyleRecord
@@ -14,19 +16,50 @@ StyleSource = ImageSource | Style
 """A style image; as a `Style` with its weight and style mask."""
 
 
-def as_picture(source: ImageSource) -> Picture:
-    """The picture, loaded if a path was given."""
-    return source if isinstance(source, Picture) else load(source)
+def as_picture(source: ImageSource, role: str) -> Picture:
+    """The picture that a caller passed as `role`, loaded if it is a path.
+
+    Raises:
+        PictureError: neither a picture nor a path, or a file that cannot be read as an image.
+    """
+    return source if isinstance(source, Picture) else load(path_of_image(source, role))
 
 
 def as_list(styles: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource]:
-    """The style images as a sequence; a single one may be passed without a list."""
-    return [styles] if isinstance(styles, str | os.PathLike | Picture | Style) else styles
+    """The style images as a sequence; a single one may be passed without a list.
+
+    Raises:
+        PictureError: neither a style image nor a sequence of them.
+    """
+    if isinstance(styles, Picture | Style) or is_path(styles):
+        return [styles]
+    if isinstance(styles, bytes) or not isinstance(styles, Sequence):
+        raise no_image(styles, "styles", "give a style image, or a list of them")
+    for number, style in enumerate(styles, 1):
+        if not (isinstance(style, Picture | Style) or is_path(style)):
+            raise no_image(style, f"style {number}")
+    return styles
+
+
+def some_styles(
+    styles: StyleSource | Sequence[StyleSource], remedy: str = "give a style image"
+) -> Sequence[StyleSource]:
+    """`as_list`, which has at least one style image.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if not (listed := as_list(styles)):
+        raise SettingError(f"styles: got none; {remedy}")
+    return listed
 
 
 def as_styles(styles: StyleSource | Sequence[StyleSource]) -> list[Style]:
     """The style images, loaded, each with its weight and mask."""
-    return [style if isinstance(style, Style) else Style(as_picture(style)) for style in as_list(styles)]
+    return [
+        style if isinstance(style, Style) else Style(as_picture(style, f"style {number}"))
+        for number, style in enumerate(as_list(styles), 1)
+    ]
 
 
 def input_record(picture: Picture) -> InputRecord:

@@ -2,20 +2,21 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from impasto import files
+from impasto.arguments import as_path, check_callable, no_image
 from impasto.events import OnEvent
 from impasto.feedforward.style_file import DistilledStyle
 from impasto.feedforward.train import Training, default_training_images
+from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, as_picture
 from impasto.jobs import runner
 from impasto.jobs.outputs import CHECKPOINT_SECONDS
 from impasto.optimize import checkpoint as checkpoints
 from impasto.optimize.checkpoint import Checkpointer
 from impasto.settings.model import Settings
-from impasto.settings.presets import preset
-from impasto.vgg.model import VGG19
+from impasto.settings.presets import settings_or_preset
+from impasto.vgg.model import VGG19, network_or_default
 
 
 def distill(
@@ -44,12 +45,14 @@ def distill(
         CheckpointError: the checkpoint belongs to another style image, other training images or settings.
         ImpastoError: one of its subclasses, see `impasto.errors`.
     """
-    path = None if checkpoint is None else Path(checkpoint)
+    check_callable(on_event)
+    settings = settings_or_preset(settings, "distill")
+    path = None if checkpoint is None else as_path(checkpoint, "checkpoint")
     if path is not None:
         files.check_output(path, overwrite=True)
     resume_from = checkpoints.read(path) if path is not None and os.path.lexists(path) else None
-    pictures = default_training_images() if images is None else [as_picture(image) for image in images]
-    training = Training(as_picture(style), pictures, settings or preset("distill"), vgg or VGG19.load())
+    pictures = default_training_images() if images is None else _training_images(images)
+    training = Training(as_picture(style, "style"), pictures, settings, network_or_default(vgg))
     report = on_event or _ignore
     if resume_from is not None:
         runner.resume(training, resume_from, report)
@@ -58,6 +61,12 @@ def distill(
     if path is not None:
         checkpoints.discard(path)
     return training.result()
+
+
+def _training_images(images: Sequence[ImageSource]) -> list[Picture]:
+    if isinstance(images, str | bytes) or not isinstance(images, Sequence):
+        raise no_image(images, "images", "give a list of images")
+    return [as_picture(image, f"image {number}") for number, image in enumerate(images, 1)]
 
 
 def _ignore(_: object) -> None:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from impasto.errors import SettingError
 from impasto.images.masks import Style
-from impasto.images.picture import Picture
+from impasto.images.picture import Picture, check_pictures
 from impasto.images.quantize import Quantization
 from impasto.images.resize import resize
+from impasto.images.sources import as_list
 from impasto.loss.objective import Objective, Terms, narrower_strip
 from impasto.optimize.adam import Adam
 from impasto.optimize.evaluation import can_retry_narrower
@@ -26,9 +27,10 @@ from impasto.optimize.scale_run import ScaleRun
 from impasto.optimize.spec import make_spec, picture_record
 from impasto.settings import layers
 from impasto.settings.model import Settings
+from impasto.settings.presets import settings_or_preset
 from impasto.vgg import device as devices
 from impasto.vgg.backward import Backprop
-from impasto.vgg.model import VGG19
+from impasto.vgg.model import VGG19, network_or_default
 
 PACE_EDGE = 512
 """Long edge of the largest scale that the pace is measured at; smaller ones take more time per multiply-add."""
@@ -97,13 +99,14 @@ class Run:
         memory: int | None = None,
         strips: Sequence[int | None] | None = None,
     ) -> None:
-        self.settings = settings = settings or Settings()
+        self.settings = settings = settings_or_preset(settings)
+        check_pictures(content=content, init=init, keep=keep)
         if content is None and not styles:
             raise SettingError("no image given; give a content image, a style image or both")
-        weighted = [style if isinstance(style, Style) else Style(style) for style in styles]
+        weighted = [each if isinstance(each, Style) else Style(each) for each in as_list(styles)]  # type: ignore[arg-type]
         self.inputs = inputs = Inputs(content, weighted, settings, init=init, keep=keep)
         self.task, (self.height, self.width) = inputs.task, inputs.size
-        self.vgg = (vgg or VGG19.load()).configured(pooling=settings.pooling, padding=settings.padding)
+        self.vgg = network_or_default(vgg).configured(pooling=settings.pooling, padding=settings.padding)
         self.plan = self._plan(memory, strips)
         self.steps = sum(plan.scale.steps for plan in self.plan)
         self.steps_done, self.seconds = 0, 0.0

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from impasto.arguments import as_path, of_type
 from impasto.errors import SettingError, printable
 from impasto.settings.model import Settings
 
@@ -51,9 +52,21 @@ def preset(name: str | os.PathLike[str] = DEFAULT) -> Settings:
     return read_preset(name).settings
 
 
+def settings_or_preset(settings: Settings | None, default: str = DEFAULT) -> Settings:
+    """The settings that a caller passed, or those of a bundled preset.
+
+    Raises:
+        SettingError: something else was passed.
+    """
+    remedy = "give impasto.Settings(...), or None for the defaults"
+    if isinstance(settings, str):
+        remedy = f"give impasto.preset({settings!r})"
+    return preset(default) if settings is None else of_type(settings, Settings, "settings", remedy)
+
+
 def read_preset(name: str | os.PathLike[str]) -> Preset:
     """The preset with its description and text; raises like `preset`."""
-    shown_name = printable(name)
+    shown_name = printable(as_path(name, "preset", SettingError))
     try:
         content = tomllib.loads(text := _text(name))
     except (ValueError, RecursionError) as error:  # an integer with thousands of digits raises a plain ValueError

@@ -10,12 +10,12 @@ from impasto.errors import OutputError, RecipeError, UsageError, printable
 from impasto.images.masks import ALPHA, AlphaMask, Style, pictures_by_role
 from impasto.images.picture import Picture, load_recipe
 from impasto.images.recipe import InputRecord, Recipe
-from impasto.images.sources import ImageSource, StyleSource, as_picture
+from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles
 from impasto.jobs.outputs import checkpoint_path
 from impasto.optimize import checkpoint
 from impasto.sweeps import results
 from impasto.sweeps.grid import Combination
-from impasto.vgg.model import VGG19
+from impasto.vgg.model import VGG19, network_or_default
 
 _ALPHA_RECORD = {"name": ALPHA, "sha256": ""}
 
@@ -42,9 +42,9 @@ def load_inputs(
     Raises:
         PictureError: a file that cannot be read as an image.
     """
-    pictures = _with_hash(content), [_style_with_hash(style) for style in styles]
-    initial_images = {name: _with_hash(name) for name in sorted(inits)}
-    return SweepInputs(*pictures, initial_images, vgg or VGG19.load())
+    hashed = [_style_with_hash(style) for style in as_styles(styles)]
+    initial_images = {name: _with_hash(as_picture(name, "init")) for name in sorted(inits)}
+    return SweepInputs(_with_hash(as_picture(content, "content")), hashed, initial_images, network_or_default(vgg))
 
 
 def check_resumable(folder: Path, combinations: Iterable[Combination], inputs: SweepInputs) -> None:
@@ -98,17 +98,14 @@ def _difference(combination: Combination, recipe: Recipe, inputs: SweepInputs) -
     return checkpoint.difference(before, now)
 
 
-def _style_with_hash(style: StyleSource) -> Style:
-    if isinstance(style, Style):
-        mask = style.mask
-        with_hash = mask if mask is None or isinstance(mask, AlphaMask) else _with_hash(mask)
-        return dataclasses.replace(style, picture=_with_hash(style.picture), mask=with_hash)
-    return Style(_with_hash(style))
+def _style_with_hash(style: Style) -> Style:
+    mask = style.mask
+    with_hash = mask if mask is None or isinstance(mask, AlphaMask) else _with_hash(mask)
+    return dataclasses.replace(style, picture=_with_hash(style.picture), mask=with_hash)
 
 
-def _with_hash(source: ImageSource) -> Picture:
+def _with_hash(picture: Picture) -> Picture:
     """The picture with the hash by which `check_resumable` compares it; one made in memory has none yet."""
-    picture = as_picture(source)
     return dataclasses.replace(picture, sha256=picture.content_hash)
 
 

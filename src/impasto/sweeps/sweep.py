@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from impasto import api, files
+from impasto.arguments import as_path, check_callable, of_type, path_of_image
 from impasto.errors import (
     DivergedError,
     MissingError,
@@ -20,13 +21,13 @@ from impasto.errors import (
 from impasto.events import Noted, OnEvent, Saved
 from impasto.images.masks import Style
 from impasto.images.picture import Picture
-from impasto.images.sources import ImageSource, StyleSource, as_list
+from impasto.images.sources import ImageSource, StyleSource, some_styles
 from impasto.jobs import runner
 from impasto.jobs.outputs import CHECKPOINT_SECONDS, Outputs, checkpoint_path
 from impasto.jobs.runner import ShouldStop
 from impasto.optimize import checkpoint
 from impasto.settings.model import INITS, Settings
-from impasto.settings.presets import preset
+from impasto.settings.presets import settings_or_preset
 from impasto.sweeps import sheet
 from impasto.sweeps.grid import Combination, Grid, make_axis
 from impasto.sweeps.results import (
@@ -78,10 +79,14 @@ def sweep(
         OutputError: a folder that cannot be used; nothing was started.
         ImpastoError: one of its subclasses, see `impasto.errors`.
     """
+    check_callable(on_event)
+    of_type(grid, Mapping, "grid", "give a dict of settings and their values")  # type: ignore[type-abstract]
     axes = tuple(make_axis(name, values) for name, values in grid.items())
-    job = Sweep(Grid(axes, settings or preset()), Path(folder), resume=resume, overwrite=overwrite)
-    style_list = as_list(styles)
-    job.check([Path(source) for source in (content, *style_list) if not isinstance(source, Picture | Style)])
+    where = as_path(folder, "folder")
+    job = Sweep(Grid(axes, settings_or_preset(settings)), where, resume=resume, overwrite=overwrite)
+    style_list = some_styles(styles)
+    sources = {"content": content} | {f"style {number}": style for number, style in enumerate(style_list, 1)}
+    job.check([path_of_image(each, role) for role, each in sources.items() if not isinstance(each, Picture | Style)])
     job.load(content, style_list, vgg)
     return job.run(on_event or (lambda _: None))
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.arguments import of_type
 from impasto.settings import layers
 from impasto.vgg import device as devices
 from impasto.vgg import weights
@@ -164,3 +165,12 @@ def check_images(images: Tensor, wanted: Iterable[str]) -> None:
 
 def _conv_below(pool: str) -> str:
     return layers.LAYERS[layers.LAYERS.index(layers.check_layer(pool)) - 1]
+
+
+def network_or_default(vgg: VGG19 | None) -> VGG19:
+    """The network that a caller passed; by default that of the best weights, on the fastest device available.
+
+    Raises:
+        SettingError: something else was passed.
+    """
+    return VGG19.load() if vgg is None else of_type(vgg, VGG19, "vgg", "give impasto.VGG19.load(...)")

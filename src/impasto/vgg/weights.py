@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import platformdirs
 
+from impasto.arguments import as_path
 from impasto.errors import DownloadError, WeightsError, printable
 from impasto.vgg import download as downloads
 from impasto.vgg import weight_formats
@@ -76,6 +77,8 @@ def find(choice: str | os.PathLike[str] = "auto") -> WeightsSource:
     Raises:
         WeightsError: the file does not exist.
     """
+    if choice not in {"auto", "bundled"}:
+        as_path(choice, "weights", WeightsError)
     downloaded, bundled = sources()
     if choice in {"auto", "bundled"}:
         source = downloaded if choice == "auto" and downloaded.present else bundled

@@ -1,0 +1,85 @@
+"""The types of arguments, checked where a caller passes them: a message says what was passed and what to do."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeGuard, TypeVar
+
+from impasto.errors import ImpastoError, OutputError, PictureError, SettingError
+
+_T = TypeVar("_T")
+
+_PACKAGES = {"PIL": "a PIL image", "numpy": "a NumPy array", "torch": "a tensor"}
+_FROM_MEMORY = "save it to a file and give its path, or build a Picture from a (3, H, W) tensor"
+_FROM_BYTES = "give a path as text, or decode the contents of a file with impasto.images.picture.load_bytes"
+_FROM_FILE = "give the path of an image file, or a Picture"
+
+
+def kind_of(value: object) -> str:
+    """The type of a value in words: "a PIL image", "a NumPy array", "a file object", "None", "a dict"."""
+    if value is None or isinstance(value, bytes):
+        return "None" if value is None else "bytes"
+    if (package := type(value).__module__.partition(".")[0]) in _PACKAGES:
+        return _PACKAGES[package]
+    if hasattr(value, "read"):
+        return "a file object"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether a value is a path as text or as an object; bytes are none."""
+    return isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str)
+
+
+def as_path(value: object, role: str, error: type[ImpastoError] = OutputError) -> Path:
+    """A path that a caller passed as `role`.
+
+    Raises:
+        error: it is neither text nor an object for a path.
+    """
+    if not is_path(value):
+        raise error(f"{role}: got {kind_of(value)}; give a path as text, or a pathlib.Path")
+    return Path(value)
+
+
+def no_image(value: object, role: str, remedy: str = _FROM_FILE) -> PictureError:
+    """The error for a value that is not what images are passed as; `remedy` is for one that holds no pixels."""
+    kind = kind_of(value)
+    if kind in _PACKAGES.values() or kind == "a file object":
+        remedy = _FROM_MEMORY
+    elif kind == "bytes":
+        remedy = _FROM_BYTES
+    return PictureError(f"{role}: got {kind}; {remedy}")
+
+
+def path_of_image(value: object, role: str) -> Path:
+    """The path of an image that a caller passed as `role`.
+
+    Raises:
+        PictureError: it is no path.
+    """
+    if not is_path(value):
+        raise no_image(value, role)
+    return Path(value)
+
+
+def of_type(value: object, kind: type[_T], role: str, remedy: str) -> _T:
+    """`value`, if it is an instance of `kind`.
+
+    Raises:
+        SettingError: it is not.
+    """
+    if not isinstance(value, kind):
+        raise SettingError(f"{role}: got {kind_of(value)}; {remedy}")
+    return value
+
+
+def check_callable(on_event: Callable[..., object] | None) -> None:
+    """Refuse a receiver of events that cannot be called.
+
+    Raises:
+        SettingError: it is neither a function nor None.
+    """
+    if on_event is not None and not callable(on_event):
+        raise SettingError(f"on_event: got {kind_of(on_event)}; give a function that takes an event")
