@@ -29,11 +29,16 @@ if TYPE_CHECKING:
     from impasto.images.picture import load_recipe as load_recipe
     from impasto.images.recipe import Recipe as Recipe
     from impasto.jobs.distill import distill as distill
+    from impasto.jobs.info import info as info
+    from impasto.jobs.rerun import rerun as rerun
     from impasto.loss import functional as losses  # noqa: F401
     from impasto.optimize.run import Run as Run
     from impasto.optimize.run import Step as Step
     from impasto.settings.model import Settings as Settings
     from impasto.settings.presets import preset as preset
+    from impasto.settings.presets import presets as presets
+    from impasto.sweeps.compare import compare as compare
+    from impasto.sweeps.plot import plot as plot
     from impasto.sweeps.sweep import sweep as sweep
     from impasto.vgg import weights as weights
     from impasto.vgg.model import VGG19 as VGG19
@@ -49,14 +54,19 @@ _NAMES = {
     "Step": "optimize.run",
     "Style": "images.masks",
     "VGG19": "vgg.model",
+    "compare": "sweeps.compare",
     "distill": "jobs.distill",
     "fast": "feedforward.one_pass",
+    "info": "jobs.info",
     "load": "images.picture",
     "load_recipe": "images.picture",
     "network_for": "feedforward.stylizer",
+    "plot": "sweeps.plot",
     "preset": "settings.presets",
+    "presets": "settings.presets",
     "recolor": "api",
     "reconstruct": "api",
+    "rerun": "jobs.rerun",
     "stylize": "api",
     "sweep": "sweeps.sweep",
     "texture": "api",

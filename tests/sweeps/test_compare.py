@@ -10,7 +10,7 @@ from PIL import Image
 
 from impasto.errors import PictureError, SettingError
 from impasto.images.picture import Picture
-from impasto.sweeps.compare import compare, draw_sheet, recipe_differences, similarity
+from impasto.sweeps.compare import compare, draw_sheet, similarity
 
 
 @pytest.fixture
@@ -40,33 +40,33 @@ def test_similarity_matches_the_definitions():
 
 def test_an_image_equals_itself_and_is_anticorrelated_with_its_negative(saved):
     path, negative = saved("a.png", noise(1)), saved("b.png", 255 - noise(1))
-    _, same, other = compare([path, path, negative])
+    _, same, other = compare([path, path, negative]).images
     assert (same.similarity.rms, same.similarity.psnr) == (0, math.inf)
     assert same.similarity.correlation == pytest.approx(1)
     assert other.similarity.correlation == pytest.approx(-1)
 
 
 def test_an_image_of_a_single_level_has_no_correlation(saved):
-    _, flat = compare([saved("a.png", noise(1)), saved("b.png", np.full((20, 30, 3), 7))])
+    _, flat = compare([saved("a.png", noise(1)), saved("b.png", np.full((20, 30, 3), 7))]).images
     assert flat.similarity.correlation is None
 
 
 def test_an_image_of_another_size_is_resized_with_a_note(saved):
-    _, other = compare([saved("a.png", noise(1)), saved("b.png", noise(1, 40, 30))])
+    _, other = compare([saved("a.png", noise(1)), saved("b.png", noise(1, 40, 30))]).images
     assert (other.width, other.height, other.similarity.resized) == (30, 40, True)
     assert other.notes == ("resized to the size of the first image for the comparison",)
 
 
 def test_transparent_pixels_count_as_white(saved):
     clear = np.dstack([noise(1), np.zeros((20, 30), np.uint8)])
-    _, white = compare([saved("a.png", clear), saved("b.png", np.full((20, 30, 3), 255))])
+    _, white = compare([saved("a.png", clear), saved("b.png", np.full((20, 30, 3), 255))]).images
     assert white.similarity.rms == 0
 
 
 def test_a_sheet_has_four_images_in_a_row(saved):
-    images = compare([saved(f"{number}.png", noise(number, 900, 1200)) for number in range(6)])
-    assert 4 * 640 < draw_sheet(images).width < 4 * 700
-    assert recipe_differences(images) == {}
+    comparison = compare([saved(f"{number}.png", noise(number, 900, 1200)) for number in range(6)])
+    assert 4 * 640 < draw_sheet(comparison).width < 4 * 700
+    assert comparison.differences == {}
 
 
 def test_a_single_or_missing_image_is_refused(saved):
@@ -79,7 +79,7 @@ def test_a_single_or_missing_image_is_refused(saved):
 def test_a_damaged_recipe_is_noted_and_the_similarity_is_given(saved):
     image, path = Picture(torch.zeros(3, 20, 30), recipe={"impasto": "?"}), saved("a.png", noise(1))
     image.save(path.with_name("b.png"))
-    _, other = compare([path, path.with_name("b.png")])
+    _, other = compare([path, path.with_name("b.png")]).images
     assert other.recipe is None
     assert other.similarity.rms > 0
     assert "its recipe cannot be used" in other.notes[0]

@@ -10,13 +10,10 @@ from cyclopts import Parameter
 from impasto.cli.image_options import check_image_output
 from impasto.cli.printing import print_line, print_table
 from impasto.cli.run_options import AsJson, Overwrite
-from impasto.errors import SettingError, printable
+from impasto.errors import printable
 
 if TYPE_CHECKING:
-    from impasto.sweeps.compare import ComparedImage
-
-MAX_IMAGES = 100
-"""Images that can be compared at once."""
+    from impasto.sweeps.compare import Comparison
 
 
 def compare(
@@ -37,44 +34,28 @@ def compare(
     json: AsJson = False,
 ) -> int:
     """Compare SECOND and further images with FIRST: pixel differences, losses, and what differs in their recipes."""
-    from impasto.images import contact_sheet
-    from impasto.sweeps import compare as comparison
+    import impasto
 
     paths = [first, second, *more]
-    if len(paths) > MAX_IMAGES:
-        raise SettingError(f"compare: got {len(paths)} images; give at most {MAX_IMAGES}")
     if output is not None:
         check_image_output(output, overwrite=overwrite, inputs=paths)
-    compared = comparison.compare(paths)
+    compared = impasto.compare(paths)
     if json:
-        print_line(json_module.dumps([_as_dict(image) for image in compared], indent=2))
+        print_line(json_module.dumps([image.as_dict() for image in compared.images], indent=2))
     else:
         _print(compared)
     if output is not None:
-        contact_sheet.save(comparison.draw_sheet(compared), output)
+        compared.save(output)
         if not json:
             print_line(f"saved {printable(output)}")
     return 0
 
 
-def _as_dict(image: "ComparedImage") -> dict[str, object]:
-    similarity = image.similarity
-    return {
-        "name": image.name,
-        "width": image.width,
-        "height": image.height,
-        "rms": similarity and similarity.rms,
-        "psnr": similarity and (similarity.psnr if math.isfinite(similarity.psnr) else None),
-        "correlation": similarity and similarity.correlation,
-        "resized": similarity and similarity.resized,
-        "recipe": None if image.recipe is None else image.recipe.model_dump(mode="json"),
-    }
-
-
-def _print(compared: "list[ComparedImage]") -> None:
+def _print(comparison: "Comparison") -> None:
     """A table with a column per image and a row per figure; then the notes."""
-    from impasto.sweeps.compare import format_value, recipe_differences
+    from impasto.sweeps.compare import format_value
 
+    compared = comparison.images
     similarities = [image.similarity for image in compared]
     rows = [
         ["size", *(f"{image.width}x{image.height}" for image in compared)],
@@ -85,7 +66,7 @@ def _print(compared: "list[ComparedImage]") -> None:
     if all(image.recipe is not None for image in compared):
         losses = [image.recipe.loss if image.recipe else {} for image in compared]
         rows += [[f"loss: {term}", *(f"{loss.get(term, math.nan):.5g}" for loss in losses)] for term in losses[0]]
-        rows += [[name, *map(format_value, values)] for name, values in recipe_differences(compared).items()]
+        rows += [[name, *map(format_value, values)] for name, values in comparison.differences.items()]
     print_table(["", *(image.name for image in compared)], rows)
     for image in compared:
         for note in image.notes:

@@ -13,7 +13,6 @@ from impasto.cli.run_options import RunOptions
 from impasto.cli.settings_options import GROUPS, SettingsOptions, resolve, settings_options
 from impasto.settings.presets import preset
 
-IMAGES = resources.files("impasto") / "demo"
 SIZE, STEPS = 320, 50
 """Takes less than a minute on two cores without bfloat16."""
 OUTPUT = Path("impasto-demo.png")
@@ -39,5 +38,7 @@ def demo(
     if output == OUTPUT:
         options = dataclasses.replace(options, overwrite=True)
     resolved = resolve(settings, preset(options.preset).replace(size=SIZE, steps=STEPS))
-    with resources.as_file(IMAGES) as folder:
+    from impasto.jobs.rerun import DEMO
+
+    with resources.as_file(DEMO) as folder:
         return start_run(folder / "portrait.jpg", [folder / f"{style}.jpg"], resolved, output, options)

@@ -1,12 +1,10 @@
 """`impasto rerun`: the run of a result once more."""
 
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from impasto.cli.demo import IMAGES
 from impasto.cli.fast import rerun_in_one_pass
 from impasto.cli.image_options import ImageOutput, ResultArgument
 from impasto.cli.run import execute_run, threads_for
@@ -29,21 +27,20 @@ def rerun(
     """Reproduce RESULT from the recipe embedded in it; its inputs are identified by their hashes, not their names."""
     from impasto.jobs.rerun import find_inputs, recreate_run
 
-    with resources.as_file(IMAGES) as folder:
-        found = find_inputs(result, [*inputs, result.parent, Path(), folder])
-        originals = [result, *inputs, *found.files.values()]
-        if found.recipe.settings.method == "fast":
-            return rerun_in_one_pass(found, output, options, originals)
+    found = find_inputs(result, inputs)
+    originals = [result, *inputs, *found.files.values()]
+    if found.recipe.settings.method == "fast":
+        return rerun_in_one_pass(found, output, options, originals)
 
-        def create(resume_from: "Checkpoint | None") -> "Run":
-            return recreate_run(
-                found,
-                options.weights,
-                device=options.device,
-                precision=options.precision,
-                threads=threads_for(options, resume_from),
-                memory=options.memory,
-                strips=None if resume_from is None else resume_from.strips,
-            )
+    def create(resume_from: "Checkpoint | None") -> "Run":
+        return recreate_run(
+            found,
+            options.weights,
+            device=options.device,
+            precision=options.precision,
+            threads=threads_for(options, resume_from),
+            memory=options.memory,
+            strips=None if resume_from is None else resume_from.strips,
+        )
 
-        return execute_run(create, output, options, originals, found.recipe.settings.depth)
+    return execute_run(create, output, options, originals, found.recipe.settings.depth)

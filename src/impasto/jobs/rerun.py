@@ -5,12 +5,15 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from impasto import api
-from impasto.errors import RecipeError, printable
+from impasto.arguments import as_path, check_callable, path_of_image
+from impasto.errors import PictureError, RecipeError, printable
 from impasto.events import OnEvent
 from impasto.feedforward.one_pass import fast
 from impasto.feedforward.style_file import is_style_file
@@ -23,6 +26,9 @@ from impasto.optimize.run import Run
 from impasto.settings.model import INITS, MAX_THREADS
 from impasto.vgg import weights
 from impasto.vgg.model import VGG19
+
+DEMO = resources.files("impasto") / "demo"
+"""The bundled images, which `impasto demo` uses."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,45 @@ class RerunInputs:
     files: Mapping[InputRecord, Path]
 
 
-def find_inputs(result: Path, search: Sequence[Path]) -> RerunInputs:
-    """Read the recipe of `result` and find its inputs.
+def rerun(
+    result: str | os.PathLike[str],
+    inputs: Sequence[str | os.PathLike[str]] = (),
+    *,
+    weights: str | os.PathLike[str] = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    memory: int | None = None,
+    on_event: OnEvent | None = None,
+) -> Picture:
+    """Repeat a result from the recipe in its file; on the same machine with the same versions to the same pixels.
 
     Args:
-        search: files, which may have been renamed since, and folders that hold inputs under their original names. An
-            input is identified by its SHA-256 hash.
+        result: an image that impasto saved.
+        inputs: the input images, which may have been renamed, or folders that contain them. They are also looked for
+            beside the result, in the current folder, and among the bundled images.
+        weights: as for `VGG19.load`; needed if neither the downloaded nor the bundled weights are those of the recipe.
+        device, precision, threads, memory: override the recipe; the pixels may then differ slightly.
+        on_event: called with each event of `impasto.events`.
+
+    Raises:
+        RecipeError: no recipe, an input or weights that were not found, or a result that was recolored afterwards.
+    """
+    check_callable(on_event)
+    places = [as_path(place, "inputs", PictureError) for place in inputs]
+    found = find_inputs(path_of_image(result, "result"), places)
+    how: dict[str, Any] = {"device": device, "precision": precision, "threads": threads, "memory": memory}
+    if found.recipe.settings.method == "fast":
+        return rerun_fast(found, **how, on_event=on_event)
+    return api.complete(recreate_run(found, weights, **how), on_event)
+
+
+def find_inputs(result: Path, inputs: Sequence[Path] = ()) -> RerunInputs:
+    """Read the recipe of `result` and find its inputs by their SHA-256 hashes.
+
+    Args:
+        inputs: files, which may have been renamed since, and folders that hold inputs under their original names. They
+            are also looked for beside the result, in the current folder, and among the bundled images.
 
     Raises:
         RecipeError: no recipe, an input that was not found, or a result that was recolored afterwards.
@@ -58,13 +97,15 @@ def find_inputs(result: Path, search: Sequence[Path]) -> RerunInputs:
             f"{printable(result)}: was recolored, which rerun does not repeat; rerun {named} instead, and recolor the "
             "result"
         )
-    files = {record: _find(record, search, printable(result)) for record in recipe.pictures.values()}
+    with resources.as_file(DEMO) as folder:
+        search = [*inputs, result.parent, Path(), folder]
+        files = {record: _find(record, search, printable(result)) for record in recipe.pictures.values()}
     return RerunInputs(result, recipe, files)
 
 
 def recreate_run(
     inputs: RerunInputs,
-    weights_choice: str = "auto",
+    weights_choice: str | os.PathLike[str] = "auto",
     *,
     device: str = "auto",
     precision: str = "auto",
@@ -170,7 +211,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _load_vgg(inputs: RerunInputs, choice: str, *, device: str, precision: str) -> VGG19:
+def _load_vgg(inputs: RerunInputs, choice: str | os.PathLike[str], *, device: str, precision: str) -> VGG19:
     for source in (weights.find(choice), *weights.sources()):
         if source.present:
             vgg = VGG19.load(source, device=device, precision=precision)

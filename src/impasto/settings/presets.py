@@ -43,6 +43,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(bundled, key=lambda name: name != DEFAULT))
 
 
+def presets() -> tuple[Preset, ...]:
+    """The bundled presets, the default first."""
+    return tuple(map(read_preset, names()))
+
+
 def preset(name: str | os.PathLike[str] = DEFAULT) -> Settings:
     """The settings of a bundled preset, or of the TOML file at that path.
 

@@ -1,22 +1,28 @@
 """Images side by side: similarity to the first one, and the differences between their recipes."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from impasto import files
+from impasto.arguments import as_path
 from impasto.errors import RecipeError, SettingError, printable
 from impasto.images import contact_sheet
 from impasto.images.bands import Array
 from impasto.images.contact_sheet import Cell
-from impasto.images.picture import Picture, load, load_recipe
+from impasto.images.formats import check_suffix
+from impasto.images.picture import Picture, load_recipe
 from impasto.images.recipe import Recipe
+from impasto.images.sources import ImageSource, as_picture
 from impasto.images.thumbnail import fit_within, thumbnail, to_uint8
 
+MAX_IMAGES = 100
+"""Images that can be compared at once."""
 EDGE = 640
 """Maximum long edge in pixels of an image on a sheet."""
 COLUMNS = 4
@@ -68,23 +74,73 @@ class ComparedImage:
         others = self.recipe.model_dump(mode="json", include={"task", "steps_done", "weights", "device", "precision"})
         return {**others, **inputs, **self.recipe.settings.model_dump(mode="json")}
 
+    def as_dict(self) -> dict[str, Any]:
+        """The entry of `impasto compare --json`; an infinite PSNR is None."""
+        like = self.similarity
+        return {
+            "name": self.name,
+            "width": self.width,
+            "height": self.height,
+            "rms": like and like.rms,
+            "psnr": like and (like.psnr if math.isfinite(like.psnr) else None),
+            "correlation": like and like.correlation,
+            "resized": like and like.resized,
+            "recipe": None if self.recipe is None else self.recipe.model_dump(mode="json"),
+        }
 
-def compare(paths: Sequence[Path]) -> list[ComparedImage]:
-    """Load the images and compare all others with the first one; transparent pixels count as white.
+
+@dataclass(frozen=True)
+class Comparison:
+    """Images and their similarity to the first of them."""
+
+    images: tuple[ComparedImage, ...]
+
+    @property
+    def differences(self) -> dict[str, list[Any]]:
+        """The recipe values that differ: name -> one value per image, None where it is missing.
+
+        Empty if an image has no recipe.
+        """
+        recipes = [image.recipe_values for image in self.images]
+        if not all(recipes):
+            return {}
+        names = dict.fromkeys(name for recipe in recipes for name in recipe)
+        table = {name: [recipe.get(name) for recipe in recipes] for name in names}
+        return {name: values for name, values in table.items() if any(value != values[0] for value in values)}
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+        """Save a contact sheet: the images side by side, with the figures below.
+
+        Raises:
+            OutputError: an unknown suffix, or a file that cannot be written there.
+            SaveError: the disk is full.
+        """
+        path = as_path(path, "path")
+        files.check_output(path, overwrite=overwrite)
+        check_suffix(path)
+        contact_sheet.save(draw_sheet(self), path)
+
+
+def compare(images: Sequence[ImageSource]) -> Comparison:
+    """Compare all images with the first one, by their pixels and recipes; transparent pixels count as white.
+
+    Args:
+        images: 2 to 100 images. Of another size than the first one, they are resized for the comparison.
 
     Raises:
         PictureError: a file that cannot be read as an image.
-        SettingError: fewer than two files.
+        SettingError: fewer or more images.
     """
-    if len(paths) < 2:
-        raise SettingError(f"compare: got {len(paths)} image; give two or more")
-    first = load(paths[0])
+    if not 2 <= len(images) <= MAX_IMAGES:
+        advice = "two or more" if len(images) < 2 else f"at most {MAX_IMAGES}"
+        raise SettingError(f"compare: got {len(images)} image{'s' * (len(images) != 1)}; give {advice}")
+    first = as_picture(images[0], "image 1")
     reference = to_uint8(first)
-    compared = [_describe(paths[0], first, None)]
-    for path in paths[1:]:
-        picture = load(path)
-        compared.append(_describe(path, picture, similarity(reference, picture)))
-    return compared
+    compared = [_describe(images[0], first, None, "image 1")]
+    for number, source in enumerate(images[1:], 2):
+        picture = as_picture(source, f"image {number}")
+        compared.append(_describe(source, picture, similarity(reference, picture), f"image {number}"))
+    return Comparison(tuple(compared))
 
 
 def similarity(reference: Array, picture: Picture) -> Similarity:
@@ -97,24 +153,11 @@ def similarity(reference: Array, picture: Picture) -> Similarity:
     return Similarity(math.sqrt(mean_square), psnr, _correlation(reference, other), resized)
 
 
-def recipe_differences(images: Sequence[ComparedImage]) -> dict[str, list[Any]]:
-    """The recipe values that differ: name -> one value per image, None where it is missing.
-
-    Empty if an image has no recipe.
-    """
-    recipes = [image.recipe_values for image in images]
-    if not all(recipes):
-        return {}
-    names = dict.fromkeys(name for recipe in recipes for name in recipe)
-    table = {name: [recipe.get(name) for recipe in recipes] for name in names}
-    return {name: values for name, values in table.items() if any(value != values[0] for value in values)}
-
-
-def draw_sheet(images: Sequence[ComparedImage]) -> Image.Image:
+def draw_sheet(comparison: Comparison) -> Image.Image:
     """The images side by side in mode RGB, with the figures below."""
-    differences = recipe_differences(images)
+    differences = comparison.differences
     cells = []
-    for index, image in enumerate(images):
+    for index, image in enumerate(comparison.images):
         settings = [f"{name} {format_value(values[index])}" for name, values in differences.items()]
         cells.append(Cell(image.preview, (image.name, *_caption(image), *settings)))
     return contact_sheet.draw([cells[start : start + COLUMNS] for start in range(0, len(cells), COLUMNS)])
@@ -142,18 +185,25 @@ def _caption(image: ComparedImage) -> list[str]:
     return lines
 
 
-def _describe(path: Path, picture: Picture, to_first: Similarity | None) -> ComparedImage:
+def _describe(source: ImageSource, picture: Picture, to_first: Similarity | None, role: str) -> ComparedImage:
     notes = list(picture.notes)
     if to_first is not None and to_first.resized:
         notes.append("resized to the size of the first image for the comparison")
     try:
-        recipe = load_recipe(path)
+        recipe = _recipe_of(source)
     except RecipeError as error:
         recipe = None
         if "holds no recipe" not in str(error):
             notes.append(str(error))
     preview = thumbnail(picture, *fit_within(picture.width, picture.height, EDGE))
-    return ComparedImage(printable(path.name), picture.width, picture.height, to_first, recipe, preview, tuple(notes))
+    name = picture.name or role
+    return ComparedImage(name, picture.width, picture.height, to_first, recipe, preview, tuple(notes))
+
+
+def _recipe_of(source: ImageSource) -> Recipe | None:
+    if not isinstance(source, Picture):
+        return load_recipe(source)
+    return None if source.recipe is None else Recipe.parse(dict(source.recipe), source.name or "the image")
 
 
 def _planes(one: Array, other: Array) -> list[tuple[Array, Array]]:

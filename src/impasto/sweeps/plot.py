@@ -1,15 +1,18 @@
 """Plots of losses over steps, on a log axis: the terms of one run, or several runs side by side."""
 
 import math
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto import files
-from impasto.errors import MissingError, OutputError, SaveError, printable
-from impasto.jobs.log import TERMS, Entry
+from impasto.arguments import as_path
+from impasto.errors import LogError, MissingError, OutputError, SaveError, printable
+from impasto.jobs.log import TERMS, Entry, read_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +24,50 @@ LINE_STYLES = "-", "--", ":", "-."  # of runs, in the panel where colors are lay
 
 Runs = Mapping[str, Sequence[Entry]]
 """Name in the legend -> the steps of a run, at least one."""
+
+
+@dataclass(frozen=True)
+class LossPlot:
+    """The losses of runs over their steps.
+
+    Attributes:
+        runs: name in the legend -> the steps of the run.
+    """
+
+    runs: Runs
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+        """Save the plot as .png, .svg or .pdf.
+
+        Raises:
+            OutputError: another suffix, or a file that cannot be written there.
+            MissingError: matplotlib is not installed.
+            SaveError: the plot could not be drawn, or the disk is full.
+        """
+        path = as_path(path, "path")
+        check_output(path, overwrite=overwrite)
+        save(self.runs, path)
+
+
+def plot(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> LossPlot:
+    """The losses in one or more logs, which the option `--log` or `impasto.sweep` wrote; `save` draws them.
+
+    A single run is drawn with all of its loss terms, several runs side by side. A run is named after its file, with the
+    folder if two files have the same name.
+
+    Raises:
+        LogError: no log, a file that is not a log or is damaged, or a log that is given twice.
+    """
+    paths = [as_path(log, "log", LogError) for log in ([logs] if isinstance(logs, str | os.PathLike) else logs)]
+    if not paths:
+        raise LogError("logs: got none; give one or more")
+    real = [os.path.realpath(path) for path in paths]
+    for index, path in enumerate(paths):
+        if real[index] in real[:index]:
+            raise LogError(f"{printable(path)}: is given twice; give each log once")
+    names = [path.name for path in paths]
+    labels = names if len(set(names)) == len(names) else list(map(str, paths))
+    return LossPlot({printable(label): read_log(path) for label, path in zip(labels, paths, strict=True)})
 
 
 def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
