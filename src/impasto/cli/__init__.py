@@ -26,8 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gc.set_threshold(*GC_THRESHOLDS)
         from impasto.cli.app import app
         from impasto.cli.printing import console
+        from impasto.cli.streams import as_paths
 
-        status = app(arguments, console=console(), result_action="return_value", exit_on_error=False, print_error=False)
+        words = as_paths(sys.argv[1:] if arguments is None else arguments)
+        status = app(words, console=console(), result_action="return_value", exit_on_error=False, print_error=False)
         if sys.stdout:
             sys.stdout.flush()
         return status or 0

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from impasto.cli.image_options import check_image_output
-from impasto.cli.printing import print_line, print_table
+from impasto.cli.printing import print_line, print_saved, print_table
 from impasto.cli.run_options import AsJson, Overwrite
-from impasto.errors import printable
+from impasto.cli.streams import piped
 
 if TYPE_CHECKING:
     from impasto.sweeps.compare import Comparison
@@ -26,7 +26,7 @@ def compare(
         Parameter(
             name=["--output", "-o"],
             metavar="FILE",
-            help="Contact sheet of the images: .png, .jpg, .webp or .tiff.",
+            help="Contact sheet of the images: .png, .jpg, .webp or .tiff; - for a PNG on standard output.",
             show_default=False,
         ),
     ] = None,
@@ -36,18 +36,18 @@ def compare(
     """Compare SECOND and further images with FIRST: pixel differences, losses, and what differs in their recipes."""
     import impasto
 
-    paths = [first, second, *more]
-    if output is not None:
-        check_image_output(output, overwrite=overwrite, inputs=paths)
-    compared = impasto.compare(paths)
-    if json:
-        print_line(json_module.dumps([image.as_dict() for image in compared.images], indent=2))
-    else:
-        _print(compared)
-    if output is not None:
-        compared.save(output)
-        if not json:
-            print_line(f"saved {printable(output)}")
+    with piped([first, second, *more], output, json=json) as (paths, sheet):
+        if sheet is not None:
+            check_image_output(sheet, overwrite=overwrite, inputs=paths)
+        compared = impasto.compare(paths)
+        if json:
+            print_line(json_module.dumps([image.as_dict() for image in compared.images], indent=2))
+        else:
+            _print(compared)
+        if sheet is not None:
+            compared.save(sheet)
+            if not json:
+                print_saved(sheet)
     return 0
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from impasto.cli.printing import console
+from impasto.cli.streams import is_stand_in
 from impasto.events import Began, Ended, Event, Noted, Painted, Planned, Saved, Stepped
 
 
@@ -67,7 +68,7 @@ def message(event: Event) -> str | None:
             line = end_line(event)
         case Painted():
             line = one_pass_line(event)
-        case Saved(path):
+        case Saved(path) if not is_stand_in(path):
             line = f"saved {path}"
     return line
 

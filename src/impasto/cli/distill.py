@@ -9,9 +9,10 @@ from cyclopts import Parameter
 
 from impasto.cli.fast_batch import images_in
 from impasto.cli.option_groups import MAIN
-from impasto.cli.run import execute, threads_for
+from impasto.cli.run import execute, set_threads
 from impasto.cli.run_options import CheckpointOptions, options_class
 from impasto.cli.settings_options import SettingsOptions, resolve, settings_options
+from impasto.cli.streams import piped
 from impasto.errors import PictureError, printable
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
@@ -56,29 +57,28 @@ def distill(
     options: DistillOptions = DistillOptions(),
 ) -> int:
     """Train a small feed-forward network for STYLE, in minutes; `impasto fast CONTENT FILE.safetensors` applies it."""
-    from impasto.feedforward.style_file import check_style_suffix
+    from impasto.feedforward.style_file import SUFFIX, check_style_suffix
     from impasto.jobs.outputs import Outputs, checkpoint_path
 
     resolved = resolve(settings, preset("distill"))
 
-    def create(resume_from: "Checkpoint | None") -> "Training":
-        return _create_training(style, resolved, options, resume_from)
+    with piped([style], output, json=options.json, suffix=SUFFIX) as (inputs, result):
 
-    outputs = Outputs(output, checkpoint_path(output), options.checkpoint_seconds)
-    return execute(create, outputs, options, [style], check_style_suffix, stopping="stopping after this step")
+        def create(resume_from: "Checkpoint | None") -> "Training":
+            return _create_training(inputs[0], resolved, options, resume_from)
+
+        outputs = Outputs(result, checkpoint_path(result), options.checkpoint_seconds)
+        return execute(create, outputs, options, inputs, check_style_suffix, stopping="stopping after this step")
 
 
 def _create_training(
     style: Path, settings: Settings, options: DistillOptions, resume_from: "Checkpoint | None"
 ) -> "Training":
     """Read all images, load the network."""
-    import torch
-
     from impasto import VGG19, load
     from impasto.feedforward.train import Training, default_training_images
 
-    if (threads := threads_for(options, resume_from)) is not None:
-        torch.set_num_threads(threads)
+    set_threads(options, resume_from)
     images = default_training_images() if options.pictures is None else _load_folder(options.pictures)
     vgg = VGG19.load(options.weights, device=options.device, precision=options.precision)
     return Training(load(style), images, settings, vgg)

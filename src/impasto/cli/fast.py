@@ -10,12 +10,13 @@ from cyclopts import Parameter
 
 from impasto import files
 from impasto.cli.display import Display, display
-from impasto.cli.fast_batch import PIPE, FastBatch, Stylize, images_in, read_stdin
+from impasto.cli.fast_batch import FastBatch, Stylize, images_in
 from impasto.cli.image_options import MaskOptions, MoreStyles, check_image_output, split_weight
 from impasto.cli.option_groups import MAIN
 from impasto.cli.run_options import ComputeOptions, JsonEvents, Overwrite, Quiet, RerunOptions, options_class
 from impasto.cli.settings_options import SettingsOptions, given_settings, option_name, resolve, settings_options
 from impasto.cli.stop_signals import stop_signals
+from impasto.cli.streams import PIPE, piped
 from impasto.errors import OutputError, PictureError, SettingError, printable
 from impasto.events import Saved
 from impasto.settings.model import Settings
@@ -64,7 +65,7 @@ class FastOptions(ComputeOptions):
 def fast(
     content: Annotated[
         Path,
-        Parameter(help="Content image, a FOLDER of them, or - for standard input.", allow_leading_hyphen=True),
+        Parameter(help="Content image, a FOLDER of them, or - for standard input."),
     ],
     style: Annotated[
         Path,
@@ -82,7 +83,6 @@ def fast(
             metavar="FILE",
             group=MAIN,
             help="Output image, a FOLDER for several, or - for a PNG on standard output.",
-            allow_leading_hyphen=True,
         ),
     ],
     settings: FastSettingsOptions = FastSettingsOptions(),  # noqa: B008
@@ -162,21 +162,21 @@ def _stylize_images(
     several = options.watch or len(contents) > 1 or os.path.isdir(content)
     if several:
         _check_output_folder(output)
-    if PIPE in {content, output} and (several or (output == PIPE and options.json)):
-        raise SettingError(
-            "-: a pipe carries one image and nothing else; leave out --json and all other content images"
-        )
+        if PIPE in contents:
+            raise SettingError("-: a pipe carries one image and nothing else; leave out all other content images")
     weighted = [split_weight(style) for style in styles]
-    inputs = [*contents, *(path for path, _ in weighted)]
     depth = resolve_settings(Settings()).depth  # a value out of range is refused before the network is loaded
-    if not several and output != PIPE:
-        check_image_output(output, overwrite=options.overwrite, inputs=inputs, depth=depth)
     with (
+        piped([*contents, *(path for path, _ in weighted)], output, json=options.json) as (inputs, target),
         display(as_json=options.json, quiet=options.quiet) as show,
         stop_signals("stopping after this image") as received,
     ):
-        stylize = _stylizer(weighted, resolve_settings, options, show)
-        batch = FastBatch(output, inputs, options.overwrite, depth, stylize, show, received)
+        if not several:
+            check_image_output(target, overwrite=options.overwrite, inputs=inputs, depth=depth)
+        style_files = inputs[len(contents) :]
+        weights = (weight for _, weight in weighted)
+        stylize = _stylizer(list(zip(style_files, weights, strict=True)), resolve_settings, options, show)
+        batch = FastBatch(target, inputs, options.overwrite, depth, stylize, show, received)
         if several:
             os.makedirs(output, exist_ok=True)
         if options.watch:
@@ -184,7 +184,7 @@ def _stylize_images(
         elif several:
             batch.stylize_all(contents)
         else:
-            batch.stylize_one(content, output)
+            batch.stylize_one(inputs[0], target)
     return 128 + received[0] if received else 0
 
 
@@ -226,7 +226,7 @@ def _stylizer(
     loaded = [path if one_style else Style(load(path), weight) for path, weight in styles]
 
     def stylize(path: Path) -> "Picture":
-        content = read_stdin() if path == PIPE else load(path)
+        content = load(path)
         settings = resolve_settings(preset().replace(size=max(content.height, content.width)))
         return one_pass.fast(
             content, loaded, settings, network=network, memory=options.memory, reuse=True, on_event=show

@@ -1,9 +1,7 @@
-"""Several content images for one network: files, a folder, standard input, and a watched folder."""
+"""Several content images for one network: files, a folder, and a watched folder."""
 
 import contextlib
-import io
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +16,6 @@ from impasto.events import Noted, Saved
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
 
-PIPE = Path("-")
-"""Standard input as a content image, standard output as a result."""
 READABLE = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
 SCAN_SECONDS = 0.5
 """Seconds between two scans of a watched folder; a file that did not change between two scans is complete."""
@@ -33,22 +29,6 @@ def images_in(folder: Path) -> list[Path]:
     """The image files in a folder by their suffixes, sorted, without hidden files."""
     paths = (folder / name for name in sorted(os.listdir(folder)) if not name.startswith("."))
     return [path for path in paths if path.suffix.lower() in READABLE and path.is_file()]
-
-
-def read_stdin() -> "Picture":
-    """The image on standard input."""
-    from impasto.images.picture import load_bytes
-
-    if sys.stdin is None:
-        raise PictureError("standard input: is closed; send an image, or give the name of a file")
-    return load_bytes(sys.stdin.buffer.read(), name="standard input")
-
-
-def _write_stdout(picture: "Picture") -> None:
-    """Write an image to standard output, as a PNG; nothing is written if it cannot be encoded."""
-    encoded = io.BytesIO()
-    picture.write(encoded)
-    sys.stdout.buffer.write(encoded.getbuffer())
 
 
 def _target(content: Path, folder: Path) -> Path:
@@ -82,11 +62,8 @@ class FastBatch:
     def stylize_one(self, content: Path, output: Path) -> None:
         """Stylize one image and save it."""
         picture = self.stylize(content)
-        if output == PIPE:
-            _write_stdout(picture)
-        else:
-            picture.save(output)
-            self.show(Saved(printable(output)))
+        picture.save(output)
+        self.show(Saved(printable(output)))
 
     def stylize_all(self, contents: Sequence[Path]) -> None:
         """Stylize all images into the folder.

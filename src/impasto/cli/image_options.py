@@ -14,11 +14,11 @@ from impasto.errors import SettingError, printable
 from impasto.settings.numbers import parse_number
 
 ContentArgument = Annotated[
-    Path, Parameter(help="Content image: PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF.", negative=())
+    Path, Parameter(help="Content image: PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF; - for standard input.", negative=())
 ]
 StyleArgument = Annotated[Path, Parameter(help="Style image; FILE=0.7 sets its weight in a mixture.", negative=())]
 MoreStyles = Annotated[Path, Parameter(name="STYLE...", help="Further style images.", negative=())]
-ResultArgument = Annotated[Path, Parameter(help="An image that impasto saved.", negative=())]
+ResultArgument = Annotated[Path, Parameter(help="An image that impasto saved; - for standard input.", negative=())]
 
 ImageOutput = Annotated[
     Path,
@@ -26,7 +26,7 @@ ImageOutput = Annotated[
         name=["--output", "-o"],
         metavar="FILE",
         group=MAIN,
-        help="Output image: .png, .jpg, .webp or .tiff.",
+        help="Output image: .png, .jpg, .webp or .tiff; - for a PNG on standard output.",
         negative=(),
     ),
 ]

@@ -1,9 +1,13 @@
 """The consoles; lines and tables on standard output."""
 
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from impasto.cli.streams import is_stand_in
+from impasto.errors import printable
 
 WIDTHS = range(20, 1001)
 """The widths in columns that are laid out: in fewer Rich raises or never ends, in more it fills the memory."""
@@ -24,6 +28,12 @@ def console(*, stderr: bool = False) -> Console:
 def print_line(text: str) -> None:
     """Print a line."""
     print(text)  # noqa: T201
+
+
+def print_saved(path: Path) -> None:
+    """Say where a file was saved, unless it is on its way to standard output."""
+    if not is_stand_in(path):
+        print_line(f"saved {printable(path)}")
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:

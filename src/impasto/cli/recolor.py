@@ -11,6 +11,7 @@ from impasto.cli.image_options import ImageOutput, check_image_output
 from impasto.cli.option_groups import MAIN, OUTPUT
 from impasto.cli.run_options import JsonEvents, Overwrite, Quiet
 from impasto.cli.settings_options import number_option
+from impasto.cli.streams import piped
 from impasto.errors import printable
 from impasto.events import Noted, Saved
 from impasto.images.recipe import Recolor
@@ -49,11 +50,12 @@ def recolor(
     """Give IMAGE the colors of CONTENT: takes a second, nothing is optimized again."""
     from impasto import api
 
-    check_image_output(output, overwrite=options.overwrite, inputs=[image, content], depth=options.depth)
-    recolored = api.recolor(image, content, color)
-    with display(as_json=options.json, quiet=options.quiet) as show:
-        for note in recolored.notes:
-            show(Noted(note))
-        recolored.save(output, overwrite=options.overwrite, depth=options.depth, dither=options.dither)
-        show(Saved(printable(output)))
+    with piped([image, content], output, json=options.json) as ((before, source), result):
+        check_image_output(result, overwrite=options.overwrite, inputs=[before, source], depth=options.depth)
+        recolored = api.recolor(before, source, color)
+        with display(as_json=options.json, quiet=options.quiet) as show:
+            for note in recolored.notes:
+                show(Noted(note))
+            recolored.save(result, overwrite=options.overwrite, depth=options.depth, dither=options.dither)
+            show(Saved(printable(result)))
     return 0

@@ -9,6 +9,7 @@ from impasto.cli.fast import rerun_in_one_pass
 from impasto.cli.image_options import ImageOutput, ResultArgument
 from impasto.cli.run import execute_run, threads_for
 from impasto.cli.run_options import RerunOptions
+from impasto.cli.streams import piped
 
 if TYPE_CHECKING:
     from impasto.optimize.checkpoint import Checkpoint
@@ -27,20 +28,21 @@ def rerun(
     """Reproduce RESULT from the recipe embedded in it; its inputs are identified by their hashes, not their names."""
     from impasto.jobs.rerun import find_inputs, recreate_run
 
-    found = find_inputs(result, inputs)
-    originals = [result, *inputs, *found.files.values()]
-    if found.recipe.settings.method == "fast":
-        return rerun_in_one_pass(found, output, options, originals)
+    with piped([result, *inputs], output, json=options.json) as (files, target):
+        found = find_inputs(files[0], files[1:])
+        originals = [*files, *found.files.values()]
+        if found.recipe.settings.method == "fast":
+            return rerun_in_one_pass(found, target, options, originals)
 
-    def create(resume_from: "Checkpoint | None") -> "Run":
-        return recreate_run(
-            found,
-            options.weights,
-            device=options.device,
-            precision=options.precision,
-            threads=threads_for(options, resume_from),
-            memory=options.memory,
-            strips=None if resume_from is None else resume_from.strips,
-        )
+        def create(resume_from: "Checkpoint | None") -> "Run":
+            return recreate_run(
+                found,
+                options.weights,
+                device=options.device,
+                precision=options.precision,
+                threads=threads_for(options, resume_from),
+                memory=options.memory,
+                strips=None if resume_from is None else resume_from.strips,
+            )
 
-    return execute_run(create, output, options, originals, found.recipe.settings.depth)
+        return execute_run(create, target, options, originals, found.recipe.settings.depth)

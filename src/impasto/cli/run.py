@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,11 @@ from impasto.cli.display import display
 from impasto.cli.image_options import MaskOptions, split_weight
 from impasto.cli.run_options import CheckpointOptions, RerunOptions, RunOptions
 from impasto.cli.stop_signals import STOPPING, stop_signals
-from impasto.errors import OutputError, printable
+from impasto.cli.streams import is_stand_in, piped
+from impasto.errors import OutputError, SettingError, printable
 from impasto.events import Noted
-from impasto.settings.model import Settings
+from impasto.images.recipe import ALPHA
+from impasto.settings.model import INITS, Settings
 
 if TYPE_CHECKING:
     from impasto.feedforward.train import Training
@@ -39,31 +41,40 @@ def start_run(  # noqa: PLR0917
     """The run of stylize, texture, reconstruct or demo, saved to `output`; the exit status."""
     weighted = [split_weight(style) for style in styles]
     style_masks = masks.for_styles(len(styles))
+    mask_files = [Path(mask) for mask in (*style_masks, masks.keep) if mask not in {None, ALPHA}]
+    init = [] if settings.init in INITS else [Path(settings.init)]
+    named = [*([] if content is None else [content]), *(path for path, _ in weighted), *mask_files, *init]
+    with piped(named, output, json=options.json) as (opened, result):
+        files = dict(zip(named, opened, strict=True))
 
-    def create(resume_from: "Checkpoint | None") -> "Run":
-        import torch
+        def create(resume_from: "Checkpoint | None") -> "Run":
+            from impasto import VGG19, Style, api, load
 
-        from impasto import VGG19, Style, api, load
+            set_threads(options, resume_from)
+            content_image = None if content is None else load(files[content])
+            return api.create_run(
+                content_image,
+                [
+                    Style(load(files[path]), weight, _load_mask(mask, files, content_image))
+                    for (path, weight), mask in zip(weighted, style_masks, strict=True)
+                ],
+                settings.replace(init=str(files[init[0]])) if init else settings,
+                keep=None if masks.keep is None else files[masks.keep],
+                vgg=VGG19.load(options.weights, device=options.device, precision=options.precision),
+                memory=options.memory,
+                strips=None if resume_from is None else resume_from.strips,
+            )
 
-        if (threads := threads_for(options, resume_from)) is not None:
-            torch.set_num_threads(threads)
-        content_image = None if content is None else load(content)
-        return api.create_run(
-            content_image,
-            [
-                Style(load(path), weight, _load_mask(mask, content_image))
-                for (path, weight), mask in zip(weighted, style_masks, strict=True)
-            ],
-            settings,
-            keep=masks.keep,
-            vgg=VGG19.load(options.weights, device=options.device, precision=options.precision),
-            memory=options.memory,
-            strips=None if resume_from is None else resume_from.strips,
-        )
+        inputs = [*opened, Path(options.preset), Path(options.weights)]
+        return execute_run(create, result, options, inputs, settings.depth)
 
-    style_files = (path for path, _ in weighted)
-    inputs = [content, *style_files, *style_masks, masks.keep, settings.init, options.preset, options.weights]
-    return execute_run(create, output, options, [Path(name) for name in inputs if name is not None], settings.depth)
+
+def set_threads(options: CheckpointOptions, resume_from: "Checkpoint | None") -> None:
+    """Set the number of threads that the options or the resumed run ask for, if any."""
+    import torch
+
+    if (threads := threads_for(options, resume_from)) is not None:
+        torch.set_num_threads(threads)
 
 
 def threads_for(options: CheckpointOptions, resume_from: "Checkpoint | None") -> int | None:
@@ -71,13 +82,13 @@ def threads_for(options: CheckpointOptions, resume_from: "Checkpoint | None") ->
     return resume_from.threads if options.threads is None and resume_from is not None else options.threads
 
 
-def _load_mask(mask: str | None, content: "Picture | None") -> "Picture | None":
+def _load_mask(mask: str | None, files: Mapping[Path, Path], content: "Picture | None") -> "Picture | None":
     from impasto import load
-    from impasto.images import masks
+    from impasto.images.masks import alpha_mask
 
     if mask is None or content is None:
         return None
-    return masks.alpha_mask(content) if mask == masks.ALPHA else load(mask)
+    return alpha_mask(content) if mask == ALPHA else load(files[Path(mask)])
 
 
 def execute_run(create: CreateRun, output: Path, options: RerunOptions, inputs: Sequence[Path], depth: int) -> int:
@@ -88,6 +99,8 @@ def execute_run(create: CreateRun, output: Path, options: RerunOptions, inputs: 
     from impasto.images.formats import check_suffix
     from impasto.jobs.outputs import Outputs, checkpoint_path
 
+    if is_stand_in(output) and options.resume and options.checkpoint is None:
+        raise SettingError("--resume: got no --checkpoint FILE, which a result on standard output needs; give it")
     outputs = Outputs(
         output,
         options.checkpoint or checkpoint_path(output),

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from impasto.cli.option_groups import MAIN, OUTPUT, RUN
 from impasto.cli.settings_options import WholeNumber
+from impasto.cli.streams import PIPE
 from impasto.errors import SettingError
 from impasto.settings.model import MAX_THREADS, Device, Precision
 
@@ -130,6 +131,9 @@ class RerunOptions(CheckpointOptions):
         super().__post_init__()
         if self.preview_every < 1:
             raise SettingError(f"--preview-every: got {self.preview_every}; give 1 or more steps")
+        for name in ("checkpoint", "preview", "timelapse", "log"):
+            if getattr(self, name) == PIPE:
+                raise SettingError(f"--{name}: got -, but only the result can go to a pipe; give the name of a file")
 
 
 @options_class

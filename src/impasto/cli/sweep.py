@@ -12,7 +12,8 @@ from impasto.cli.option_groups import MAIN
 from impasto.cli.run_options import CheckpointOptions, options_class
 from impasto.cli.settings_options import SettingsOptions, given_settings, resolve
 from impasto.cli.stop_signals import stop_signals
-from impasto.errors import SettingError, SweepError, printable
+from impasto.cli.streams import PIPE, piped
+from impasto.errors import OutputError, SettingError, SweepError, printable
 from impasto.settings.model import INITS
 from impasto.settings.presets import DEFAULT, preset
 from impasto.sweeps.grid import PRESET, Grid, parse_axis, prepared_grid
@@ -62,6 +63,8 @@ def sweep(
     options: SweepOptions = SweepOptions(),
 ) -> int:
     """Stylize CONTENT with every combination of the values in the grid; the results in a contact sheet and tables."""
+    if output == PIPE:
+        raise OutputError("-: a sweep writes a folder of results; give its name")
     resolved_grid = _grid(grid or [], prepared, settings, options.preset)
 
     from impasto.sweeps.sweep import Sweep  # loads torch, after what can be refused without it
@@ -75,7 +78,9 @@ def sweep(
         threads=options.threads,
         checkpoint_seconds=options.checkpoint_seconds,
     )
-    _load(runs, content, [style, *more_styles], options)
+    weighted = [split_weight(path) for path in (style, *more_styles)]
+    with piped([content, *(path for path, _ in weighted)], None) as (inputs, _):
+        _load(runs, inputs, [weight for _, weight in weighted], options)
     with display(as_json=options.json, quiet=options.quiet) as show, stop_signals() as received:
         results = runs.run(show, lambda: received)
     if received:
@@ -85,16 +90,16 @@ def sweep(
     return 0
 
 
-def _load(runs: "Sweep", content: Path, styles: list[Path], options: SweepOptions) -> None:
+def _load(runs: "Sweep", images: list[Path], weights: list[float], options: SweepOptions) -> None:
     """Validate everything that does not need the network, then load the images and the network."""
     inits = {combination.settings.init for combination in runs.combinations}.difference(INITS)
-    weighted = [split_weight(style) for style in styles]
-    inputs = (content, *(path for path, _ in weighted), *inits, options.preset, options.weights)
+    inputs = (*images, *inits, options.preset, options.weights)
     runs.check([Path(path) for path in inputs if path is not None])
 
     from impasto import VGG19, Style, load
 
-    loaded = [Style(load(path), weight) for path, weight in weighted]
+    content, *styles = map(load, images)
+    loaded = [Style(style, weight) for style, weight in zip(styles, weights, strict=True)]
     runs.load(content, loaded, VGG19.load(options.weights, device=options.device, precision=options.precision))
 
 

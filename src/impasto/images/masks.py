@@ -10,7 +10,6 @@ import math
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +18,9 @@ from torch import Tensor
 from impasto.arguments import kind_of, no_image
 from impasto.errors import PictureError, SettingError
 from impasto.images.picture import Picture, check_pictures
+from impasto.images.recipe import ALPHA
 from impasto.settings import layers
 
-ALPHA: Final = "alpha"
-"""The name of a mask that is the content image's own alpha channel."""
 DIM = 0.5
 """A mask whose largest value is below this is reported: probably it was not drawn in white."""
 _ONE_LEVEL = 1.5 / 255  # between the levels 1 and 2 of 255

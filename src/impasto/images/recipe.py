@@ -5,7 +5,7 @@ Read back from a file, it is untrusted input.
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,6 +16,9 @@ from impasto.version import __version__
 
 Task = Literal["stylize", "texture", "reconstruct"]
 Recolor = Literal["luminance", "content"]
+
+ALPHA: Final = "alpha"
+"""The mask that is the content image's own alpha channel; on the command line a file of that name is "./alpha"."""
 
 _MAX_CHARACTERS = 1_000_000  # a recipe that a run writes has a few thousand
 

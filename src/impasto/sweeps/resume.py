@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import OutputError, RecipeError, UsageError, printable
-from impasto.images.masks import ALPHA, AlphaMask, Style, pictures_by_role
+from impasto.images.masks import AlphaMask, Style, pictures_by_role
 from impasto.images.picture import Picture, load_recipe
-from impasto.images.recipe import InputRecord, Recipe
+from impasto.images.recipe import ALPHA, InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles
 from impasto.jobs.outputs import checkpoint_path
 from impasto.optimize import checkpoint
