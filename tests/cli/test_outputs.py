@@ -84,6 +84,14 @@ def test_no_flag_makes_an_input_an_output(run_small, content_image, style_image,
     assert start.read_bytes() == content_image.read_bytes()
 
 
+@pytest.mark.parametrize("flag", ["-o", "--log", "--preview", "--timelapse", "--checkpoint"])
+def test_a_folder_is_no_output_file(flag, stylize, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert stylize(flag, tmp_path / "folder").complaint() == (
+        f"{tmp_path / 'folder'}: is a folder; give the name of a file in it"
+    )
+
+
 @pytest.mark.parametrize("flag", ["--preview", "--log"])
 def test_two_outputs_in_one_file_are_refused(flag, stylize, out):
     (out.parent / "folder").mkdir()

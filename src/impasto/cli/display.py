@@ -139,10 +139,14 @@ def time_left(event: Stepped, plan: Planned) -> str:
 
 
 class Bar(Display):
-    """A live progress bar on a terminal."""
+    """A live progress bar on a terminal.
+
+    Attributes:
+        progress: Rich's bar, with one task: that of the current run.
+    """
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
+        self.progress = Progress(
             SpinnerColumn(),
             MofNCompleteColumn(),
             BarColumn(),
@@ -157,22 +161,22 @@ class Bar(Display):
         """Show the event."""
         if isinstance(event, Began):
             if self._task is not None:  # the previous run of a sweep
-                self._progress.remove_task(self._task)
-            self._task = self._progress.add_task("", total=event.steps)
+                self.progress.remove_task(self._task)
+            self._task = self.progress.add_task("", total=event.steps)
         if isinstance(event, Planned):
             self._plan = event
         if isinstance(event, Stepped) and self._task is not None:
             text = f"{event.scale} pixels, loss {losses(event)}, {time_left(event, self._plan)}"
-            self._progress.update(self._task, completed=event.step + 1, description=text)
+            self.progress.update(self._task, completed=event.step + 1, description=text)
         if (line := message(event)) is not None:
-            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> "Bar":
-        self._progress.start()
+        self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self.progress.stop()
 
 
 def display(*, as_json: bool, quiet: bool) -> Display:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from impasto import files
 from impasto.cli.display import Display, display
-from impasto.cli.fast_batch import FastBatch, Stylize, images_in
+from impasto.cli.fast_batch import FastBatch, Stylize, images_in, skipped_in
 from impasto.cli.image_options import MaskOptions, MoreStyles, check_image_output, split_weight
 from impasto.cli.option_groups import MAIN
 from impasto.cli.run_options import ComputeOptions, JsonEvents, Overwrite, Quiet, RerunOptions, options_class
@@ -18,7 +18,7 @@ from impasto.cli.settings_options import SettingsOptions, given_settings, option
 from impasto.cli.stop_signals import stop_signals
 from impasto.cli.streams import PIPE, piped
 from impasto.errors import OutputError, PictureError, SettingError, printable
-from impasto.events import Saved
+from impasto.events import Noted, Saved
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
 
@@ -178,14 +178,21 @@ def _stylize_images(
         stylize = _stylizer(list(zip(style_files, weights, strict=True)), resolve_settings, options, show)
         batch = FastBatch(target, inputs, options.overwrite, depth, stylize, show, received)
         if several:
-            os.makedirs(output, exist_ok=True)
-        if options.watch:
-            batch.watch(content)
-        elif several:
-            batch.stylize_all(contents)
+            _stylize_several(batch, content, contents, watch=options.watch)
         else:
             batch.stylize_one(inputs[0], target)
     return 128 + received[0] if received else 0
+
+
+def _stylize_several(batch: FastBatch, content: Path, contents: Sequence[Path], *, watch: bool) -> None:
+    os.makedirs(batch.output, exist_ok=True)
+    if watch:
+        batch.watch(content)
+        return
+    if os.path.isdir(content):
+        for note in skipped_in(content):
+            batch.show(Noted(note))
+    batch.stylize_all(contents)
 
 
 def _check_output_folder(output: Path) -> None:

@@ -27,8 +27,18 @@ Stamp = tuple[int, int]
 
 def images_in(folder: Path) -> list[Path]:
     """The image files in a folder by their suffixes, sorted, without hidden files."""
-    paths = (folder / name for name in sorted(os.listdir(folder)) if not name.startswith("."))
-    return [path for path in paths if path.suffix.lower() in READABLE and path.is_file()]
+    return [path for path in _visible(folder) if path.suffix.lower() in READABLE and not path.is_dir()]
+
+
+def skipped_in(folder: Path) -> list[str]:
+    """What else is in a folder, without hidden files: a message each."""
+    others = sorted({*_visible(folder)}.difference(images_in(folder)))
+    reasons = ("is a folder" if path.is_dir() else "its suffix is not that of an image" for path in others)
+    return [f"skipped {printable(path)}: {reason}" for path, reason in zip(others, reasons, strict=True)]
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
 
 
 def _target(content: Path, folder: Path) -> Path:
@@ -105,7 +115,7 @@ class FastBatch:
                     self._stylize_watched(content, written)
                     processed[content] = stamp
             previous = current
-            _wait(self.received)
+            wait_for_scan(self.received)
 
     def _stylize_watched(self, content: Path, written: set[Path]) -> None:
         """Stylize one image; an existing output is only overwritten if this process has written it."""
@@ -137,7 +147,7 @@ def _stamps(folder: Path) -> Iterator[tuple[Path, Stamp]]:
             yield path, (status.st_size, status.st_mtime_ns)
 
 
-def _wait(received: list[int]) -> None:
+def wait_for_scan(received: list[int]) -> None:
     """Wait for the next scan, or until a signal is received."""
     end = time.monotonic() + SCAN_SECONDS
     while not received and time.monotonic() < end:

@@ -151,7 +151,7 @@ def _unfinished(path: Path, options: CheckpointOptions) -> "Checkpoint | None":
         OutputError: there is one, but neither --resume nor --overwrite was given.
         CheckpointError: it is damaged.
     """
-    if not os.path.lexists(path):
+    if not os.path.lexists(path) or os.path.isdir(path):  # `check_outputs` refuses a folder
         return None
     if not (options.resume or options.overwrite):
         raise OutputError(

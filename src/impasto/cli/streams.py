@@ -24,9 +24,14 @@ _FOLDER = "impasto-stream-"
 
 def as_paths(arguments: Sequence[str]) -> list[str]:
     """The command line with "./-" for `-`, which would be taken for an option, and the full path for "./-", a file."""
-    names = {"-": "./-", "./-": os.path.abspath("-")}
     parts = (argument.partition("=") for argument in arguments)  # FILE=WEIGHT or --option=FILE
-    return [names.get(name, name) + equals + names.get(value, value) for name, equals, value in parts]
+    return [_as_path(name) + equals + _as_path(value) for name, equals, value in parts]
+
+
+def _as_path(text: str) -> str:
+    if text == "./-":
+        return os.path.abspath("-")
+    return "./-" if text == "-" else text
 
 
 def is_stand_in(path: str | os.PathLike[str]) -> bool:

@@ -118,8 +118,28 @@ def test_events_of_several_are_lines_of_json(fast, content_images, into):
     (content_images / "b.JPG").write_bytes(b"words")
     outcome = fast(content_images, "-o", into, "--json")
     assert [json.loads(line)["event"] for line in outcome.out.splitlines()] == [
-        *("painted", "saved", "noted", "painted", "saved")
+        *("noted", "noted"),  # what is skipped
+        *("painted", "saved", "noted", "painted", "saved"),
     ]
+
+
+def test_what_is_skipped_in_a_folder_is_noted(fast, content_images, into):
+    (content_images / "raw.heic").touch()
+    outcome = fast(content_images, "-o", into)
+    assert [line for line in outcome.err.splitlines() if line.startswith("note: ")] == [
+        f"note: skipped {content_images / 'folder.png'}: is a folder",
+        f"note: skipped {content_images / 'raw.heic'}: its suffix is not that of an image",
+        f"note: skipped {content_images / 'words.txt'}: its suffix is not that of an image",
+    ]
+    assert outcome.status == 0
+
+
+def test_an_image_in_a_folder_that_cannot_be_read_is_one_that_failed(fast, content_images, into):
+    (content_images / "d.png").symlink_to("missing.png")
+    os.mkfifo(content_images / "e.png")
+    outcome = fast(content_images, "-o", into, "-q")
+    assert outcome.complaint(1).startswith(f"2 of 5 images failed, the first: {content_images / 'd.png'}: does not")
+    assert names(into) == ["a.png", "b.JPG", "c.png"]
 
 
 @pytest.mark.parametrize("second", ["a.png", "a.gif"])

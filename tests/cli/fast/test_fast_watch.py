@@ -109,7 +109,7 @@ def looks(monkeypatch):
         def wait(received):
             (left.pop(0) if left else lambda: os.kill(os.getpid(), signal.SIGINT))()
 
-        monkeypatch.setattr(fast_batch, "_wait", wait)
+        monkeypatch.setattr(fast_batch, "wait_for_scan", wait)
 
     return do
 
