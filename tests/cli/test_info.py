@@ -56,7 +56,7 @@ def places(tmp_path, monkeypatch):
     """Where weights are looked for: nothing downloaded, something bundled."""
     found = tmp_path / "keras.h5", tmp_path / "bundled.bin"
     found[1].write_bytes(b"bundled")
-    monkeypatch.setattr(weights, "_places", lambda: found)
+    monkeypatch.setattr(weights, "places", lambda: found)
     return found
 
 

@@ -199,7 +199,7 @@ def test_each_input_is_hashed_once(  # noqa: PLR0917
 ):
     assert stylize().status == 0
     hashed = []
-    sha256 = rerun._sha256
-    monkeypatch.setattr(rerun, "_sha256", lambda path: (hashed.append(path), sha256(path))[1])
+    file_hash = rerun.file_hash
+    monkeypatch.setattr(rerun, "file_hash", lambda path: (hashed.append(path), file_hash(path))[1])
     assert repeat(out, places=[content_image.parent, style_image.parent]).status == 0
     assert hashed == [content_image, style_image]

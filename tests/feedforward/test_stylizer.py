@@ -15,6 +15,8 @@ from impasto import Picture, Settings, Style, api, load, preset
 from impasto.errors import PictureError, RecipeError, SettingError
 from impasto.events import Event, Noted, Painted
 from impasto.feedforward import pretrained, weights
+from impasto.feedforward.inference import TransformerInference
+from impasto.feedforward.network import Affines
 from impasto.feedforward.one_pass import fast
 from impasto.feedforward.stylizer import FastNetwork
 from impasto.images import oklab
@@ -233,15 +235,17 @@ def test_a_memory_limit_does_not_change_the_result(network: FastNetwork) -> None
 def test_narrow_strips_are_tried_after_an_allocation_failed(
     monkeypatch: pytest.MonkeyPatch, network: FastNetwork
 ) -> None:
-    whole, real, asked = fast(CONTENT, WAVES, network=network), network._inference.run_in_strips, []
+    whole, real, asked = fast(CONTENT, WAVES, network=network), TransformerInference.run_in_strips, []
 
-    def run_in_strips(content_image: Tensor, style: object, strip: int | None, *out: Tensor | None) -> Tensor:
+    def run_in_strips(
+        self: TransformerInference, content_image: Tensor, style: Affines, strip: int | None, *out: Tensor | None
+    ) -> Tensor:
         asked.append(strip)
         if strip is None:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
-        return real(content_image, style, strip, *out)
+        return real(self, content_image, style, strip, *out)
 
-    monkeypatch.setattr(network._inference, "run_in_strips", run_in_strips)
+    monkeypatch.setattr(TransformerInference, "run_in_strips", run_in_strips)
     torch.testing.assert_close(fast(CONTENT, WAVES, network=network).tensor, whole.tensor, rtol=0, atol=1e-4)
     assert asked == [None, 16]
 
@@ -290,7 +294,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.Mon
     def broken(*_: object) -> Tensor:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(network._inference, "run_in_strips", broken)
+    monkeypatch.setattr(TransformerInference, "run_in_strips", broken)
     with pytest.raises(RuntimeError, match="something else"):
         fast(CONTENT, WAVES, network=network)
 

@@ -22,7 +22,7 @@ def pretend_installed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]
 
     def pretend(path: Path) -> None:
         source = WeightsSource("fast", path, True, weights.LICENSE, "")
-        monkeypatch.setattr(weights, "_source", lambda file: source)
+        monkeypatch.setattr(weights, "source_of", lambda file: source)
 
     return pretend
 

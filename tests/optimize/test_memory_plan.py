@@ -57,7 +57,12 @@ def test_strips_need_half_as_much_work_again(costs: CostModel) -> None:
 
 
 def test_feature_maps_in_strips_grow_with_the_width_of_an_image_not_with_its_height(costs: CostModel) -> None:
-    bytes_of = {name: costs._feature_bytes(size, 64) for name, size in SIZES.items()}
+    tiny = dataclasses.replace(plan(64), style_sizes=())
+    bytes_of = {
+        name: costs.estimate(dataclasses.replace(tiny, size=(65, 64), style_sizes=(size,)), 64).memory
+        - costs.estimate(tiny, None).memory
+        for name, size in SIZES.items()
+    }
     assert bytes_of["high"] == pytest.approx(bytes_of["square"], rel=0.01)
     assert bytes_of["wide"] == pytest.approx(4 * bytes_of["square"], rel=0.01)
 

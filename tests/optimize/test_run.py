@@ -12,6 +12,7 @@ from impasto.images.resize import resize
 from impasto.loss.objective import Objective
 from impasto.optimize.adam import Adam, IterateAverage
 from impasto.optimize.lbfgs import LBFGS
+from impasto.optimize.scale_run import ScaleRun
 from impasto.vgg.backward import Backprop
 from impasto.vgg.model import VGG19
 
@@ -291,7 +292,7 @@ def test_after_lbfgs_the_result_is_the_image_with_the_lowest_loss(
     taken = iter(run)
     for _ in range(3):
         next(taken)
-    run.scale_run.optimizer._line_search = lambda *_: False  # stalls
+    run.scale_run.optimizer.MAX_EVALUATIONS = 0  # stalls
     stalled = next(taken)
     assert stalled.notes
     totals = [float(stalled.terms.total), *(float(step.terms.total) for step in taken)]
@@ -337,16 +338,15 @@ def test_a_run_takes_its_steps_at_every_scale_from_coarse_to_fine(start) -> None
 
 def test_a_scale_starts_from_the_result_of_the_previous_one(start, monkeypatch) -> None:
     run, begun = start(**SCALES, optimizer="adam"), []
-    scale_run = Run._scale_run
 
-    def recording(self: Run, image=None, coarser=None):
-        begun.append((image, coarser))
-        return scale_run(self, image, coarser)
+    def recording(objective: Objective, image: Tensor, settings: Settings, coarser: Adam | None) -> ScaleRun:
+        begun.append((image.clone(), coarser))
+        return ScaleRun(objective, image, settings, coarser)
 
-    monkeypatch.setattr(Run, "_scale_run", recording)
+    monkeypatch.setattr("impasto.optimize.run.ScaleRun", recording)
     shown = [step.preview().tensor for step in run]
     for (image, coarser), end in zip(begun, (shown[2], shown[5]), strict=True):
-        torch.testing.assert_close(image[0], resize(end[None], *image.shape[2:])[0])
+        torch.testing.assert_close(image, resize(end[None], *image.shape[2:]))
         assert isinstance(coarser, Adam)
 
 
@@ -355,9 +355,9 @@ def test_moments_are_rescaled_to_the_gradients_of_the_next_scale(start) -> None:
     taken = iter(run)
     for _ in range(3):
         next(taken)
-    coarse = run.scale_run.optimizer
-    run._next_scale()
-    fine = run.scale_run.optimizer
+    coarse, settings = run.scale_run.optimizer, run.settings
+    image = resize(coarse.image, 33, 44)
+    fine = ScaleRun(run.scale_run.objective, image, settings, coarse).optimizer
     assert (fine.steps, fine.first_moment.shape) == (3, (1, 3, 33, 44))
     assert float(fine.first_moment.sum()) == pytest.approx(float(coarse.first_moment.sum()), rel=0.05)
     assert float(fine.second_moment.sum()) == pytest.approx(float(coarse.second_moment.sum()) / 4, rel=0.2)
@@ -412,10 +412,7 @@ def test_a_scale_at_which_an_image_is_too_small_is_left_out(pair, narrow: VGG19)
 
 def test_every_scale_has_its_own_content_weight(start) -> None:
     run = start(size=512, first_scale=128, steps=1, coarse_content=16, content_weight=2, convention="impasto")
-    weights = [run.scale_run.objective.weights.content]
-    for _ in range(2):
-        run._next_scale()
-        weights.append(run.scale_run.objective.weights.content)
+    weights = [run.scale_run.objective.weights.content for _ in run]
     assert weights == pytest.approx([32, 8, 2])
 
 

