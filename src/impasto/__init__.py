@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from impasto.images.recipe import Recipe as Recipe
     from impasto.jobs.distill import distill as distill
     from impasto.jobs.info import info as info
+    from impasto.jobs.installed import installed_weights as installed_weights
     from impasto.jobs.rerun import rerun as rerun
     from impasto.loss import functional as losses  # noqa: F401
     from impasto.optimize.run import Run as Run
@@ -58,6 +59,7 @@ _NAMES = {
     "distill": "jobs.distill",
     "fast": "feedforward.one_pass",
     "info": "jobs.info",
+    "installed_weights": "jobs.installed",
     "load": "images.picture",
     "load_recipe": "images.picture",
     "network_for": "feedforward.stylizer",

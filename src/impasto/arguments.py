@@ -9,7 +9,8 @@ from impasto.errors import ImpastoError, OutputError, PictureError, SettingError
 
 _T = TypeVar("_T")
 
-_PACKAGES = {"PIL": "a PIL image", "numpy": "a NumPy array", "torch": "a tensor"}
+_IN_MEMORY = {"PIL.Image.Image": "a PIL image", "numpy.ndarray": "a NumPy array", "torch.Tensor": "a tensor"}
+"""Types that hold pixels, by name: none of these packages is imported for a message."""
 _FROM_MEMORY = "save it to a file and give its path, or build a Picture from a (3, H, W) tensor"
 _FROM_BYTES = "give a path as text, or decode the contents of a file with impasto.images.picture.load_bytes"
 _FROM_FILE = "give the path of an image file, or a Picture"
@@ -19,8 +20,9 @@ def kind_of(value: object) -> str:
     """The type of a value in words: "a PIL image", "a NumPy array", "a file object", "None", "a dict"."""
     if value is None or isinstance(value, bytes):
         return "None" if value is None else "bytes"
-    if (package := type(value).__module__.partition(".")[0]) in _PACKAGES:
-        return _PACKAGES[package]
+    for kind in type(value).__mro__:
+        if words := _IN_MEMORY.get(f"{kind.__module__}.{kind.__qualname__}"):
+            return words
     if hasattr(value, "read"):
         return "a file object"
     name = type(value).__name__
@@ -46,7 +48,7 @@ def as_path(value: object, role: str, error: type[ImpastoError] = OutputError) -
 def no_image(value: object, role: str, remedy: str = _FROM_FILE) -> PictureError:
     """The error for a value that is not what images are passed as; `remedy` is for one that holds no pixels."""
     kind = kind_of(value)
-    if kind in _PACKAGES.values() or kind == "a file object":
+    if kind in _IN_MEMORY.values() or kind == "a file object":
         remedy = _FROM_MEMORY
     elif kind == "bytes":
         remedy = _FROM_BYTES

@@ -113,8 +113,11 @@ def test_info(impasto, narrow_weights):
         library.info(library.Settings(method="fast"))
 
 
-def test_inspect_presets_and_recolor(results, impasto, content_image, tmp_path, pixels):
+def test_inspect_weights_presets_and_recolor(results, impasto, content_image, tmp_path, pixels):
     assert json.loads(impasto("inspect", results[0]).out) == library.load_recipe(results[0]).model_dump(mode="json")
+    weights = json.loads(impasto("weights", "--json").out)
+    assert weights == [each.as_dict() for each in library.installed_weights()]
+    assert [each.used for each in library.installed_weights()].count(True) >= 1
     listed = impasto("presets").out
     for each in library.presets():
         assert each.name in listed

@@ -38,6 +38,7 @@ def demo(
     if output == OUTPUT:
         options = dataclasses.replace(options, overwrite=True)
     resolved = resolve(settings, preset(options.preset).replace(size=SIZE, steps=STEPS))
+
     from impasto.jobs.rerun import DEMO
 
     with resources.as_file(DEMO) as folder:

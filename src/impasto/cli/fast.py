@@ -18,7 +18,7 @@ from impasto.cli.settings_options import SettingsOptions, given_settings, option
 from impasto.cli.stop_signals import stop_signals
 from impasto.cli.streams import PIPE, piped
 from impasto.errors import OutputError, PictureError, SettingError, printable
-from impasto.events import Noted, Saved
+from impasto.events import Saved
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
 
@@ -188,11 +188,8 @@ def _stylize_several(batch: FastBatch, content: Path, contents: Sequence[Path], 
     os.makedirs(batch.output, exist_ok=True)
     if watch:
         batch.watch(content)
-        return
-    if os.path.isdir(content):
-        for note in skipped_in(content):
-            batch.show(Noted(note))
-    batch.stylize_all(contents)
+    else:
+        batch.stylize_all(contents, skipped_in(content) if os.path.isdir(content) else [])
 
 
 def _check_output_folder(output: Path) -> None:

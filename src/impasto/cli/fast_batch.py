@@ -75,8 +75,8 @@ class FastBatch:
         picture.save(output)
         self.show(Saved(printable(output)))
 
-    def stylize_all(self, contents: Sequence[Path]) -> None:
-        """Stylize all images into the folder.
+    def stylize_all(self, contents: Sequence[Path], notes: Sequence[str] = ()) -> None:
+        """Stylize all images into the folder; `notes` are shown first.
 
         Raises:
             OutputError: before any work, if one could not be saved.
@@ -87,6 +87,8 @@ class FastBatch:
             if target in targets[:index]:
                 raise OutputError(f"{printable(target)}: is the output of two content images; rename one of them")
             self._check(target, overwrite=self.overwrite, inputs=self.inputs)
+        for note in notes:
+            self.show(Noted(note))
         failures = []
         for content, target in zip(contents, targets, strict=True):
             if self.received:

@@ -14,7 +14,6 @@ from typing import TextIO, TypeVar
 
 from impasto.errors import ImpastoError, OutputError, SaveError, SettingError, UsageError, printable
 
-_Input = TypeVar("_Input", Path, Path | None)
 _Output = TypeVar("_Output", Path, Path | None)
 
 PIPE = Path("-")
@@ -41,8 +40,8 @@ def is_stand_in(path: str | os.PathLike[str]) -> bool:
 
 @contextlib.contextmanager
 def piped(
-    inputs: Sequence[_Input], output: _Output, *, json: bool = False, suffix: str = ".png"
-) -> Iterator[tuple[list[_Input], _Output]]:
+    inputs: Sequence[Path], output: _Output, *, json: bool = False, suffix: str = ".png"
+) -> Iterator[tuple[list[Path], _Output]]:
     """The inputs and the output of a command, with a file in place of `-`.
 
     Standard input is read now. The output file is written to standard output in the end, also if the command fails

@@ -1,8 +1,6 @@
 """`impasto weights`: the weights that are installed, and the download of better ones."""
 
-import hashlib
 import json as json_module
-from typing import Any
 
 from cyclopts import App
 
@@ -19,7 +17,9 @@ weights = App(
 @weights.default
 def list_weights(*, json: AsJson = False) -> int:
     """List the weights: where they are, whether they are installed, and which of them a run uses."""
-    entries = _entries()
+    from impasto import installed_weights
+
+    entries = [each.as_dict() for each in installed_weights()]
     if json:
         print_line(json_module.dumps(entries, indent=2))
         return 0
@@ -32,26 +32,6 @@ def list_weights(*, json: AsJson = False) -> int:
             print_line(f"  SHA-256: {entry['sha256']}")
     print_line("`impasto weights download` downloads the full-precision file; --weights FILE uses any other.")
     return 0
-
-
-def _entries() -> list[dict[str, Any]]:
-    """The weights of both methods; a run uses the first VGG19 file that is installed."""
-    from impasto.feedforward import weights as feedforward_weights
-    from impasto.vgg import weights as vgg_weights
-
-    used = next((source for source in vgg_weights.sources() if source.present), None)
-    return [
-        {
-            "kind": source.kind,
-            "used": source.present and (source == used or source.kind == "fast"),
-            "present": source.present,
-            "path": printable(source.path),
-            "sha256": hashlib.sha256(source.path.read_bytes()).hexdigest() if source.present else None,
-            "license": source.license,
-            "description": source.description,
-        }
-        for source in (*vgg_weights.sources(), *feedforward_weights.sources())
-    ]
 
 
 @weights.command

@@ -1,1 +1,1 @@
-"""Runs and trainings that write files: outputs, runner, log, timelapse; rerun; distill, the library's call."""
+"""Runs and trainings that write files: outputs, runner, log, timelapse; rerun; distill, info and installed weights."""

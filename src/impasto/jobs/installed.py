@@ -1,0 +1,51 @@
+"""The weights of both methods: where they are, whether they are installed, and which of them a run uses."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from impasto.errors import printable
+from impasto.feedforward import weights as feedforward_weights
+from impasto.vgg import weights
+from impasto.vgg.weights import WeightsSource
+
+
+@dataclass(frozen=True)
+class InstalledWeights:
+    """A file of weights.
+
+    Attributes:
+        source: its kind, path, license and description, and whether it is there.
+        used: whether a run uses it by default.
+        sha256: of the file, hexadecimal; None if it is not there.
+    """
+
+    source: WeightsSource
+    used: bool
+    sha256: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry of `impasto weights --json`."""
+        return {
+            "kind": self.source.kind,
+            "used": self.used,
+            "present": self.source.present,
+            "path": printable(self.source.path),
+            "sha256": self.sha256,
+            "license": self.source.license,
+            "description": self.source.description,
+        }
+
+
+def installed_weights() -> tuple[InstalledWeights, ...]:
+    """The weights of VGG19, of which a run uses the first that is installed, and those of the one-pass method."""
+    vgg_sources, fast_sources = weights.sources(), feedforward_weights.sources()
+    used = {*[source for source in vgg_sources if source.present][:1], *fast_sources}
+    return tuple(
+        InstalledWeights(
+            source,
+            used=source.present and source in used,
+            sha256=hashlib.sha256(source.path.read_bytes()).hexdigest() if source.present else None,
+        )
+        for source in (*vgg_sources, *fast_sources)
+    )
