@@ -227,6 +227,21 @@ def test_closed_streams_are_refused(stylize, run_small, style_image, monkeypatch
     assert run_small("stylize", "-", style_image).complaint().startswith("standard input: is closed; ")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("info --size -", "--size: got '-'; give a whole number (see `impasto info --help`)"),
+        ("presets -", "unknown preset '-'; available: "),
+        ("stylize a.png b.png -o o.png --weights -", "-: is not an existing file; "),
+        ("distill a.png -o o.safetensors --pictures -", "-: is not a folder; give one with training images"),
+    ],
+)
+def test_where_no_file_can_be_a_pipe_it_is_refused_as_it_was_typed(words, said, impasto, content_image, monkeypatch):
+    monkeypatch.chdir(content_image.parent)
+    words = words.replace("a.png", content_image.name).replace("b.png", content_image.name)
+    assert impasto(*words.split()).complaint().startswith(said)
+
+
 def test_a_file_can_be_called_like_a_pipe(  # noqa: PLR0917
     run_small, impasto, content_image, style_image, read_recipe, monkeypatch, out
 ):

@@ -38,12 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (Exception, KeyboardInterrupt) as error:
         from impasto.cli.exit_status import status_and_message
+        from impasto.cli.streams import as_typed
 
         _flush_or_discard_stdout()
         status, message = status_and_message(error)
         if sys.stderr:
             with contextlib.suppress(OSError):
-                sys.stderr.write(f"impasto: {printable(message)}\n")
+                sys.stderr.write(f"impasto: {printable(as_typed(message))}\n")
         return status
 
 

@@ -5,6 +5,7 @@ Files stand for the streams while a command runs. So every command treats them a
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,11 @@ def as_paths(arguments: Sequence[str]) -> list[str]:
     """The command line with "./-" for `-`, which would be taken for an option, and the full path for "./-", a file."""
     parts = (argument.partition("=") for argument in arguments)  # FILE=WEIGHT or --option=FILE
     return [_as_path(name) + equals + _as_path(value) for name, equals, value in parts]
+
+
+def as_typed(message: str) -> str:
+    """A message with `-` for the "./-" of `as_paths`."""
+    return re.sub(r"(?<![\w./])\./-(?![\w./-])", "-", message)
 
 
 def _as_path(text: str) -> str:

@@ -17,7 +17,7 @@ def parse_number(text: str) -> float:
         ValueError: anything else.
     """
     if not _NUMBER.fullmatch(text):
-        raise ValueError("input should be a valid number, such as 1.5")
+        raise ValueError("input should be a valid number")
     return float(text)
 
 
@@ -28,7 +28,7 @@ def parse_whole_number(text: str) -> int:
         ValueError: anything else, or thousands of digits.
     """
     if not _WHOLE_NUMBER.fullmatch(text):
-        raise ValueError("input should be a valid integer, such as 2")
+        raise ValueError("input should be a valid integer")
     return int(text)
 
 
