@@ -12,7 +12,7 @@ from PIL import Image
 
 import impasto
 from impasto import ImpastoError, Picture, Run, Settings, Style, load
-from impasto.errors import OutputError, PictureError, SettingError, UsageError, WeightsError
+from impasto.errors import LogError, OutputError, PictureError, SettingError, UsageError, WeightsError
 from impasto.vgg.model import VGG19
 
 SMALL = Settings(size=32, steps=1)
@@ -56,6 +56,9 @@ def calls(content_image: Path, narrow: VGG19, tmp_path: Path) -> dict[str, Calla
         "Run content": lambda it: Run(it, [image], SMALL, vgg=narrow),
         "Run style 1": lambda it: Run(image, [it], SMALL, vgg=narrow),
         "Run keep": lambda it: Run(image, [image], SMALL, keep=it, vgg=narrow),
+        "compare images": impasto.compare,
+        "compare image 2": lambda it: impasto.compare([image, it]),
+        "rerun result": impasto.rerun,
         "load image": load,
         "load_recipe image": impasto.load_recipe,
     }
@@ -164,6 +167,16 @@ def test_paths_are_text(path: object, content_image: Path, narrow: VGG19) -> Non
     for error, call in errors:
         with pytest.raises(error, match=r": got (bytes|None|an int); give a path as text, or a pathlib.Path"):
             call()
+
+
+@pytest.mark.parametrize("paths", [b"name", None, 3, {"a.png": 1}, [None], [b"name"]])
+def test_lists_of_paths_hold_paths(paths: object, content_image: Path) -> None:
+    with refused(LogError, "logs: got ", "; give a path as text, or a "):
+        impasto.plot(paths)  # type: ignore[arg-type]
+    with refused(PictureError, "inputs: got ", "; give a path as text, or a "):
+        impasto.rerun(content_image, paths)  # type: ignore[arg-type]
+    with refused(PictureError, "images: got a str; give a list of images"):
+        impasto.compare(str(content_image))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("grid", [["seed"], "seed=1,2", None])

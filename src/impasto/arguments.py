@@ -1,7 +1,7 @@
 """The types of arguments, checked where a caller passes them: a message says what was passed and what to do."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeGuard, TypeVar
 
@@ -43,6 +43,18 @@ def as_path(value: object, role: str, error: type[ImpastoError] = OutputError) -
     if not is_path(value):
         raise error(f"{role}: got {kind_of(value)}; give a path as text, or a pathlib.Path")
     return Path(value)
+
+
+def as_path_list(value: object, role: str, error: type[ImpastoError]) -> list[Path]:
+    """One path or a list of them that a caller passed as `role`.
+
+    Raises:
+        error: it is neither.
+    """
+    values = [value] if is_path(value) else value
+    if isinstance(values, bytes) or not isinstance(values, Sequence):
+        raise error(f"{role}: got {kind_of(value)}; give a path as text, or a list of paths")
+    return [as_path(each, role, error) for each in values]
 
 
 def no_image(value: object, role: str, remedy: str = _FROM_FILE) -> PictureError:

@@ -43,6 +43,8 @@ def test_rerun(results, impasto, content_image, style_image, narrow_weights, tmp
     assert library.load_recipe(again) == library.load_recipe(tmp_path / "library.png")
     assert [type(event).__name__ for event in seen][-2:] == ["Stepped", "Ended"]
     with pytest.raises(RecipeError, match=r"its input 'photo\.png' .* was not found"):
+        library.rerun(results[0], str(style_image), weights=narrow_weights)
+    with pytest.raises(RecipeError, match=r"its input 'photo\.png' .* was not found"):
         library.rerun(results[0], weights=narrow_weights)
     with pytest.raises(PictureError, match="result: got a Picture; give the path of an image file"):
         library.rerun(picture)

@@ -25,6 +25,17 @@ def as_picture(source: ImageSource, role: str) -> Picture:
     return source if isinstance(source, Picture) else load(path_of_image(source, role))
 
 
+def image_list(images: Sequence[ImageSource]) -> Sequence[ImageSource]:
+    """The images, if they are a sequence.
+
+    Raises:
+        PictureError: they are not.
+    """
+    if isinstance(images, str | bytes) or not isinstance(images, Sequence):
+        raise no_image(images, "images", "give a list of images")
+    return images
+
+
 def as_list(styles: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource]:
     """The style images as a sequence; a single one may be passed without a list.
 

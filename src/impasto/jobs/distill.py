@@ -4,12 +4,11 @@ import os
 from collections.abc import Sequence
 
 from impasto import files
-from impasto.arguments import as_path, check_callable, no_image
+from impasto.arguments import as_path, check_callable
 from impasto.events import OnEvent
 from impasto.feedforward.style_file import DistilledStyle
 from impasto.feedforward.train import Training, default_training_images
-from impasto.images.picture import Picture
-from impasto.images.sources import ImageSource, as_picture
+from impasto.images.sources import ImageSource, as_picture, image_list
 from impasto.jobs import runner
 from impasto.jobs.outputs import CHECKPOINT_SECONDS
 from impasto.optimize import checkpoint as checkpoints
@@ -51,7 +50,10 @@ def distill(
     if path is not None:
         files.check_output(path, overwrite=True)
     resume_from = checkpoints.read(path) if path is not None and os.path.lexists(path) else None
-    pictures = default_training_images() if images is None else _training_images(images)
+    if images is None:
+        pictures = default_training_images()
+    else:
+        pictures = [as_picture(image, f"image {number}") for number, image in enumerate(image_list(images), 1)]
     training = Training(as_picture(style, "style"), pictures, settings, network_or_default(vgg))
     report = on_event or _ignore
     if resume_from is not None:
@@ -61,12 +63,6 @@ def distill(
     if path is not None:
         checkpoints.discard(path)
     return training.result()
-
-
-def _training_images(images: Sequence[ImageSource]) -> list[Picture]:
-    if isinstance(images, str | bytes) or not isinstance(images, Sequence):
-        raise no_image(images, "images", "give a list of images")
-    return [as_picture(image, f"image {number}") for number, image in enumerate(images, 1)]
 
 
 def _ignore(_: object) -> None:

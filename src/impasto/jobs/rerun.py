@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from impasto import api
-from impasto.arguments import as_path, check_callable, path_of_image
+from impasto.arguments import as_path_list, check_callable, path_of_image
 from impasto.errors import PictureError, RecipeError, printable
 from impasto.events import OnEvent
 from impasto.feedforward.one_pass import fast
@@ -48,7 +48,7 @@ class RerunInputs:
 
 def rerun(
     result: str | os.PathLike[str],
-    inputs: Sequence[str | os.PathLike[str]] = (),
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     *,
     weights: str | os.PathLike[str] = "auto",
     device: str = "auto",
@@ -71,7 +71,7 @@ def rerun(
         RecipeError: no recipe, an input or weights that were not found, or a result that was recolored afterwards.
     """
     check_callable(on_event)
-    places = [as_path(place, "inputs", PictureError) for place in inputs]
+    places = as_path_list(inputs, "inputs", PictureError)
     found = find_inputs(path_of_image(result, "result"), places)
     how: dict[str, Any] = {"device": device, "precision": precision, "threads": threads, "memory": memory}
     if found.recipe.settings.method == "fast":

@@ -18,7 +18,7 @@ from impasto.images.contact_sheet import Cell
 from impasto.images.formats import check_suffix
 from impasto.images.picture import Picture, load_recipe
 from impasto.images.recipe import Recipe
-from impasto.images.sources import ImageSource, as_picture
+from impasto.images.sources import ImageSource, as_picture, image_list
 from impasto.images.thumbnail import fit_within, thumbnail, to_uint8
 
 MAX_IMAGES = 100
@@ -131,7 +131,7 @@ def compare(images: Sequence[ImageSource]) -> Comparison:
         PictureError: a file that cannot be read as an image.
         SettingError: fewer or more images.
     """
-    if not 2 <= len(images) <= MAX_IMAGES:
+    if not 2 <= len(image_list(images)) <= MAX_IMAGES:
         advice = "two or more" if len(images) < 2 else f"at most {MAX_IMAGES}"
         raise SettingError(f"compare: got {len(images)} image{'s' * (len(images) != 1)}; give {advice}")
     first = as_picture(images[0], "image 1")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto import files
-from impasto.arguments import as_path
+from impasto.arguments import as_path, as_path_list
 from impasto.errors import LogError, MissingError, OutputError, SaveError, printable
 from impasto.jobs.log import TERMS, Entry, read_log
 
@@ -58,7 +58,7 @@ def plot(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Los
     Raises:
         LogError: no log, a file that is not a log or is damaged, or a log that is given twice.
     """
-    paths = [as_path(log, "log", LogError) for log in ([logs] if isinstance(logs, str | os.PathLike) else logs)]
+    paths = as_path_list(logs, "logs", LogError)
     if not paths:
         raise LogError("logs: got none; give one or more")
     real = [os.path.realpath(path) for path in paths]
