@@ -147,15 +147,20 @@ def test_other_commands_write_to_standard_output(  # noqa: PLR0917
 
 @pytest.mark.weights
 def test_a_network_can_go_to_standard_output(  # noqa: PLR0917
-    impasto, feed, catch, style_image, content_image, narrow_weights, tmp_path
+    impasto, feed, catch, style_image, content_image, narrow_weights, tmp_path, pixels
 ):
     flags = ["--steps", 1, "--weights", narrow_weights, "--device", "cpu", "--precision", "float32"]
     feed(style_image)
     sent = catch()
     assert impasto("distill", "-", "-o", "-", *flags).status == 0
-    network = tmp_path / "network.safetensors"
+    network, out = tmp_path / "network.safetensors", tmp_path / "out.png"
     network.write_bytes(sent.getvalue())
-    assert library.fast(content_image, network).tensor.shape == (3, 30, 40)
+    feed(network)
+    assert impasto("fast", content_image, "-", "-o", out, *flags[4:]).status == 0
+    library.fast(content_image, network, network=library.network_for(network, "cpu", "float32")).save(
+        tmp_path / "b.png"
+    )
+    assert np.array_equal(pixels(out), pixels(tmp_path / "b.png"))
 
 
 def test_two_pipes_in_one_command_are_refused(run_small, impasto, feed, content_image, style_image):

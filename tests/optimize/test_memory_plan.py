@@ -57,7 +57,7 @@ def test_strips_need_half_as_much_work_again(costs: CostModel) -> None:
 
 
 def test_feature_maps_in_strips_grow_with_the_width_of_an_image_not_with_its_height(costs: CostModel) -> None:
-    tiny = dataclasses.replace(plan(64), style_sizes=())
+    tiny = dataclasses.replace(plan(64), style_sizes=())  # with almost no feature maps of its own
     bytes_of = {
         name: costs.estimate(dataclasses.replace(tiny, size=(65, 64), style_sizes=(size,)), 64).memory
         - costs.estimate(tiny, None).memory

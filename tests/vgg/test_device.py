@@ -84,7 +84,7 @@ def test_an_unknown_precision_is_refused_with_the_known_ones(name: str) -> None:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators return memory by themselves")
 def test_freed_memory_that_malloc_keeps_is_released() -> None:
     blocks = [bytearray(2**16) for _ in range(2**11)]  # 128 MiB in blocks too small for a mapping of their own
-    last = bytearray(2**16)  # malloc returns only what is free at the end of the heap
+    last = bytearray(2**16)  # malloc itself returns only what is free at the end of the heap
     del blocks
     kept = device.resident_memory()
     device.release_memory(CPU)

@@ -98,9 +98,13 @@ def _spool(path: Path) -> Path:
     if stdin is None or stdin.isatty():
         state = "is closed" if stdin is None else "is a terminal"
         raise UsageError(f"standard input: {state}; redirect it (< FILE), or give the name of a file")
-    with path.open("wb") as file:
+    with path.open("w+b") as file:
         shutil.copyfileobj(stdin.buffer, file)
-    return path
+        file.seek(0)
+        head = file.read(9)
+    # a network in safetensors begins with the length of its JSON, in 8 bytes; as a style it is recognized by its suffix
+    is_network = head[8:] == b"{" and int.from_bytes(head[:8], "little") < 2**24
+    return path.rename(f"{path}.safetensors") if is_network else path
 
 
 def _send(result: Path, stdout: TextIO) -> None:
