@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +281,7 @@ def test_an_interrupted_run_sends_the_image_so_far(start, content_image, style_i
     process = start("stylize", content_image, style_image, *flags, stdout=subprocess.PIPE)
     while not (tmp_path / "run.jsonl").exists() or not (tmp_path / "run.jsonl").stat().st_size:
         assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     data, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
