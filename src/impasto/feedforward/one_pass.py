@@ -58,9 +58,7 @@ def fast(
     """
     check_callable(on_event)
     picture, styles = as_picture(content, "content"), some_styles(styles)
-    network = network_for(styles) if network is None else network
-    if not isinstance(network, FastNetwork | SingleStyleNetwork):
-        raise SettingError(f"network: got {kind_of(network)}; give impasto.network_for(styles)")
+    network = _network_or_default(network, styles)
     style_images = [] if isinstance(network, SingleStyleNetwork) else as_styles(styles)
     if settings is None:
         settings = preset().replace(size=max(picture.height, picture.width))
@@ -79,6 +77,21 @@ def fast(
         on_event(Painted(picture.name, stylized.shape[2], stylized.shape[1], time.perf_counter() - started))
     recipe = _recipe(picture, style_images, settings, network).model_dump(mode="json")
     return Picture(stylized, alpha, recipe=recipe, rounding=Quantization(settings.depth, settings.dither))
+
+
+def _network_or_default(
+    network: FastNetwork | SingleStyleNetwork | None, styles: Sequence[StyleSource]
+) -> FastNetwork | SingleStyleNetwork:
+    """The network that a caller passed, by default the one for `styles`.
+
+    Raises:
+        SettingError: something else was passed.
+    """
+    if network is None:
+        return network_for(styles)
+    if not isinstance(network, FastNetwork | SingleStyleNetwork):
+        raise SettingError(f"network: got {kind_of(network)}; give impasto.network_for(styles)")
+    return network
 
 
 def _validate(

@@ -162,9 +162,7 @@ def mask_values(mask: Picture) -> Tensor:
     So an area painted in any pure color counts as white. The values are those of sRGB, not of linear light: mid-gray is
     a half, as editors show it. A mask of the values 0 and 1 of 255, as programs for segmentation write it, is scaled.
     """
-    values = mask.tensor.amax(0, keepdim=True)
-    if mask.alpha is not None:
-        values = values * mask.alpha
+    values = _painted(mask)
     largest = float(values.max())
     return values / largest if 0 < largest <= _ONE_LEVEL else values
 
@@ -174,12 +172,18 @@ def with_notes(mask: Picture) -> Picture:
     notes = []
     if bool((mask.tensor.amax(0) - mask.tensor.amin(0) > DIM).any()):
         notes.append("is a colored mask: the largest channel of a pixel counts, so pure red is white")
-    largest = float(mask.tensor.max())
+    largest = float(_painted(mask).max())
     if 0 < largest <= _ONE_LEVEL:
         notes.append("its values 0 and 1 of 255 are used as black and white")
     elif largest < DIM:
         notes.append(f"its largest value is {255 * largest:.3g} of 255, which counts as {largest:.2g} of white")
     return dataclasses.replace(mask, notes=(*mask.notes, *notes))
+
+
+def _painted(mask: Picture) -> Tensor:
+    """(1, H, W) in [0, 1]: the largest channel, times alpha."""
+    values = mask.tensor.amax(0, keepdim=True)
+    return values if mask.alpha is None else values * mask.alpha
 
 
 def _digest(values: Tensor) -> bytes:

@@ -8,6 +8,7 @@ from impasto.arguments import as_path, check_callable
 from impasto.events import OnEvent
 from impasto.feedforward.style_file import DistilledStyle
 from impasto.feedforward.train import Training, default_training_images
+from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, as_picture, image_list
 from impasto.jobs import runner
 from impasto.jobs.outputs import CHECKPOINT_SECONDS
@@ -50,11 +51,7 @@ def distill(
     if path is not None:
         files.check_output(path, overwrite=True)
     resume_from = checkpoints.read(path) if path is not None and os.path.lexists(path) else None
-    if images is None:
-        pictures = default_training_images()
-    else:
-        pictures = [as_picture(image, f"image {number}") for number, image in enumerate(image_list(images), 1)]
-    training = Training(as_picture(style, "style"), pictures, settings, network_or_default(vgg))
+    training = Training(as_picture(style, "style"), _training_images(images), settings, network_or_default(vgg))
     report = on_event or _ignore
     if resume_from is not None:
         runner.resume(training, resume_from, report)
@@ -63,6 +60,12 @@ def distill(
     if path is not None:
         checkpoints.discard(path)
     return training.result()
+
+
+def _training_images(images: Sequence[ImageSource] | None) -> list[Picture]:
+    if images is None:
+        return default_training_images()
+    return [as_picture(image, f"image {number}") for number, image in enumerate(image_list(images), 1)]
 
 
 def _ignore(_: object) -> None:
