@@ -89,7 +89,6 @@ def with_nan():
         (half(file("RGB", "WEBP")), "truncated or damaged"),
         (half(file("RGB", "TIFF")), "truncated or damaged"),
         (colossal(), "has 65535 x 65535 pixels, more than the 150000000 allowed"),
-        (bomb(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**27)))), "truncated or damaged"),
         (with_nan(), "has values that are infinite or not a number"),
     ],
 )
@@ -126,6 +125,7 @@ def test_a_picture_too_narrow_for_the_network_is_refused_in_a_line(size, said, o
         (file("RGB", "WEBP", animated=True), (32, 24), "bad.jpg: contains several images: only the first is used"),
         (file("RGB", "PNG", animated=True), (32, 24), "bad.jpg: contains several images: only the first is used"),
         (file("CMYK", "JPEG"), (32, 24), "CMYK without a usable profile"),
+        (bomb(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**27)))), (32, 24), ""),
         (file("P", "PNG"), (32, 24), ""),
         (file("LA", "PNG"), (32, 24), ""),
         (file("1", "PNG"), (32, 24), ""),

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from impasto.errors import ImpastoError, OutputError, SaveError, SettingError, UsageError, printable
+from impasto.errors import ImpastoError, OutputError, PictureError, SaveError, SettingError, UsageError, printable
 
 _Output = TypeVar("_Output", Path, Path | None)
 
 PIPE = Path("-")
+MAX_BYTES = 2_700_000_000
+"""Bytes of standard input that are read: as many as an image file can have."""
 _FOLDER = "impasto-stream-"
 """Prefix of the temporary folder that holds the files."""
 
@@ -99,7 +101,10 @@ def _spool(path: Path) -> Path:
         state = "is closed" if stdin is None else "is a terminal"
         raise UsageError(f"standard input: {state}; redirect it (< FILE), or give the name of a file")
     with path.open("w+b") as file:
-        shutil.copyfileobj(stdin.buffer, file)
+        while chunk := stdin.buffer.read(2**20):
+            if file.tell() > MAX_BYTES:
+                raise PictureError(f"standard input: more than {MAX_BYTES / 1e9:.1f} GB; give a smaller file")
+            file.write(chunk)
         file.seek(0)
         head = file.read(9)
     # a network in safetensors begins with the length of its JSON, in 8 bytes; as a style it is recognized by its suffix
