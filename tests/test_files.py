@@ -87,6 +87,91 @@ def test_permissions_are_those_of_the_old_file_or_the_default(tmp_path: Path) ->
     assert stat.S_IMODE(new.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
 
 
+@pytest.mark.skipif(WINDOWS, reason="Windows has no umask")
+def test_a_new_file_gets_its_mode_without_touching_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "umask", None)  # another thread might create a file at that moment
+            write(tmp_path / "new", b"new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_appears_meanwhile_is_not_replaced(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "out.png"
+
+    def write_meanwhile() -> None:
+        with files.replacing(path, overwrite=False):
+            path.write_bytes(b"of another program")
+
+    with pytest.raises(OutputError, match=r"out\.png: exists already"):
+        write_meanwhile()
+    assert path.read_bytes() == b"of another program"
+    with files.replacing(tmp_path / "free.png", overwrite=False) as file:
+        file.write(b"new")
+    assert (tmp_path / "free.png").read_bytes() == b"new"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["free.png", "out.png"]
+
+
+@pytest.mark.skipif(WINDOWS, reason="Windows cannot open a folder")
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_file_and_name_are_flushed_to_disk(overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, flushed = tmp_path / "out.png", []
+
+    def fsync(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        flushed.append((is_folder, path.exists()))
+        if is_folder:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))  # some file systems cannot
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with files.replacing(path, overwrite=overwrite) as file:
+        file.write(b"new")
+    assert flushed == [(False, False), (True, True)]
+
+
+@pytest.mark.skipif(WINDOWS, reason="links need a privilege on Windows")
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "part").symlink_to("mine")
+    with files.replacing(tmp_path / "new", temporary=tmp_path / "part") as file:
+        file.write(b"new")
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["mine", "new"]
+
+
+@pytest.mark.skipif(WINDOWS, reason="Windows does not delete the working directory of a process")
+def test_a_relative_path_in_a_deleted_working_directory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    said = r"out\.png: the working directory is gone \(.*\); give an absolute path"
+    with pytest.raises(OutputError, match=said):
+        files.check_output(Path("out.png"), overwrite=False)
+    with pytest.raises(OutputError, match=said):
+        write(Path("out.png"), b"new")
+    write(tmp_path / "out.png", b"new")
+
+
+def test_a_name_derived_from_a_long_one_still_fits(tmp_path: Path) -> None:
+    assert files.beside(tmp_path / "out {}.png", ".{}.lock") == tmp_path / ".out {}.png.lock"
+    names = {files.beside(tmp_path / (letter * 255), ".{}.checkpoint.part").name for letter in "xy"}
+    assert len(names) == 2
+    assert all(len(name) < 256 for name in names)
+
+
 def test_a_file_system_that_refuses_permissions_gets_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))

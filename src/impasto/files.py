@@ -1,9 +1,10 @@
 """Atomic file output: a file exists completely or not at all."""
 
 import contextlib
+import hashlib
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +23,7 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         raise OutputError(f"{printable(path)}: a file name cannot hold a NUL character; choose another name")
     if len(os.fsencode(path.name)) > 255:
         raise OutputError(f"{printable(path.name[:40])}...: a file name has at most 255 bytes; choose a shorter one")
-    folder = Path(os.path.realpath(path)).parent  # a symbolic link is written where it points to
+    folder = real_path(path).parent  # a symbolic link is written where it points to
     if not os.path.isdir(path.parent) or not os.path.isdir(folder):
         missing = path.parent if not os.path.isdir(path.parent) else folder
         state = "is a file" if os.path.isfile(missing) else "does not exist"
@@ -35,38 +36,42 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         if path.exists() and not path.is_file():
             raise OutputError(f"{printable(path)}: is not a regular file; choose another name")
         if not overwrite:
-            raise OutputError(
-                f"{printable(path)}: exists already; choose another name or allow overwriting (--overwrite)"
-            )
+            raise _taken(path)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{printable(path)}: the folder {printable(path.parent)} is read-only; choose another place")
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, temporary: Path | None = None) -> Iterator[BinaryIO]:
-    """A binary file that replaces `path` when the block succeeds, and is deleted when it raises.
+def replacing(path: Path, *, overwrite: bool = True, temporary: Path | None = None) -> Iterator[BinaryIO]:
+    """A binary file that gets the name `path` when the block succeeds, and is deleted when it raises.
 
     It is written in the same folder, flushed to disk (fsync) and renamed, which is atomic: readers see the old file or
     the new one. Until then it has a random name, or that of `temporary`, which no other process may be writing.
 
+    Args:
+        overwrite: replace an existing file, keeping its permissions.
+
     Raises:
+        OutputError: a file of that name exists by now and may not be overwritten.
         SaveError: the disk is full, or the folder is no longer writable.
     """
-    path = Path(os.path.realpath(path))  # a symbolic link stays: its target is replaced
-    partial: str | Path | None = None
+    partial: Path | None = None
     try:
-        if temporary is None:
-            handle, partial = tempfile.mkstemp(prefix=".impasto-", suffix=path.suffix, dir=path.parent)
-        else:
-            partial = path.parent / temporary.name
-            handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        target = real_path(path)  # a symbolic link stays: its target is replaced
+        old_mode = _mode(target)
+        partial = target.with_name(f".impasto-{secrets.token_hex(8)}" if temporary is None else temporary.name)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)  # what a killed process left
+        # the kernel applies the umask; Python could only read it by setting it, for all threads
+        handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666 if old_mode is None else old_mode)
         with open(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(OSError):  # file systems without permissions (SMB, S3 mounts) refuse it
-            os.chmod(partial, _mode(path))
-        os.replace(partial, path)
+        if old_mode is not None:
+            with contextlib.suppress(OSError):  # file systems without permissions (SMB, S3 mounts) refuse it
+                os.chmod(partial, old_mode)
+        _publish(partial, target, overwrite=overwrite)
     except OSError as error:
         raise SaveError(
             f"{printable(path)}: could not be written ({error.strerror or error}); nothing was saved"
@@ -77,6 +82,55 @@ def replacing(path: Path, *, temporary: Path | None = None) -> Iterator[BinaryIO
                 os.unlink(partial)
 
 
+def _publish(partial: Path, target: Path, *, overwrite: bool) -> None:
+    """Give the complete file `partial` the name `target`, and flush the folder to disk.
+
+    Raises:
+        OutputError: there is a file of that name, which may not be overwritten.
+    """
+    if overwrite:
+        os.replace(partial, target)
+    else:
+        try:
+            os.link(partial, target)  # unlike a renaming it fails if the name is taken
+        except OSError as error:
+            if os.path.lexists(target):
+                raise _taken(target) from error
+            os.replace(partial, target)  # a file system without hard links (exFAT, some network shares)
+    with contextlib.suppress(OSError):  # the name survives a power failure; Windows cannot open a folder
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def real_path(path: Path) -> Path:
+    """The absolute path without symbolic links.
+
+    Raises:
+        OutputError: a relative path, but the working directory was deleted.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(
+            f"{printable(path)}: the working directory is gone ({reason}); give an absolute path"
+        ) from error
+
+
+def beside(path: Path, name: str) -> Path:
+    """A file in the folder of `path`, whose own name stands for {} in `name`, or its hash if it is long."""
+    own = os.fsencode(path.name)
+    # a file name has at most 255 bytes
+    return path.with_name(name.format(path.name if len(own) < 230 else hashlib.sha256(own).hexdigest()))
+
+
+def _taken(path: Path) -> OutputError:
+    return OutputError(f"{printable(path)}: exists already; choose another name or allow overwriting (--overwrite)")
+
+
 def _is_same_file(one: Path, other: Path) -> bool:
     try:
         return os.path.samefile(one, other)
@@ -84,10 +138,8 @@ def _is_same_file(one: Path, other: Path) -> bool:
         return False
 
 
-def _mode(path: Path) -> int:
-    """The permission bits of the file at `path`, or those that a new file gets: 0o666 without the umask."""
+def _mode(path: Path) -> int | None:
+    """The permission bits of a file; None if it does not exist."""
     with contextlib.suppress(OSError):
         return stat.S_IMODE(os.stat(path).st_mode)
-    umask = os.umask(0)  # it can only be read by setting it
-    os.umask(umask)
-    return 0o666 & ~umask
+    return None

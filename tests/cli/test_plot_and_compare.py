@@ -26,7 +26,7 @@ def test_logs_are_plotted(logs, impasto, out):
 
 def test_logs_with_the_same_file_name_are_named_with_their_folders(logs, impasto, out, monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr("impasto.sweeps.plot.save", lambda runs, _: drawn.extend(runs))
+    monkeypatch.setattr("impasto.sweeps.plot.save", lambda runs, _, **__: drawn.extend(runs))
     (tmp_path / "folder").mkdir()
     other = tmp_path / "folder" / "one.jsonl"
     other.write_bytes(logs[0].read_bytes())

@@ -1,6 +1,7 @@
 """Errors in the command line and in settings; the help."""
 
 import re
+import sys
 
 import pytest
 
@@ -160,6 +161,19 @@ def test_every_command_explains_itself(command, impasto):
     outcome = impasto(command, "--help")
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out.startswith(f"Usage: impasto {command}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the working directory of a process")
+def test_a_deleted_working_directory_is_reported_in_a_line(stylize, impasto, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    said = "the working directory is gone (No such file or directory); change to one that exists"
+    assert said == stylize("-o", tmp_path / "out.png").complaint()
+    for command in ("info", "presets", "weights"):
+        assert impasto(command).complaint() == said
+    for flag in ("--help", "--version"):
+        assert impasto(flag).status == 0
 
 
 @pytest.mark.parametrize("columns", [0, 1, 2, 5, 10**9])

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from impasto.errors import printable
+from impasto.errors import OutputError, printable
 
 GC_THRESHOLDS = 50_000, 20, 100
 """Fewer garbage collections than Python's default.
@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _open_closed_streams()
         gc.set_threshold(*GC_THRESHOLDS)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        if not {"--help", "-h", "--version"}.intersection(arguments):
+            _check_working_directory()
         from impasto.cli.app import app
         from impasto.cli.printing import console
         from impasto.cli.streams import as_paths
@@ -46,6 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with contextlib.suppress(OSError):
                 sys.stderr.write(f"impasto: {printable(as_typed(message))}\n")
         return status
+
+
+def _check_working_directory() -> None:
+    """Raise OutputError if the working directory was deleted: Intel's MKL, which torch uses, would end the process."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise OutputError(f"the working directory is gone ({error.strerror}); change to one that exists") from error
 
 
 def _open_closed_streams() -> None:

@@ -45,7 +45,7 @@ def compare(
         else:
             _print(compared)
         if sheet is not None:
-            compared.save(sheet)
+            compared.save(sheet, overwrite=overwrite)
             if not json:
                 print_saved(sheet)
     return 0

@@ -30,6 +30,6 @@ def plot(
 
     with piped([log, *more], output) as (paths, result):
         check_output(result, overwrite=overwrite, inputs=paths)
-        impasto.plot(paths).save(result)
+        impasto.plot(paths).save(result, overwrite=overwrite)
         print_saved(result)
     return 0

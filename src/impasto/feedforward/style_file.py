@@ -39,8 +39,11 @@ class DistilledStyle:
     name: str = ""
     sha256: str = ""
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write it to `path`, completely or not at all.
+
+        Args:
+            overwrite: replace an existing file.
 
         Raises:
             OutputError: another suffix than .safetensors, or a path that cannot be written.
@@ -48,10 +51,10 @@ class DistilledStyle:
         """
         path = as_path(path, "path")
         check_style_suffix(path)
-        files.check_output(path, overwrite=True)
+        files.check_output(path, overwrite=overwrite)
         tensors = {name: values.detach().cpu().contiguous() for name, values in self.network.state_dict().items()}
         data = safetensors.torch.save(tensors, {_METADATA_KEY: json.dumps(dict(self.about))})
-        with files.replacing(path) as file:
+        with files.replacing(path, overwrite=overwrite) as file:
             file.write(data)
 
 

@@ -87,14 +87,15 @@ def draw(cells: Sequence[Sequence[Cell]], *, columns: Sequence[str] = (), rows: 
     return sheet
 
 
-def save(sheet: Image.Image, path: Path) -> None:
+def save(sheet: Image.Image, path: Path, *, overwrite: bool = True) -> None:
     """Write a sheet to `path`, in the format of its suffix, completely or not at all.
 
     Raises:
+        OutputError: there is a file of that name, and `overwrite` is false.
         SaveError: it could not be encoded or written.
     """
     file_format = FORMATS[path.suffix.lower()]
-    save_image(sheet, path, file_format, **pillow_options(file_format, quality=92))
+    save_image(sheet, path, file_format, overwrite=overwrite, **pillow_options(file_format, quality=92))
 
 
 def wrap(text: str, width: int, font: Font) -> list[str]:

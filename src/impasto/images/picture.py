@@ -124,7 +124,7 @@ class Picture:
         check_suffix(path, quantization.depth)
         encode = self._encoder(FORMATS[path.suffix.lower()], quantization, quality)
         files.check_output(path, overwrite=overwrite)
-        with files.replacing(path) as file, prefix_errors(printable(path)):
+        with files.replacing(path, overwrite=overwrite) as file, prefix_errors(printable(path)):
             encode(file)
 
     def write(

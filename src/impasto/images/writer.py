@@ -58,13 +58,14 @@ def write(
             _to_pillow(bands, shape).save(file, file_format, **options)
 
 
-def save_image(image: Image.Image, path: Path, file_format: str, **options: Any) -> None:
+def save_image(image: Image.Image, path: Path, file_format: str, *, overwrite: bool = True, **options: Any) -> None:
     """Save an image of Pillow to `path`, completely or not at all.
 
     Raises:
+        OutputError: there is a file of that name, and `overwrite` is false.
         SaveError: the encoder failed, or the file could not be written.
     """
-    with files.replacing(path) as file, prefix_errors(printable(path)), _encoder_errors():
+    with files.replacing(path, overwrite=overwrite) as file, prefix_errors(printable(path)), _encoder_errors():
         image.save(file, file_format, **options)
 
 

@@ -1,6 +1,5 @@
 """The files that a run or a training writes, and their validation before any work is done."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,10 +38,7 @@ class Outputs:
 
 def checkpoint_path(result: Path) -> Path:
     """The default path of the checkpoint: beside the result, as RESULT.checkpoint."""
-    name = os.fsencode(result.name)
-    # a file name has at most 255 bytes: a long one is replaced by its hash
-    short = name if len(name) < 230 else hashlib.sha256(name).hexdigest().encode()
-    return result.with_name(os.fsdecode(short + b".checkpoint"))
+    return files.beside(result, "{}.checkpoint")
 
 
 def check_outputs(

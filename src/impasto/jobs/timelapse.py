@@ -44,16 +44,17 @@ class Timelapse:
         if steps < self._steps and self._frames_after(steps) > self._frames_after(steps - 1):
             self._frames.append(thumbnail(self._run.picture, *self._size))
 
-    def save(self, result: Picture, path: Path) -> None:
+    def save(self, result: Picture, path: Path, *, overwrite: bool = True) -> None:
         """Write the frames, and the result as the last one, to `path`, completely or not at all.
 
         Raises:
+            OutputError: there is a file of that name, and `overwrite` is false.
             SaveError: it could not be encoded or written.
         """
         first, *others = (*self._frames, thumbnail(result, *self._size))
         durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
         try:
-            with files.replacing(path) as file:
+            with files.replacing(path, overwrite=overwrite) as file:
                 first.save(
                     file,
                     FORMATS[path.suffix.lower()],

@@ -109,7 +109,7 @@ def discard(path: Path) -> None:
 
 def _temporary(path: Path) -> Path:
     """The name of a checkpoint while it is written; always the same, so that at most one incomplete file is left."""
-    return path.with_name(f".{path.name}.part")
+    return files.beside(path, ".{}.part")
 
 
 def _write(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: str) -> None:

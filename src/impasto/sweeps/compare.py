@@ -118,7 +118,7 @@ class Comparison:
         path = as_path(path, "path")
         files.check_output(path, overwrite=overwrite)
         check_suffix(path)
-        contact_sheet.save(draw_sheet(self), path)
+        contact_sheet.save(draw_sheet(self), path, overwrite=overwrite)
 
 
 def compare(images: Sequence[ImageSource]) -> Comparison:

@@ -46,7 +46,7 @@ class LossPlot:
         """
         path = as_path(path, "path")
         check_output(path, overwrite=overwrite)
-        save(self.runs, path)
+        save(self.runs, path, overwrite=overwrite)
 
 
 def plot(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> LossPlot:
@@ -86,10 +86,16 @@ def check_installed() -> None:
         raise MissingError("plots need matplotlib, which is not installed; `pip install 'impasto[plots]'`") from error
 
 
-def save(runs: Runs, path: Path) -> None:
-    """Plot the runs to `path` in the format of its suffix; raise MissingError, or SaveError with nothing written."""
+def save(runs: Runs, path: Path, *, overwrite: bool = True) -> None:
+    """Plot the runs to `path` in the format of its suffix, completely or not at all.
+
+    Raises:
+        MissingError: matplotlib is not installed.
+        OutputError: there is a file of that name, and `overwrite` is false.
+        SaveError: it could not be drawn or written.
+    """
     check_installed()
-    with warnings.catch_warnings(), files.replacing(path) as file:
+    with warnings.catch_warnings(), files.replacing(path, overwrite=overwrite) as file:
         warnings.simplefilter("ignore")  # characters that the font does not have, curves without a positive value
         try:
             draw(runs).savefig(file, format=path.suffix[1:].lower())
