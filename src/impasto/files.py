@@ -19,11 +19,9 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         OutputError: a missing or read-only folder, a folder or device of that name, an existing file without
             `overwrite`, or one of the `inputs`.
     """
-    if "\0" in os.fspath(path):
-        raise OutputError(f"{printable(path)}: a file name cannot hold a NUL character; choose another name")
+    folder = real_path(path).parent  # a symbolic link is written where it points to
     if len(os.fsencode(path.name)) > 255:
         raise OutputError(f"{printable(path.name[:40])}...: a file name has at most 255 bytes; choose a shorter one")
-    folder = real_path(path).parent  # a symbolic link is written where it points to
     if not os.path.isdir(path.parent) or not os.path.isdir(folder):
         missing = path.parent if not os.path.isdir(path.parent) else folder
         state = "is a file" if os.path.isfile(missing) else "does not exist"
@@ -59,7 +57,8 @@ def replacing(path: Path, *, overwrite: bool = True, temporary: Path | None = No
     try:
         target = real_path(path)  # a symbolic link stays: its target is replaced
         old_mode = _mode(target)
-        partial = target.with_name(f".impasto-{secrets.token_hex(8)}" if temporary is None else temporary.name)
+        name = f".impasto-{secrets.token_hex(8)}{path.suffix[:8]}" if temporary is None else temporary.name
+        partial = target.with_name(name)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(partial)  # what a killed process left
         # the kernel applies the umask; Python could only read it by setting it, for all threads
@@ -109,8 +108,10 @@ def real_path(path: Path) -> Path:
     """The absolute path without symbolic links.
 
     Raises:
-        OutputError: a relative path, but the working directory was deleted.
+        OutputError: a NUL character, or a relative path although the working directory was deleted.
     """
+    if "\0" in os.fspath(path):
+        raise OutputError(f"{printable(path)}: a file name cannot hold a NUL character; choose another name")
     try:
         return Path(os.path.realpath(path))
     except OSError as error:

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from impasto import api
+from impasto import api, reporting
 from impasto.jobs import runner
 
 
@@ -143,7 +145,7 @@ def test_a_folder_that_is_gone_at_the_end_does_not_lose_the_picture(stylize, tmp
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     finished = runner.result_of
-    monkeypatch.setattr(runner, "result_of", lambda run: (folder.rmdir(), finished(run))[1])
+    monkeypatch.setattr(runner, "result_of", lambda run: (shutil.rmtree(folder), finished(run))[1])
     complaint = stylize("-o", folder / "out.png", "--quiet").complaint(1)
     assert complaint.startswith(f"{folder / 'out.png'}: the folder {folder} does not exist; ")
     (rescued,) = tmp_path.glob("impasto-*.png")
@@ -174,9 +176,20 @@ def test_a_preview_that_cannot_be_saved_does_not_end_the_run(stylize, out, full_
 
 
 def test_a_full_log_does_not_end_the_run(stylize, out, monkeypatch):
-    monkeypatch.setattr("impasto.files.check_output", lambda *_, **__: None)
-    assert stylize("--log", "/dev/full").status == 0
+    log, step_events = out.with_name("l.jsonl"), reporting.step_events
+
+    def filling(step):
+        if step.number == 1:  # from now on, all that is written to the log meets a full disk
+            descriptors = (path for path in Path("/proc/self/fd").iterdir() if path.exists())
+            (descriptor,) = (int(path.name) for path in descriptors if path.samefile(log))
+            with open("/dev/full", "wb") as full:
+                os.dup2(full.fileno(), descriptor)
+        return step_events(step)
+
+    monkeypatch.setattr(reporting, "step_events", filling)
+    assert stylize("--log", log).status == 0
     assert out.exists()
+    assert log.read_text().count("\n") == 1
 
 
 @pytest.mark.parametrize(

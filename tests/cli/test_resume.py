@@ -101,7 +101,7 @@ def test_a_checkpoint_may_lie_elsewhere(stylize, stopping, out, tmp_path, monkey
 
 def test_checkpoints_are_saved_as_often_as_requested(stylize, monkeypatch):
     kept = []
-    monkeypatch.setattr("impasto.optimize.checkpoint.save", lambda run, path: kept.append(run.steps_done))
+    monkeypatch.setattr("impasto.optimize.checkpoint.save", lambda run, path, **_: kept.append(run.steps_done))
     assert stylize("--overwrite").status == 0
     assert kept == []
     assert stylize("--overwrite", "--checkpoint-every", "0s").status == 0

@@ -14,7 +14,8 @@ def check(tmp_path):
 
     def run(*, overwrite=False, inputs=(), check_result=check_suffix, **names):
         paths = {field: tmp_path / name for field, name in {"result": "out.png", "checkpoint": "c", **names}.items()}
-        check_outputs(Outputs(**paths), overwrite=overwrite, inputs=inputs, check_result=check_result)
+        replaceable = paths.values() if overwrite else ()
+        check_outputs(Outputs(**paths, replaceable=replaceable), inputs=inputs, check_result=check_result)
 
     return run
 

@@ -1,5 +1,6 @@
 """A run that is resumed gives the same bits as one without interruption."""
 
+import hashlib
 import json
 import struct
 from collections.abc import Callable
@@ -172,7 +173,8 @@ def test_a_file_that_is_not_a_checkpoint_is_refused_in_one_line(begin, narrow_we
     def forged(**changes: object) -> bytes:
         output = {**header, "__metadata__": {"impasto": json.dumps({**said, **changes})}}
         text = json.dumps(output).encode()
-        return struct.pack("<Q", len(text)) + text + good[8 + length :]
+        data = struct.pack("<Q", len(text)) + text + good[8 + length : -32]
+        return data + hashlib.sha256(data).digest()
 
     for data in (
         b"",

@@ -130,12 +130,14 @@ def _refuse_step_options(options: RerunOptions) -> None:
 
 def rerun_in_one_pass(inputs: "RerunInputs", output: Path, options: RerunOptions, originals: Sequence[Path]) -> int:
     """`impasto rerun` of a result of the one-pass method; `originals` are files that must not be overwritten."""
+    from impasto.jobs.claims import claimed
     from impasto.jobs.rerun import rerun_fast
+    from impasto.jobs.saving import save_result
 
     _refuse_step_options(options)
     depth = inputs.recipe.settings.depth
     check_image_output(output, overwrite=options.overwrite, inputs=originals, depth=depth)
-    with display(as_json=options.json, quiet=options.quiet) as show:
+    with claimed([output]), display(as_json=options.json, quiet=options.quiet) as show:
         picture = rerun_fast(
             inputs,
             device=options.device,
@@ -144,7 +146,7 @@ def rerun_in_one_pass(inputs: "RerunInputs", output: Path, options: RerunOptions
             memory=options.memory,
             on_event=show,
         )
-        picture.save(output)
+        save_result(picture.save, output, overwrite=options.overwrite)
         show(Saved(printable(output)))
     return 0
 
@@ -180,7 +182,7 @@ def _stylize_images(
         if several:
             _stylize_several(batch, content, contents, watch=options.watch)
         else:
-            batch.stylize_one(inputs[0], target)
+            batch.stylize_one(inputs[0], target, overwrite=options.overwrite)
     return 128 + received[0] if received else 0
 
 

@@ -69,10 +69,17 @@ class FastBatch:
     show: Display
     received: list[int]
 
-    def stylize_one(self, content: Path, output: Path) -> None:
-        """Stylize one image and save it."""
-        picture = self.stylize(content)
-        picture.save(output)
+    def stylize_one(self, content: Path, output: Path, *, overwrite: bool) -> None:
+        """Stylize one image and save it.
+
+        Raises:
+            ImpastoError: it could not be read or saved, or another run is writing to `output`.
+        """
+        from impasto.jobs.claims import claimed
+        from impasto.jobs.saving import save_result
+
+        with claimed([output]):
+            save_result(self.stylize(content).save, output, overwrite=overwrite)
         self.show(Saved(printable(output)))
 
     def stylize_all(self, contents: Sequence[Path], notes: Sequence[str] = ()) -> None:
@@ -94,7 +101,7 @@ class FastBatch:
             if self.received:
                 return
             try:
-                self.stylize_one(content, target)
+                self.stylize_one(content, target, overwrite=self.overwrite)
             except ImpastoError as error:
                 self.show(Noted(f"failed: {error}"))
                 failures.append(error)
@@ -123,8 +130,9 @@ class FastBatch:
         """Stylize one image; an existing output is only overwritten if this process has written it."""
         target = _target(content, self.output)
         try:
-            self._check(target, overwrite=self.overwrite or target in written, inputs=[content, *self.inputs])
-            self.stylize_one(content, target)
+            overwrite = self.overwrite or target in written
+            self._check(target, overwrite=overwrite, inputs=[content, *self.inputs])
+            self.stylize_one(content, target, overwrite=overwrite)
             written.add(target)
         except UsageError as error:
             self.show(Noted(f"skipped: {error}"))

@@ -1,5 +1,6 @@
 """What the commands that take steps share: create the run, validate its outputs, execute it until done or stopped."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -127,20 +128,23 @@ def execute(  # noqa: PLR0917
         The exit status: 0, or 128 + the signal that stopped it.
 
     Raises:
-        ImpastoError: before any work is done, if an output cannot be written.
+        ImpastoError: before any work is done, if an output cannot be written, or another run is writing it.
         DivergedError: after the best image was saved.
     """
     from impasto.jobs import runner
+    from impasto.jobs.claims import claimed
     from impasto.jobs.outputs import check_outputs
 
-    resume_from = _unfinished(outputs.checkpoint, options)
-    overwrite = options.overwrite or resume_from is not None  # the files that exist belong to the run that resumes
-    check_outputs(outputs, overwrite=overwrite, inputs=inputs, check_result=check_result)
-    run = create(resume_from)  # loads the network
-    with display(as_json=options.json, quiet=options.quiet) as show, stop_signals(stopping) as received:
-        if options.resume and resume_from is None:
-            show(Noted(f"no checkpoint at {printable(outputs.checkpoint)}; starting at step 0"))
-        runner.execute(run, outputs, show, lambda: received, resume_from)
+    if options.overwrite:
+        outputs = dataclasses.replace(outputs, replaceable=outputs.paths)
+    with claimed(outputs.paths):
+        resume_from = _unfinished(outputs.checkpoint, options)
+        check_outputs(outputs, resume_from, inputs=inputs, check_result=check_result)
+        run = create(resume_from)  # loads the network
+        with display(as_json=options.json, quiet=options.quiet) as show, stop_signals(stopping) as received:
+            if options.resume and resume_from is None:
+                show(Noted(f"no checkpoint at {printable(outputs.checkpoint)}; starting at step 0"))
+            runner.execute(run, outputs, show, lambda: received, resume_from)
     return 128 + received[0] if received else 0
 
 

@@ -27,6 +27,7 @@ from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective, Terms
 from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
 from impasto.optimize.spec import make_spec, picture_record
+from impasto.optimize.state_check import Expected, TrainingNumbers, check_tensors
 from impasto.settings.model import Settings
 from impasto.vgg.model import VGG19
 
@@ -162,9 +163,11 @@ class Training:
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Take over a state of a training with the same `spec`."""
-        steps_done, seconds = int(numbers["steps_done"]), float(numbers["seconds"])
-        if not 0 <= steps_done <= self.steps:
+        TrainingNumbers.model_validate(numbers)
+        steps_done, seconds = numbers["steps_done"], numbers["seconds"]
+        if steps_done > self.steps:
             raise ValueError(f"got {steps_done} steps of {self.steps}")
+        check_tensors(tensors, self._expected_tensors(steps_done))
         parameters: dict[str, Tensor] = {}
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -177,6 +180,16 @@ class Training:
         self.network.load_state_dict(parameters)
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.steps_done, self.seconds = steps_done, seconds
+
+    def _expected_tensors(self, steps_done: int) -> dict[str, Expected]:
+        """The tensors of a state after so many steps."""
+        network = self.network.state_dict()
+        expected = {f"network.{name}": Expected.like(tensor) for name, tensor in network.items()}
+        for index, parameter in enumerate(self.network.parameters() if steps_done else ()):
+            expected[f"adam.{index}.step"] = Expected((), torch.float32, steps_done, steps_done)
+            expected[f"adam.{index}.exp_avg"] = Expected.like(parameter)
+            expected[f"adam.{index}.exp_avg_sq"] = Expected.like(parameter, low=0)
+        return expected
 
     def _set_learning_rate(self, number: int) -> None:
         """Cosine decay, Loshchilov and Hutter, arXiv 1608.03983, eq. 5 without restarts."""

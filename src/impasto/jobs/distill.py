@@ -11,9 +11,10 @@ from impasto.feedforward.train import Training, default_training_images
 from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, as_picture, image_list
 from impasto.jobs import runner
+from impasto.jobs.claims import claimed
 from impasto.jobs.outputs import CHECKPOINT_SECONDS
 from impasto.optimize import checkpoint as checkpoints
-from impasto.optimize.checkpoint import Checkpointer
+from impasto.optimize.checkpointer import Checkpointer
 from impasto.settings.model import Settings
 from impasto.settings.presets import settings_or_preset
 from impasto.vgg.model import VGG19, network_or_default
@@ -43,6 +44,7 @@ def distill(
 
     Raises:
         CheckpointError: the checkpoint belongs to another style image, other training images or settings.
+        OutputError: another training is writing the checkpoint.
         ImpastoError: one of its subclasses, see `impasto.errors`.
     """
     check_callable(on_event)
@@ -50,15 +52,17 @@ def distill(
     path = None if checkpoint is None else as_path(checkpoint, "checkpoint")
     if path is not None:
         files.check_output(path, overwrite=True)
-    resume_from = checkpoints.read(path) if path is not None and os.path.lexists(path) else None
-    training = Training(as_picture(style, "style"), _training_images(images), settings, network_or_default(vgg))
-    report = on_event or _ignore
-    if resume_from is not None:
-        runner.resume(training, resume_from, report)
-    saver = None if path is None else Checkpointer(training, path, checkpoint_seconds, report)
-    runner.take_steps(training, on_event, saver)
-    if path is not None:
-        checkpoints.discard(path)
+    with claimed([] if path is None else [path]):
+        resume_from = checkpoints.read(path) if path is not None and os.path.lexists(path) else None
+        training = Training(as_picture(style, "style"), _training_images(images), settings, network_or_default(vgg))
+        report = on_event or _ignore
+        if resume_from is not None:
+            runner.resume(training, resume_from, report)
+        is_own = resume_from is not None
+        saver = None if path is None else Checkpointer(training, path, checkpoint_seconds, report, overwrite=is_own)
+        runner.take_steps(training, on_event, saver)
+        if saver is not None:
+            saver.discard()
     return training.result()
 
 

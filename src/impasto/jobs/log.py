@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from impasto import files
 from impasto.errors import LogError, printable
 from impasto.events import Event, Stepped
 
@@ -21,15 +22,21 @@ class Log:
     Args:
         path: the file; None writes nothing.
         keep: number of lines of an existing log to keep: the steps before the one at which the run resumes.
+        overwrite: replace the other lines of an existing log.
+
+    Raises:
+        OutputError: there is a file of that name, and `overwrite` is false.
+        SaveError: the file cannot be written.
     """
 
-    def __init__(self, path: Path | None, keep: int = 0) -> None:
+    def __init__(self, path: Path | None, keep: int = 0, *, overwrite: bool = True) -> None:
         self._file = None
         if path is not None:
             # as bytes: the file may be anything, and what is kept need not be understood
             lines = path.read_bytes().splitlines(keepends=True)[:keep] if keep and path.exists() else []
-            self._file = path.open("wb")
-            self._file.writelines(lines)
+            with files.replacing(path, overwrite=overwrite) as file:
+                file.writelines(line for line in lines if line.endswith(b"\n"))  # not a line that a full disk cut off
+            self._file = path.open("ab")
 
     def __enter__(self) -> "Log":
         return self

@@ -1,7 +1,6 @@
 """The files that a run or a training writes, and their validation before any work is done."""
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from impasto import files
 from impasto.errors import OutputError, printable
 from impasto.images.formats import check_suffix
 from impasto.jobs import timelapse
+from impasto.optimize.checkpoint import Checkpoint
 
 CHECKPOINT_SECONDS = 300.0
 """Default time from one checkpoint to the next."""
@@ -25,6 +25,7 @@ class Outputs:
         log: the losses of every step, see `jobs.log`.
         preview: the present image of a run, replaced every `preview_every` steps.
         timelapse: an animation of a run, written at the end, see `jobs.timelapse`.
+        replaceable: those of these files that may be replaced if they exist.
     """
 
     result: Path
@@ -34,6 +35,17 @@ class Outputs:
     preview: Path | None = None
     preview_every: int = 25
     timelapse: Path | None = None
+    replaceable: Collection[Path] = ()
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of them, the checkpoint last."""
+        candidates = (self.result, self.preview, self.log, self.timelapse, self.checkpoint)
+        return [path for path in candidates if path is not None]
+
+    def may_replace(self, path: Path, resume_from: Checkpoint | None) -> bool:
+        """Whether the run may replace an existing file: it was allowed, or the run that is resumed has written it."""
+        return path in self.replaceable or (resume_from is not None and resume_from.owns(path))
 
 
 def checkpoint_path(result: Path) -> Path:
@@ -42,12 +54,16 @@ def checkpoint_path(result: Path) -> Path:
 
 
 def check_outputs(
-    outputs: Outputs, *, overwrite: bool, inputs: Sequence[Path], check_result: Callable[[Path], object]
+    outputs: Outputs,
+    resume_from: Checkpoint | None = None,
+    *,
+    inputs: Sequence[Path],
+    check_result: Callable[[Path], object],
 ) -> None:
     """Refuse outputs that could not be written in the end.
 
     Args:
-        overwrite: whether files that exist may be replaced; the checkpoint always may.
+        resume_from: the checkpoint from which the run resumes; the files that it has written may be replaced.
         inputs: files that must not be replaced.
         check_result: raises `OutputError` if the suffix of the result does not fit its format.
 
@@ -55,12 +71,9 @@ def check_outputs(
         OutputError: a missing or read-only folder, a file that exists, an input or two outputs in the same place, or a
             suffix of another format.
     """
-    paths = [path for path in (outputs.result, outputs.preview, outputs.log, outputs.timelapse) if path is not None]
-    for path in paths:
-        files.check_output(path, overwrite=overwrite, inputs=inputs)
-    files.check_output(outputs.checkpoint, overwrite=True, inputs=inputs)
-    paths.append(outputs.checkpoint)
-    if len({os.path.realpath(path) for path in paths}) < len(paths):
+    for path in outputs.paths:
+        files.check_output(path, overwrite=outputs.may_replace(path, resume_from), inputs=inputs)
+    if len(set(map(files.real_path, outputs.paths))) < len(outputs.paths):
         raise OutputError(f"{printable(outputs.result)}: is given for two outputs; choose another name for one")
     check_result(outputs.result)
     if outputs.preview is not None:

@@ -1,19 +1,20 @@
 """Executes a run or a training: steps -> events, log, preview, timelapse, checkpoints -> the result in a file."""
 
-import os
-import tempfile
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from impasto.errors import DivergedError, ImpastoError, OutputError, SaveError, printable
+from impasto.errors import DivergedError, ImpastoError, printable
 from impasto.events import Event, Noted, OnEvent, Saved
 from impasto.feedforward.train import Training
 from impasto.images.picture import Picture
 from impasto.jobs.log import Log
 from impasto.jobs.outputs import Outputs
+from impasto.jobs.saving import Saver
 from impasto.jobs.timelapse import Timelapse
 from impasto.optimize import checkpoint
-from impasto.optimize.checkpoint import Checkpoint, Checkpointer
+from impasto.optimize.checkpoint import Checkpoint
+from impasto.optimize.checkpointer import Checkpointer
 from impasto.optimize.result import result_of
 from impasto.optimize.run import Run
 from impasto.reporting import end_events, reported_steps
@@ -38,22 +39,31 @@ def execute(
         CheckpointError: the checkpoint belongs to another run, or is damaged.
         SaveError: the result could not be written; if possible it is in another file, which the message names.
     """
-    diverged = None
-    with Log(outputs.log, 0 if resume_from is None else resume_from.steps_done) as log:
+    if resume_from is not None:
+        resume(run, resume_from, on_event)
+    saver = Saver(outputs, resume_from)
+    with _open_log(saver, resume_from) as log:
 
         def report(event: Event) -> None:
             on_event(event)
             log(event)
 
-        if resume_from is not None:
-            resume(run, resume_from, report)
+        checkpointer = Checkpointer(
+            run,
+            outputs.checkpoint,
+            outputs.checkpoint_seconds,
+            report,
+            overwrite=saver.owns(outputs.checkpoint),
+            outputs=lambda: saver.owned_when_resumed(ending=bool(should_stop())),
+        )
+        diverged = None
         if isinstance(run, Training):
-            _execute_training(run, outputs, report, should_stop)
+            _execute_training(run, saver, checkpointer, report, should_stop)
         else:
-            diverged = _execute_run(run, outputs, report, should_stop)
+            diverged = _execute_run(run, saver, checkpointer, report, should_stop)
     if should_stop():
         return
-    checkpoint.discard(outputs.checkpoint)
+    checkpointer.discard()
     if diverged is not None:
         raise diverged
 
@@ -93,15 +103,30 @@ def take_steps(
         checkpointer.save()
 
 
-def _execute_training(training: Training, outputs: Outputs, report: OnEvent, should_stop: ShouldStop) -> None:
-    take_steps(training, report, _checkpointer(training, outputs, report), should_stop)
+def _open_log(saver: Saver, resume_from: Checkpoint | None) -> Log:
+    path = saver.outputs.log
+    if path is None:
+        return Log(None)
+    keep = resume_from.steps_done if resume_from is not None and resume_from.owns(path) else 0
+    log = Log(path, keep, overwrite=saver.owns(path))
+    saver.add(path)
+    return log
+
+
+def _execute_training(
+    training: Training, saver: Saver, checkpointer: Checkpointer, report: OnEvent, should_stop: ShouldStop
+) -> None:
+    take_steps(training, report, checkpointer, should_stop)
     if not should_stop():
-        _save_result(training.result().save, outputs.result)
-        report(Saved(printable(outputs.result)))
+        saver.save_result(training.result().save)
+        report(Saved(printable(saver.outputs.result)))
 
 
-def _execute_run(run: Run, outputs: Outputs, report: OnEvent, should_stop: ShouldStop) -> DivergedError | None:
+def _execute_run(
+    run: Run, saver: Saver, checkpointer: Checkpointer, report: OnEvent, should_stop: ShouldStop
+) -> DivergedError | None:
     """Take the steps and save the files; returns the error that ended the run early, if any."""
+    outputs = saver.outputs
     timelapse = None if outputs.timelapse is None else Timelapse(run)
     if timelapse is not None and run.steps_done:
         report(Noted(f"the timelapse starts at step {run.steps_done}: frames of earlier steps are not kept"))
@@ -110,11 +135,11 @@ def _execute_run(run: Run, outputs: Outputs, report: OnEvent, should_stop: Shoul
         if timelapse is not None:
             timelapse.add_frame_if_due()
         if outputs.preview is not None and run.steps_done % outputs.preview_every == 0:
-            _save_preview(run, outputs.preview, report)
+            _save_preview(run, outputs.preview, saver, report)
 
     diverged = None
     try:
-        take_steps(run, report, _checkpointer(run, outputs, report), should_stop, after_step)
+        take_steps(run, report, checkpointer, should_stop, after_step)
     except DivergedError as error:
         diverged = error
     picture = result_of(run)
@@ -122,49 +147,25 @@ def _execute_run(run: Run, outputs: Outputs, report: OnEvent, should_stop: Shoul
         return diverged  # there is nothing worth saving
     for event in end_events(run, picture):
         report(event)
-    _save_result(picture.save, outputs.result)
+    saver.save_result(picture.save)
     report(Saved(printable(outputs.result)))
     if timelapse is not None and outputs.timelapse is not None:
-        _save_timelapse(timelapse, picture, outputs.timelapse, report)
+        _save_timelapse(timelapse, picture, outputs.timelapse, saver, report)
     return diverged
 
 
-def _checkpointer(run: Run | Training, outputs: Outputs, report: OnEvent) -> Checkpointer:
-    return Checkpointer(run, outputs.checkpoint, outputs.checkpoint_seconds, report)
-
-
-def _save_result(save: Callable[[Path], None], path: Path) -> None:
-    """Save the result to `path`; if this fails, to a temporary file, so that the work is not lost.
-
-    Raises:
-        SaveError: it is in a temporary file, which the message names, or could not be saved at all.
-    """
-    try:
-        save(path)
-    except (SaveError, OutputError) as error:
-        handle, temporary = tempfile.mkstemp(prefix="impasto-", suffix=path.suffix)
-        os.close(handle)
-        try:
-            save(Path(temporary))
-        except ImpastoError:
-            os.unlink(temporary)
-            raise error from None
-        reason = str(error).removesuffix("; nothing was saved")
-        raise SaveError(f"{reason}; the result is in {printable(temporary)} instead") from error
-
-
-def _save_preview(run: Run, path: Path, report: OnEvent) -> None:
+def _save_preview(run: Run, path: Path, saver: Saver, report: OnEvent) -> None:
     """Save the present image; a failure is reported and does not end the run."""
     try:
-        run.picture.save(path, depth=8)
+        saver.save(functools.partial(run.picture.save, depth=8), path)
     except ImpastoError as error:
         report(Noted(f"no preview: {error}"))
 
 
-def _save_timelapse(timelapse: Timelapse, picture: Picture, path: Path, report: OnEvent) -> None:
+def _save_timelapse(timelapse: Timelapse, picture: Picture, path: Path, saver: Saver, report: OnEvent) -> None:
     """Save the timelapse; a failure is reported and does not lose the result."""
     try:
-        timelapse.save(picture, path)
+        saver.save(functools.partial(timelapse.save, picture), path)
     except ImpastoError as error:
         report(Noted(f"no timelapse: {error}"))
     else:

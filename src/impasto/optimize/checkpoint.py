@@ -1,30 +1,25 @@
 """Checkpoints: the state of a run or a training in one file, from which it resumes to the same bits.
 
-The file is safetensors: the state's tensors and, as JSON in the header, its numbers and the `spec` of the run. It is
-replaced completely or not at all. A file that is read back is untrusted input.
+The file holds the state's tensors and numbers, the `spec` of the run and the files that it has written, see
+`checkpoint_file`. It is replaced completely or not at all. A file that is read back is untrusted input.
 """
 
-import json
 import os
-import struct
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import ValidationError
+from safetensors import SafetensorError
 from torch import Tensor
 
 from impasto import files
-from impasto.errors import CheckpointError, ImpastoError, printable
-from impasto.events import Noted, OnEvent
-from impasto.settings.model import MAX_THREADS
-
-KEY = "impasto"
-VERSIONS = ("impasto", "torch")
-DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.uint8: "U8"}
+from impasto.errors import CheckpointError, printable
+from impasto.optimize import checkpoint_file
+from impasto.settings.model import one_line
+from impasto.version import __version__
 
 
 class Resumable(Protocol):
@@ -62,6 +57,7 @@ class Checkpoint:
         spec: `Resumable.spec` when it was saved.
         numbers: the numbers of the state.
         same: tensors that are not stored because they equal another one: name -> name of the stored tensor.
+        outputs: the files that belong to the run, see `owns`.
         threads: number of CPU threads. Threads split the sums, and the split determines the rounding.
     """
 
@@ -69,6 +65,7 @@ class Checkpoint:
     spec: dict[str, Any]
     numbers: dict[str, Any]
     same: dict[str, str]
+    outputs: list[str]
     threads: int
 
     @property
@@ -81,11 +78,19 @@ class Checkpoint:
         """Steps taken when it was saved."""
         return int(self.numbers["steps_done"])
 
+    def owns(self, path: Path) -> bool:
+        """Whether the file at `path` belongs to the run, which may replace it then: the checkpoint and `outputs`."""
+        return _relative(path, self.path) in (*self.outputs, _relative(self.path, self.path))
 
-def save(run: Resumable, path: Path) -> None:
+
+def save(run: Resumable, path: Path, *, overwrite: bool = True, outputs: Iterable[Path] = ()) -> None:
     """Write the state of a run or training to `path`, completely or not at all.
 
+    Args:
+        outputs: the files that the run may replace when it is resumed.
+
     Raises:
+        OutputError: there is a file of that name, and `overwrite` is false.
         SaveError: the disk is full, or the folder cannot be written.
     """
     tensors, numbers = run.state()
@@ -96,15 +101,35 @@ def save(run: Resumable, path: Path) -> None:
         if stored != name and tensor.numel():
             same[name] = stored
     own = {name: tensor for name, tensor in tensors.items() if name not in same}
-    header = {"spec": run.spec, "numbers": numbers, "same": same, "threads": torch.get_num_threads()}
-    with files.replacing(path, temporary=_temporary(path)) as file:
-        _write(file, own, json.dumps(header))
+    header = {
+        "spec": run.spec,
+        "numbers": numbers,
+        "same": same,
+        "outputs": [_relative(output, path) for output in outputs],
+        "threads": torch.get_num_threads(),
+    }
+    with files.replacing(path, overwrite=overwrite, temporary=_temporary(path)) as file:
+        checkpoint_file.write(file, own, header)
 
 
 def discard(path: Path) -> None:
     """Remove a checkpoint, and the incomplete file that a process killed while writing it left behind."""
     path.unlink(missing_ok=True)
+    discard_incomplete(path)
+
+
+def discard_incomplete(path: Path) -> None:
+    """Remove only the incomplete file beside a checkpoint."""
     _temporary(path).unlink(missing_ok=True)
+
+
+def _relative(path: Path, checkpoint: Path) -> str:
+    """The path of an output from the folder of the checkpoint, so that the folder can be moved with its files."""
+    target, folder = files.real_path(path), files.real_path(checkpoint).parent
+    try:
+        return os.path.relpath(target, folder)
+    except ValueError:  # on another drive of Windows
+        return str(target)
 
 
 def _temporary(path: Path) -> Path:
@@ -112,55 +137,29 @@ def _temporary(path: Path) -> Path:
     return files.beside(path, ".{}.part")
 
 
-def _write(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: str) -> None:
-    """Write safetensors: the length of the header (uint64, little-endian), the header (JSON), the tensors' bytes.
-
-    `safetensors.torch.save_file` would first write to a temporary file of its own with a random name, which nobody
-    removes after a kill; `safetensors.torch.save` would hold all bytes in memory a second time.
-    """
-    header: dict[str, Any] = {"__metadata__": {KEY: metadata}}
-    offset = 0
-    for name, tensor in tensors.items():
-        end = offset + tensor.nbytes
-        header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # aligns the tensors to 8 bytes
-    file.write(struct.pack("<Q", len(text)) + text)
-    for tensor in tensors.values():
-        file.write(tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().data)
-
-
 def read(path: Path) -> Checkpoint:
-    """Read the checkpoint at `path`, without its tensors.
+    """Read the checkpoint at `path`, without its tensors, whose bytes are compared with their SHA-256.
 
     Raises:
-        CheckpointError: no such file, not a checkpoint of impasto, or damaged.
+        CheckpointError: no such file, not a checkpoint of this version of impasto, or damaged.
     """
+    where = printable(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[KEY])
-        checkpoint = Checkpoint(path, header["spec"], header["numbers"], header["same"], int(header["threads"]))
-        _validate(checkpoint)
+        header = checkpoint_file.read_header(path)
+        if (version := header["spec"]["impasto"]) != __version__:
+            raise CheckpointError(
+                f"{where}: was written by impasto {_shown(version)}, this is {__version__}; resume it with that "
+                "version, or start over without --resume"
+            )
+        checkpoint_file.validate(path, header)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{printable(path)}: does not exist; start over without --resume") from error
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+        raise CheckpointError(f"{where}: does not exist; start over without --resume") from error
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"{printable(path)}: is not a checkpoint or is damaged ({_reason(error)}); start over without --resume"
+            f"{where}: is not a checkpoint or is damaged ({_reason(error)}); start over without --resume"
         ) from error
-    return checkpoint
-
-
-def _validate(checkpoint: Checkpoint) -> None:
-    pictures = checkpoint.spec["pictures"].values()
-    if not isinstance(checkpoint.spec["settings"], dict) or not all(
-        {"name", "sha256"} <= set(each) for each in pictures
-    ):
-        raise ValueError("invalid spec")
-    if checkpoint.steps_done < 0 or not 1 <= checkpoint.threads <= MAX_THREADS:
-        raise ValueError("invalid numbers")
-    if not all(strip is None or (isinstance(strip, int) and strip > 0) for strip in checkpoint.strips):
-        raise ValueError("invalid strips")
+    fields = ("spec", "numbers", "same", "outputs", "threads")
+    return Checkpoint(path, *(header[name] for name in fields))
 
 
 def resume(run: Resumable, checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -178,70 +177,48 @@ def resume(run: Resumable, checkpoint: Checkpoint) -> tuple[str, ...]:
         run.restore(_tensors(checkpoint), checkpoint.numbers)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise CheckpointError(f"{where}: is damaged ({_reason(error)}); start over without --resume") from error
-    environment = [(name, checkpoint.spec.get(name), spec[name]) for name in VERSIONS]
-    environment.append(("threads", checkpoint.threads, torch.get_num_threads()))
+    environment = {
+        "torch": (checkpoint.spec["torch"], spec["torch"]),
+        "threads": (checkpoint.threads, torch.get_num_threads()),
+    }
     return tuple(
-        f"started with {name} {before}, now {now}: the result may differ slightly"
-        for name, before, now in environment
+        f"started with {name} {_shown(before)}, now {now}: the result may differ slightly"
+        for name, (before, now) in environment.items()
         if before != now
     )
 
 
 def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The tensors, copied: those of safetensors are views into the memory-mapped file."""
-    with safe_open(checkpoint.path, framework="pt") as file:
-        own = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    own = checkpoint_file.read_tensors(checkpoint.path)
     return {**own, **{name: own[stored] for name, stored in checkpoint.same.items()}}
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """The first difference between two specs (see `Resumable.spec`) in words, or None; versions may differ."""
+    """The first difference between two specs (see `Resumable.spec`) in words, or None; that of torch may differ."""
+    if before["settings"].keys() != now["settings"].keys():
+        return f"was written by another version of impasto ({_shown(before['impasto'])}), which has other settings"
     for name, value in now["settings"].items():
         if (was := before["settings"].get(name)) != value:
-            return f"was started with {name} {was}, got {value}"
+            return f"was started with {name} {_shown(was)}, got {value}"
     for name in ("task", "device", "precision"):
         if (was := before.get(name)) != now[name]:
-            return f"was started with {name} {was}, got {now[name]}"
+            return f"was started with {name} {_shown(was)}, got {now[name]}"
     for role in {**before["pictures"], **now["pictures"]}:
         was, given = before["pictures"].get(role), now["pictures"].get(role)
         if (was and was["sha256"]) != (given and given["sha256"]):
             names = [printable(each["name"]) if each else "none" for each in (was, given)]
             return f"was started with another {role}: {names[0]}, got {names[1]}, which is not the same file"
     if (was := before.get("mixture")) != now["mixture"]:
-        return f"was started with the weights {was} of the style images, got {now['mixture']}"
+        return f"was started with the weights {_shown(was)} of the style images, got {now['mixture']}"
     return "was started with other network weights" if before.get("weights") != now["weights"] else None
 
 
+def _shown(value: object) -> str:
+    """A value from a file, for a message: in one line."""
+    return printable(str(value)[:200])
+
+
 def _reason(error: BaseException) -> str:
-    return printable(os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)[:100])
-
-
-class Checkpointer:
-    """Saves the checkpoints of a run or training while it proceeds.
-
-    A checkpoint that cannot be written does not end the run; the first failure is reported as `Noted`.
-
-    Args:
-        run: the run or training.
-        path: the checkpoint file.
-        seconds: minimum time between two checkpoints.
-    """
-
-    def __init__(self, run: Resumable, path: Path, seconds: float, on_event: OnEvent) -> None:
-        self._run, self._path, self._seconds, self._on_event = run, path, seconds, on_event
-        self._last, self._has_failed = time.monotonic(), False
-
-    def save_if_due(self) -> None:
-        """Save a checkpoint if the last one is old enough."""
-        if time.monotonic() - self._last >= self._seconds:
-            self.save()
-            self._last = time.monotonic()
-
-    def save(self) -> None:
-        """Save a checkpoint now."""
-        try:
-            save(self._run, self._path)
-        except ImpastoError as error:
-            if not self._has_failed:
-                self._on_event(Noted(f"no checkpoint written: {error}; the previous one is kept, the run continues"))
-            self._has_failed = True
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return printable((one_line(error) if isinstance(error, ValidationError) else str(error))[:100])

@@ -25,6 +25,7 @@ from impasto.optimize.optimizer import State
 from impasto.optimize.scale_objective import scale_objective
 from impasto.optimize.scale_run import ScaleRun
 from impasto.optimize.spec import make_spec, picture_record
+from impasto.optimize.state_check import RunNumbers
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.presets import settings_or_preset
@@ -197,6 +198,7 @@ class Run:
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Continue from a state of a run with the same `spec` and the strips of that state."""
+        RunNumbers.model_validate(numbers)
         self.steps_done, self.seconds = numbers["steps_done"], numbers["seconds"]
         self.scale_index = numbers["scale_index"]
         first = sum(plan.scale.steps for plan in self.plan[: self.scale_index])

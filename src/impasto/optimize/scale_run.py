@@ -14,6 +14,7 @@ from impasto.optimize.evaluation import Evaluation
 from impasto.optimize.lbfgs import LBFGS
 from impasto.optimize.memory_plan import is_large, lbfgs_history_size
 from impasto.optimize.optimizer import Optimizer, State
+from impasto.optimize.state_check import Expected, ScaleNumbers, check_tensors
 from impasto.settings.model import Settings
 
 RATE_REDUCTION = 0.1
@@ -102,14 +103,39 @@ class ScaleRun:
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Continue from a state."""
+        ScaleNumbers.model_validate(numbers)
         if numbers["kind"] == "Adam" and isinstance(self.optimizer, LBFGS):
             self.optimizer = self._adam(self.optimizer.image, self.settings.learning_rate)
+        check_tensors(tensors, self._expected_tensors(tensors, numbers))
         self.optimizer.restore(_with_prefix("optimizer.", tensors), numbers["optimizer"])
         self.average.restore(_with_prefix("average.", tensors), numbers["average"])
         self.best, self.shows_best, self.recoveries = tensors["best"], numbers["shows_best"], numbers["recoveries"]
         self.first_loss, self.lowest_loss = (
             math.inf if numbers[name] is None else numbers[name] for name in ("first_loss", "lowest_loss")
         )
+
+    def _expected_tensors(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> dict[str, Expected]:
+        """The tensors of a state with these numbers; of L-BFGS' pairs there may be any number."""
+        image = Expected.like(self.optimizer.image, 0, 1)
+        expected = {"optimizer.image": image, "best": image}
+        if self._large:
+            expected["best"] = Expected.like(self.best, 0, 255)
+        if numbers["average"]["count"]:
+            expected["average.value"] = image
+        if isinstance(self.optimizer, Adam):
+            expected["optimizer.first_moment"] = Expected.like(self.optimizer.first_moment)
+            expected["optimizer.second_moment"] = Expected.like(self.optimizer.second_moment, low=0)
+        elif isinstance(self.optimizer, LBFGS):
+            rows, pairs = 2 * self.optimizer.history_size + 1, len(tensors["optimizer.s"])
+            if max(pairs, numbers["optimizer"]["newest"] + 1) > self.optimizer.history_size:
+                raise ValueError(f"L-BFGS has {pairs} pairs, at most {self.optimizer.history_size} are kept")
+            pair = Expected((pairs, self.optimizer.image.numel()), self.optimizer.image.dtype)
+            expected |= {"optimizer.s": pair, "optimizer.y": pair}
+            expected["optimizer.inner_products"] = Expected((rows, rows), torch.float64)
+            if "optimizer.gradient" in tensors:  # from the first step on
+                expected["optimizer.gradient"] = Expected.like(self.optimizer.image)
+                expected["optimizer.terms"] = Expected((4 + len(numbers["optimizer"]["layers"]),), torch.float32)
+        return expected
 
     def _has_diverged(self, loss: float) -> bool:
         """Whether the loss is not finite or has exploded, or the image has values that are not finite."""

@@ -59,6 +59,14 @@ def log_path(folder: Path, combination: Combination) -> Path:
     return folder / f"{combination.stem}.jsonl"
 
 
+def is_sweep_folder(folder: Path) -> bool:
+    """Whether a sweep has written its tables to the folder; `results.json` may be any file."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        document = json.loads((folder / TABLES[-1]).read_bytes())
+        return isinstance(document, dict) and document.keys() >= {"impasto", "results"}
+    return False
+
+
 def load_result(
     folder: Path, combination: Combination, state: ResultState, recipe: Recipe | None, message: str
 ) -> Result:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from impasto import files
 from impasto.errors import OutputError, RecipeError, UsageError, printable
 from impasto.images.masks import AlphaMask, Style, pictures_by_role
 from impasto.images.picture import Picture, load_recipe
@@ -13,7 +14,7 @@ from impasto.images.recipe import ALPHA, InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles
 from impasto.jobs.outputs import checkpoint_path
 from impasto.optimize import checkpoint
-from impasto.sweeps import results
+from impasto.sweeps import results, sheet
 from impasto.sweeps.grid import Combination
 from impasto.vgg.model import VGG19, network_or_default
 
@@ -45,6 +46,22 @@ def load_inputs(
     hashed = [_style_with_hash(style) for style in as_styles(styles)]
     initial_images = {name: _with_hash(as_picture(name, "init")) for name in sorted(inits)}
     return SweepInputs(_with_hash(as_picture(content, "content")), hashed, initial_images, network_or_default(vgg))
+
+
+def check_files(folder: Path, combinations: Sequence[Combination], *, overwrite: bool, inputs: Sequence[Path]) -> None:
+    """Raise OutputError if a file in the folder could not be written, is an input, or is not that of a sweep.
+
+    Tables, plot, sheet and logs are those of a sweep if `results.json` is. Images and checkpoints say themselves from
+    which run they are, see `check_resumable` and `checkpoint.resume`.
+    """
+    images = [results.image_path(folder, combination) for combination in combinations]
+    others = [folder / name for name in (*results.TABLES, results.PLOT, sheet.SHEET)]
+    others += [results.log_path(folder, combination) for combination in combinations]
+    is_own = overwrite or results.is_sweep_folder(folder)
+    for path in others:
+        files.check_output(path, overwrite=is_own, inputs=inputs)
+    for path in (*images, *map(checkpoint_path, images)):
+        files.check_output(path, overwrite=True, inputs=inputs)
 
 
 def check_resumable(folder: Path, combinations: Iterable[Combination], inputs: SweepInputs) -> None:

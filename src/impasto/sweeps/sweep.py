@@ -23,6 +23,7 @@ from impasto.images.masks import Style
 from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, StyleSource, some_styles
 from impasto.jobs import runner
+from impasto.jobs.claims import claimed
 from impasto.jobs.outputs import CHECKPOINT_SECONDS, Outputs, checkpoint_path
 from impasto.jobs.runner import ShouldStop
 from impasto.optimize import checkpoint
@@ -41,7 +42,7 @@ from impasto.sweeps.results import (
     plot_losses,
     write_tables,
 )
-from impasto.sweeps.resume import check_resumable, is_finished, load_inputs, matching_recipe
+from impasto.sweeps.resume import check_files, check_resumable, is_finished, load_inputs, matching_recipe
 from impasto.vgg import device as devices
 from impasto.vgg.model import VGG19
 
@@ -133,12 +134,7 @@ class Sweep:
                 f"{where}: contains files; choose another folder, resume its sweep (--resume), or replace them "
                 "(--overwrite)"
             )
-        outputs = [self.folder / name for name in (*TABLES, sheet.SHEET, PLOT)]
-        for combination in self.combinations:
-            path = image_path(self.folder, combination)
-            outputs += [path, log_path(self.folder, combination), checkpoint_path(path)]
-        for path in outputs:
-            files.check_output(path, overwrite=True, inputs=inputs)
+        check_files(self.folder, self.combinations, overwrite=self.overwrite, inputs=inputs)
 
     def load(self, content: ImageSource, styles: Sequence[StyleSource], vgg: VGG19 | None = None) -> None:
         """Read the images and the network.
@@ -156,14 +152,19 @@ class Sweep:
         """Run every combination that is not finished yet, until `should_stop` returns a true value.
 
         Raises:
-            OutputError: the folder could not be created.
+            OutputError: the folder could not be created, or another sweep is writing to it.
             SaveError: an image or a table could not be written.
         """
         self._create_folder()
+        with claimed([self.folder / TABLES[-1]]):
+            return self._run(on_event, should_stop)
+
+    def _run(self, on_event: OnEvent, should_stop: ShouldStop) -> list[Result]:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         threads = torch.get_num_threads()
         results = [self._initial_result(combination) for combination in self.combinations]
+        write_tables(self.folder, results)  # from now on, they mark the folder as that of a sweep
         for index, combination in enumerate(self.combinations):
             if should_stop():
                 break
@@ -232,7 +233,14 @@ class Sweep:
             memory=self.memory,
             strips=None if resumed is None else resumed.strips,
         )
-        outputs = Outputs(path, saved_state, self.checkpoint_seconds, log=log_path(self.folder, combination))
+        log = log_path(self.folder, combination)
+        outputs = Outputs(
+            path,
+            saved_state,
+            self.checkpoint_seconds,
+            log=log,
+            replaceable=(path, saved_state, log) if self.resume or self.overwrite else (),
+        )
         runner.execute(run, outputs, on_event, should_stop, resumed)
 
     def _save_summary(self, results: list[Result], on_event: OnEvent) -> None:

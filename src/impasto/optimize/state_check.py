@@ -1,0 +1,86 @@
+"""Validation of a state that is read back from a checkpoint, which is untrusted input."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a tensor must be: its shape, its dtype, and the range of its values, which are finite."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    low: float = -sys.float_info.max
+    high: float = sys.float_info.max
+
+    @classmethod
+    def like(cls, tensor: Tensor, low: float = -sys.float_info.max, high: float = sys.float_info.max) -> "Expected":
+        """Of the shape and dtype of `tensor`."""
+        return cls(tuple(tensor.shape), tensor.dtype, low, high)
+
+
+def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Expected]) -> None:
+    """Raise ValueError unless there are exactly the expected tensors, each as expected."""
+    if names := tensors.keys() ^ expected.keys():
+        raise ValueError(f"the tensor {min(names)} is {'unknown' if min(names) in tensors else 'missing'}")
+    for name, want in expected.items():
+        tensor = tensors[name]
+        if (tensor.dtype, tuple(tensor.shape)) != (want.dtype, want.shape):
+            got, needed = (f"{each.dtype} {tuple(each.shape)}" for each in (tensor, want))
+            raise ValueError(f"{name} is {got}, not {needed}")
+        low, high = (float(bound) for bound in tensor.aminmax()) if tensor.numel() else (want.low, want.high)
+        if not want.low <= low <= high <= want.high:  # in this form NaN is refused, too
+            raise ValueError(f"{name} has values from {low:g} to {high:g}")
+
+
+class _Numbers(BaseModel):
+    """Numbers of a state: of these types, none more, finite."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainingNumbers(_Numbers):
+    """The numbers of a `Training`."""
+
+    steps_done: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+
+
+class _Adam(_Numbers):
+    steps: int = Field(ge=0, le=10**9)
+    learning_rate: float = Field(gt=0)
+
+
+class _LBFGS(_Numbers):
+    newest: int = Field(ge=-1)
+    layers: list[str]
+
+
+class _Average(_Numbers):
+    count: int = Field(ge=0)
+
+
+class ScaleNumbers(_Numbers):
+    """The numbers of a `ScaleRun`."""
+
+    kind: Literal["Adam", "LBFGS"]
+    optimizer: _Adam | _LBFGS
+    average: _Average
+    shows_best: bool
+    recoveries: int = Field(ge=0)
+    first_loss: float | None
+    lowest_loss: float | None
+
+
+class RunNumbers(TrainingNumbers):
+    """The numbers of a `Run`."""
+
+    scale_index: int = Field(ge=0)
+    strips: list[Annotated[int, Field(ge=1)] | None]
+    scale_run: dict[str, Any]
