@@ -11,7 +11,8 @@ import torch
 
 from impasto import Picture, Run, Settings, load
 from impasto.errors import CheckpointError, SaveError
-from impasto.optimize import checkpoint
+from impasto.optimize import checkpoint, checkpoint_file
+from impasto.version import __version__
 from impasto.vgg.model import VGG19
 
 SETTINGS = Settings(size=48, first_scale=24, steps=4)
@@ -203,6 +204,181 @@ def test_a_file_that_is_not_a_checkpoint_is_refused_in_one_line(begin, narrow_we
             checkpoint.resume(begin(), checkpoint.read(tmp_path / "c"))
     with pytest.raises(CheckpointError, match="does not exist; start over without --resume"):
         checkpoint.read(tmp_path / "none")
+
+
+@pytest.fixture
+def forge(begin, tmp_path: Path) -> Callable[..., Run]:
+    """Change the state in a checkpoint, with the right SHA-256, and resume from it."""
+
+    def forge(
+        tensors: dict[str, torch.Tensor | None] | None = None, numbers: dict | None = None, optimizer: str = "lbfgs"
+    ) -> Run:
+        path = tmp_path / "c"
+        checkpoint.save(advance(begin(optimizer=optimizer, average=0.5), 2), path)
+        header, state = checkpoint_file.read_header(path), checkpoint_file.read_tensors(path)
+        for name in tensors or {}:
+            header["same"].pop(name, None)
+        state = {name: each for name, each in {**state, **(tensors or {})}.items() if each is not None}
+        scale_run = {**header["numbers"]["scale_run"], **(numbers or {}).get("scale_run", {})}
+        header["numbers"] = {**header["numbers"], **(numbers or {}), "scale_run": scale_run}
+        with path.open("wb") as file:
+            checkpoint_file.write(file, state, header)
+        run = begin(optimizer=optimizer, average=0.5)
+        checkpoint.resume(run, checkpoint.read(path))
+        return run
+
+    return forge
+
+
+IMAGE = torch.full((1, 3, 18, 24), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "optimizer"),
+    [
+        ({"optimizer.image": IMAGE + 6.5}, "lbfgs"),
+        ({"optimizer.image": IMAGE - 0.6}, "adam"),
+        ({"best": IMAGE * float("nan")}, "lbfgs"),
+        ({"average.value": IMAGE + 1}, "adam"),
+        ({"optimizer.image": torch.full((1, 3, 40, 40), 0.5)}, "lbfgs"),
+        ({"optimizer.image": IMAGE[0]}, "adam"),
+        ({"optimizer.image": IMAGE.double()}, "lbfgs"),
+        ({"optimizer.image": IMAGE.byte()}, "lbfgs"),
+        ({"optimizer.gradient": IMAGE * float("inf")}, "lbfgs"),
+        ({"optimizer.gradient": None}, "lbfgs"),
+        ({"optimizer.s": torch.zeros(21, IMAGE.numel()), "optimizer.y": torch.zeros(21, IMAGE.numel())}, "lbfgs"),
+        ({"optimizer.s": torch.zeros(0, IMAGE.numel())}, "lbfgs"),
+        ({"optimizer.s": torch.zeros(())}, "lbfgs"),
+        ({"optimizer.inner_products": torch.eye(3).double()}, "lbfgs"),
+        ({"optimizer.terms": torch.zeros(3)}, "lbfgs"),
+        ({"optimizer.first_moment": IMAGE.bfloat16()}, "adam"),
+        ({"optimizer.first_moment": IMAGE * float("nan")}, "adam"),
+        ({"optimizer.second_moment": -IMAGE}, "adam"),
+        ({"optimizer.second_moment": None}, "adam"),
+        ({"unknown": IMAGE}, "adam"),
+    ],
+)
+def test_tensors_that_are_not_those_of_the_run_are_refused(tensors: dict, optimizer: str, forge) -> None:
+    with pytest.raises(CheckpointError, match=r"c: is damaged \(.*\); start over without --resume") as caught:
+        forge(tensors, optimizer=optimizer)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"steps_done": True},
+        {"steps_done": 1.0},
+        {"steps_done": -1},
+        {"steps_done": 10**400},
+        {"seconds": float("nan")},
+        {"seconds": "1"},
+        {"scale_index": -1},
+        {"strips": []},
+        {"strips": [10**400, None]},
+        {"more": 1},
+        {"scale_run": {"kind": "SGD"}},
+        {"scale_run": {"kind": "LBFGS", "optimizer": {"steps": 1, "learning_rate": 0.1}}},
+        {"scale_run": {"optimizer": {"newest": 20, "layers": []}}},
+        {"scale_run": {"optimizer": {"newest": 0, "layers": ["block1_conv1"]}}},
+        {"scale_run": {"average": {"count": 10**400}}},
+        {"scale_run": {"recoveries": None}},
+        {"scale_run": {"first_loss": float("inf")}},
+        {"scale_run": {"shows_best": "no"}},
+    ],
+)
+def test_numbers_that_are_not_those_of_the_run_are_refused(numbers: dict, forge) -> None:
+    with pytest.raises(CheckpointError, match=r"c: is .*damaged \(.*\); start over without --resume") as caught:
+        forge(numbers=numbers)
+    assert str(caught.value).isprintable()
+
+
+def test_an_unchanged_state_is_accepted(forge) -> None:
+    for optimizer in ("lbfgs", "adam", "keras-adam"):
+        assert forge(optimizer=optimizer).steps_done == 2
+
+
+def test_any_changed_byte_and_any_missing_end_is_refused_in_one_line(begin, tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    checkpoint.save(advance(begin(), 1), path)
+    good = path.read_bytes()
+    header = 8 + struct.unpack("<Q", good[:8])[0]
+    places = [*range(16), *range(16, header, 7), *range(header, len(good), 211), *range(len(good) - 32, len(good))]
+    with path.open("r+b", buffering=0) as file:
+        for number, place in enumerate(places):
+            file.seek(place)
+            file.write(bytes([good[place] ^ 1 << number % 8]))
+            with pytest.raises(CheckpointError) as caught:
+                checkpoint.read(path)
+            assert str(caught.value).isprintable()
+            file.seek(place)
+            file.write(good[place : place + 1])
+        for place in reversed(places):
+            file.truncate(place)
+            with pytest.raises(CheckpointError):
+                checkpoint.read(path)
+
+
+@pytest.mark.parametrize("depth", [100, 100_000])
+def test_deeply_nested_json_is_refused(depth: int, begin, tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    checkpoint.save(begin(), path)
+    for text in ("[" * depth + "]" * depth, '{"spec": ' * depth + "0" + "}" * depth):
+        header = json.dumps({"__metadata__": {"impasto": text}}).encode()
+        path.write_bytes(struct.pack("<Q", len(header)) + header)
+        with pytest.raises(CheckpointError, match="is not a checkpoint or is damaged"):
+            checkpoint.read(path)
+
+
+def test_a_shape_beyond_the_file_is_refused_without_allocating_it(begin, tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    checkpoint.save(begin(), path)
+    good = path.read_bytes()
+    for shape in (b"[1,3,99,24]", b"[1,3,10**12]", b"[9999999999]"):
+        path.write_bytes(good.replace(b"[1, 3, 18, 24]", shape.ljust(14), 1))
+        with pytest.raises(CheckpointError, match="is not a checkpoint or is damaged"):
+            checkpoint.read(path)
+
+
+def test_a_checkpoint_of_another_version_of_impasto_is_refused_by_the_version(
+    begin, tmp_path: Path, monkeypatch
+) -> None:
+    checkpoint.save(begin(), tmp_path / "c")
+    monkeypatch.setattr(checkpoint, "__version__", "9.9")
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.read(tmp_path / "c")
+    assert str(caught.value) == (
+        f"{tmp_path / 'c'}: was written by impasto {__version__}, this is 9.9; resume it with that version, or start "
+        "over without --resume"
+    )
+
+
+def test_settings_of_another_version_are_said_to_be_so(begin) -> None:
+    spec = begin().spec
+    for settings in ({**spec["settings"], "old_name": None}, {}):
+        said = checkpoint.difference({**spec, "settings": settings}, spec)
+        assert said == f"was written by another version of impasto ({__version__}), which has other settings"
+
+
+def test_what_a_checkpoint_says_stays_one_line(begin, forge, tmp_path: Path) -> None:
+    spec = begin().spec
+    said = checkpoint.difference({**spec, "task": "a\nb" * 1000}, spec)
+    assert said.startswith("was started with task a\\nb")
+    assert said.isprintable()
+    assert len(said) < 400
+
+
+def test_a_checkpoint_records_which_files_belong_to_the_run(begin, tmp_path: Path) -> None:
+    folder, other = tmp_path / "run", tmp_path / "other"
+    (folder / "logs").mkdir(parents=True)
+    other.mkdir()
+    checkpoint.save(begin(), folder / "c", outputs=[folder / "out.png", folder / "logs" / ".." / "logs" / "l.jsonl"])
+    folder.rename(tmp_path / "moved")
+    found = checkpoint.read(tmp_path / "moved" / "c")
+    owned = ["c", "out.png", "logs/l.jsonl"]
+    assert all(found.owns(tmp_path / "moved" / name) for name in owned)
+    assert not any(found.owns(other / name) for name in owned)
+    assert not found.owns(tmp_path / "moved" / "other.png")
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(begin, tmp_path: Path, monkeypatch) -> None:

@@ -50,7 +50,7 @@ class _Numbers(_Strict):
     """What every state has; `restore` validates the rest."""
 
     steps_done: int = Field(ge=0)
-    strips: list[Annotated[int, Field(ge=1)] | None] = []
+    strips: list[Annotated[int, Field(ge=1, le=10**9)] | None] = []
 
 
 class _Header(_Strict):

@@ -199,6 +199,8 @@ class Run:
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Continue from a state of a run with the same `spec` and the strips of that state."""
         RunNumbers.model_validate(numbers)
+        if len(numbers["strips"]) != len(self.plan):
+            raise ValueError(f"got {len(numbers['strips'])} strips for {len(self.plan)} scales")
         self.steps_done, self.seconds = numbers["steps_done"], numbers["seconds"]
         self.scale_index = numbers["scale_index"]
         first = sum(plan.scale.steps for plan in self.plan[: self.scale_index])

@@ -39,6 +39,9 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Expected
             raise ValueError(f"{name} has values from {low:g} to {high:g}")
 
 
+Count = Annotated[int, Field(ge=0, le=10**9)]
+
+
 class _Numbers(BaseModel):
     """Numbers of a state: of these types, none more, finite."""
 
@@ -48,12 +51,12 @@ class _Numbers(BaseModel):
 class TrainingNumbers(_Numbers):
     """The numbers of a `Training`."""
 
-    steps_done: int = Field(ge=0)
+    steps_done: Count
     seconds: float = Field(ge=0)
 
 
 class _Adam(_Numbers):
-    steps: int = Field(ge=0, le=10**9)
+    steps: Count
     learning_rate: float = Field(gt=0)
 
 
@@ -63,7 +66,7 @@ class _LBFGS(_Numbers):
 
 
 class _Average(_Numbers):
-    count: int = Field(ge=0)
+    count: Count
 
 
 class ScaleNumbers(_Numbers):
@@ -73,7 +76,7 @@ class ScaleNumbers(_Numbers):
     optimizer: _Adam | _LBFGS
     average: _Average
     shows_best: bool
-    recoveries: int = Field(ge=0)
+    recoveries: Count
     first_loss: float | None
     lowest_loss: float | None
 
@@ -81,6 +84,6 @@ class ScaleNumbers(_Numbers):
 class RunNumbers(TrainingNumbers):
     """The numbers of a `Run`."""
 
-    scale_index: int = Field(ge=0)
-    strips: list[Annotated[int, Field(ge=1)] | None]
+    scale_index: Count
+    strips: list[int | None]
     scale_run: dict[str, Any]
