@@ -25,9 +25,9 @@ def command(arguments: list[str]) -> None:
 def start(
     content_image: Path, style_image: Path, narrow_weights: Path
 ) -> Callable[..., multiprocessing.process.BaseProcess]:
-    def start(folder: Path, *flags: str) -> multiprocessing.process.BaseProcess:
+    def start(folder: Path, *flags: str, steps: int = 8) -> multiprocessing.process.BaseProcess:
         folder.mkdir(exist_ok=True)
-        size = ["--size", "48", "--first-scale", "24", "--steps", "8", "--threads", "1", "--device", "cpu"]
+        size = ["--size", "48", "--first-scale", "24", "--steps", str(steps), "--threads", "1", "--device", "cpu"]
         keep = ["--checkpoint-every", "0s", "--weights", str(narrow_weights), "--quiet"]
         files = [str(content_image), str(style_image), "-o", str(folder / "out.png")]
         process = CONTEXT.Process(target=command, args=(["stylize", *files, *size, *keep, *flags],))
@@ -63,3 +63,27 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(precision: str, optimizer: st
         assert (folder / "out.png").read_bytes() == expected
         assert [path.name for path in folder.iterdir() if not path.name.startswith(".impasto-")] == ["out.png"]
     assert resumed
+
+
+def test_of_runs_with_the_same_output_one_succeeds_and_the_others_are_refused(start, tmp_path: Path) -> None:
+    processes = [start(tmp_path / "runs", "--seed", str(seed)) for seed in range(4)]
+    for process in processes:
+        process.join()
+    assert sorted(process.exitcode for process in processes) == [0, 2, 2, 2]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["out.png"]
+
+
+def test_a_run_is_not_resumed_while_it_is_alive(start, tmp_path: Path) -> None:
+    folder, first = tmp_path / "run", start(tmp_path / "run", steps=100_000)
+    while first.is_alive() and not (folder / "out.png.checkpoint").exists():
+        time.sleep(0.01)
+    second = start(folder, "--resume", "--overwrite", steps=100_000)
+    second.join()
+    assert second.exitcode == 2
+    assert first.is_alive()
+    first.kill()
+    first.join()
+    third = start(folder, "--overwrite")  # the claim ended with the process
+    third.join()
+    assert third.exitcode == 0
+    assert [path.name for path in folder.iterdir() if not path.name.startswith(".impasto-")] == ["out.png"]

@@ -57,10 +57,9 @@ class Saver:
         Args:
             ending: whether the run ends now, and will save its result and timelapse if their names are free.
         """
-        kept = [self.outputs.log, self.outputs.preview]
-        if ending:
-            kept += [self.outputs.result, self.outputs.timelapse]
-        return [path for path in kept if path is not None and (self.owns(path) or not os.path.lexists(path))]
+        outputs = self.outputs
+        soon = (outputs.log, outputs.preview, *((outputs.result, outputs.timelapse) if ending else ()))
+        return [path for path in outputs.paths if self.owns(path) or (path in soon and not os.path.lexists(path))]
 
 
 def save_result(save: Save, path: Path, *, overwrite: bool) -> None:
