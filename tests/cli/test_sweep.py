@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import sys
 
@@ -14,6 +15,7 @@ import impasto as library
 from impasto import reporting
 from impasto.errors import DivergedError, OutputError
 from impasto.jobs import runner
+from impasto.jobs.claims import claimed
 
 FILES = ["losses.png", "results.csv", "results.json", "sheet.jpg"]
 GRID = ["--grid", "style_weight=0.01,1", "--grid", "learning-rate=0.01,0.02"]
@@ -270,6 +272,35 @@ def test_a_folder_that_cannot_be_used_is_refused(sweep, folder):
     assert "contains files; choose another folder, resume its sweep" in sweep(*GRID).complaint()
     assert sweep("--grid", "seed=1", "--overwrite").status == 0
     assert (folder / "mine.txt").read_text() == "precious"
+
+
+def test_resuming_replaces_no_file_that_is_not_that_of_a_sweep(sweep, folder):
+    for name in (*FILES, "seed=1.jsonl"):
+        folder.mkdir()
+        (folder / name).write_text("precious")
+        assert f"{folder / name}: exists already; " in sweep("--grid", "seed=1", "--resume").complaint()
+        assert [path.read_text() for path in folder.iterdir()] == ["precious"]
+        shutil.rmtree(folder)
+
+
+def test_a_sweep_that_was_killed_in_its_first_run_is_resumed(sweep, folder, monkeypatch):
+    def kill(*_):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reporting, "step_events", kill)
+        with pytest.raises(SystemExit):
+            sweep("--grid", "seed=1")
+    assert sorted(path.name for path in folder.iterdir()) == ["results.csv", "results.json", "seed=1.jsonl"]
+    assert sweep("--grid", "seed=1", "--resume").status == 0
+
+
+def test_a_folder_that_another_sweep_writes_to_is_refused(sweep, folder):
+    assert sweep("--grid", "seed=1").status == 0
+    with claimed([folder / "results.json"]):
+        complaint = sweep("--grid", "seed=1,2", "--resume").complaint()
+    assert complaint.startswith(f"{folder / 'results.json'}: is being written by another run; ")
+    assert not (folder / "seed=2.png").exists()
 
 
 def test_no_input_is_replaced(run_small, folder, content_image):

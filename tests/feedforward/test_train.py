@@ -18,7 +18,7 @@ from impasto.images.picture import Picture
 from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective
 from impasto.loss.targets import Targets, content_targets
-from impasto.optimize import checkpoint
+from impasto.optimize import checkpoint, tensor_file
 from impasto.settings.presets import preset
 
 pytestmark = pytest.mark.weights
@@ -105,7 +105,24 @@ def test_a_damaged_checkpoint_is_refused(start, tmp_path):
     for old, new in ((b"network.shift.0", b"network.shift.x"), (b"adam.0.exp_avg", b"adam.x.exp_avg")):
         path.write_bytes(whole.replace(old, new, 1))
         with pytest.raises(CheckpointError, match="is damaged"):
-            checkpoint.resume(start(), checkpoint.read(path))
+            checkpoint.read(path)
+    path.write_bytes(whole)
+    content, found = tensor_file.read_content(path), tensor_file.read_tensors(path)
+    first, training = found["adam.0.exp_avg"], start()
+    for forged in (
+        {"network.shift.0": found["network.shift.0"].double()},
+        {"network.shift.0": found["network.shift.0"] * float("nan")},
+        {"network.shift.x": first},
+        {"adam.0.step": torch.tensor(7.0)},
+        {"adam.0.exp_avg": first[:1]},
+        {"adam.0.exp_avg": first * float("inf")},
+        {"adam.0.exp_avg_sq": first.abs() - 1},
+        {"adam.999.exp_avg": first},
+    ):
+        with path.open("wb") as file:
+            tensor_file.write(file, {**found, **forged}, content)
+        with pytest.raises(CheckpointError, match=r"c: is damaged \(.*\); start over without --resume"):
+            checkpoint.resume(training, checkpoint.read(path))
 
 
 # -- the library's call --
@@ -239,11 +256,37 @@ def test_other_weights_are_refused(narrow_weights, tmp_path):
 
 
 def test_values_that_are_not_finite_are_refused(style_file):
-    found = safetensors.torch.load_file(style_file)
+    found = tensor_file.read_tensors(style_file)
     found["shift.0"][0] = float("inf")
     safetensors.torch.save_file(found, style_file)
-    with pytest.raises(WeightsError, match="not finite"):
+    with pytest.raises(WeightsError, match=r"is not a style of impasto \(shift\.0 has values from .* to inf\); give a"):
         load_style_file(style_file)
+
+
+def test_tensors_of_other_dtypes_and_shapes_are_refused(style_file):
+    found = tensor_file.read_tensors(style_file)
+    for changed in (found["shift.0"].double(), found["shift.0"].bfloat16(), found["shift.0"][:-1], None):
+        tensors = {name: each for name, each in {**found, "shift.0": changed}.items() if each is not None}
+        safetensors.torch.save_file(tensors, style_file)
+        with pytest.raises(WeightsError, match=r"is not a style of impasto \(.*shift\.0 is"):
+            load_style_file(style_file)
+
+
+def test_a_style_file_of_version_0_1_without_a_digest_is_read(style_file):
+    safetensors.torch.save_file(tensor_file.read_tensors(style_file), style_file)
+    load_style_file(style_file)
+
+
+def test_any_changed_byte_of_a_style_file_is_refused(style_file):
+    good = style_file.read_bytes()
+    header = 8 + int.from_bytes(good[:8], "little")
+    digest_name = good.index(b'"sha256"')
+    places = [*range(0, header, 97), *range(digest_name, digest_name + 8), *range(header, len(good), 50_021)]
+    for number, place in enumerate([*places, *range(len(good) - 32, len(good))]):
+        style_file.write_bytes(good[:place] + bytes([good[place] ^ 1 << number % 8]) + good[place + 1 :])
+        with pytest.raises(WeightsError, match="is not a style of impasto") as caught:
+            load_style_file(style_file)
+        assert str(caught.value).isprintable()
 
 
 def test_what_a_file_says_of_itself_is_json(start, tmp_path):

@@ -11,7 +11,7 @@ import torch
 
 from impasto import Picture, Run, Settings, load
 from impasto.errors import CheckpointError, SaveError
-from impasto.optimize import checkpoint, checkpoint_file
+from impasto.optimize import checkpoint, tensor_file
 from impasto.version import __version__
 from impasto.vgg.model import VGG19
 
@@ -215,14 +215,14 @@ def forge(begin, tmp_path: Path) -> Callable[..., Run]:
     ) -> Run:
         path = tmp_path / "c"
         checkpoint.save(advance(begin(optimizer=optimizer, average=0.5), 2), path)
-        header, state = checkpoint_file.read_header(path), checkpoint_file.read_tensors(path)
+        header, state = tensor_file.read_content(path), tensor_file.read_tensors(path)
         for name in tensors or {}:
             header["same"].pop(name, None)
         state = {name: each for name, each in {**state, **(tensors or {})}.items() if each is not None}
         scale_run = {**header["numbers"]["scale_run"], **(numbers or {}).get("scale_run", {})}
         header["numbers"] = {**header["numbers"], **(numbers or {}), "scale_run": scale_run}
         with path.open("wb") as file:
-            checkpoint_file.write(file, state, header)
+            tensor_file.write(file, state, header)
         run = begin(optimizer=optimizer, average=0.5)
         checkpoint.resume(run, checkpoint.read(path))
         return run

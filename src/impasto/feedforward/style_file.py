@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -16,10 +17,11 @@ from impasto import files
 from impasto.arguments import as_path
 from impasto.errors import OutputError, WeightsError, printable
 from impasto.feedforward.network import NORMALIZED_CHANNELS, SingleStyleTransformer, Transformer
+from impasto.optimize import tensor_file
+from impasto.optimize.state_check import Expected, check_tensors
 
 SUFFIX = ".safetensors"
 _MAX_BYTES = 2**22  # such a file has 0.7 MB
-_METADATA_KEY = "impasto"
 _REMEDY = "give a file that `impasto distill` wrote"
 
 
@@ -52,10 +54,8 @@ class DistilledStyle:
         path = as_path(path, "path")
         check_style_suffix(path)
         files.check_output(path, overwrite=overwrite)
-        tensors = {name: values.detach().cpu().contiguous() for name, values in self.network.state_dict().items()}
-        data = safetensors.torch.save(tensors, {_METADATA_KEY: json.dumps(dict(self.about))})
         with files.replacing(path, overwrite=overwrite) as file:
-            file.write(data)
+            tensor_file.write(file, self.network.state_dict(), dict(self.about))
 
 
 def is_style_file(path: str | os.PathLike[str]) -> bool:
@@ -85,13 +85,15 @@ def load_style_file(path: str | os.PathLike[str]) -> DistilledStyle:
         Transformer(), [(Tensor(channels), Tensor(channels)) for channels in NORMALIZED_CHANNELS]
     )
     try:
-        network.load_state_dict(safetensors.torch.load(data))
+        tensors = safetensors.torch.load(data)
+        if tensors.pop(tensor_file.DIGEST, None) is not None:  # version 0.1.0 wrote none
+            tensor_file.check_digest(io.BytesIO(data))
+        check_tensors(tensors, {name: Expected.like(values) for name, values in network.state_dict().items()})
+        network.load_state_dict(tensors)
         about = _about(data)
     except Exception as error:  # safetensors, json and torch raise many types for a damaged file
         reason = printable(" ".join(str(error).split())[:100])
         raise WeightsError(f"{where}: is not a style of impasto ({reason}); {_REMEDY}") from error
-    if not all(bool(values.isfinite().all()) for values in network.state_dict().values()):
-        raise WeightsError(f"{where}: has values that are not finite; distill it again")
     return DistilledStyle(network.requires_grad_(False), about, printable(path.name), hashlib.sha256(data).hexdigest())
 
 
@@ -108,4 +110,4 @@ def _about(data: bytes) -> Any:
     """Our entry in the metadata of a safetensors file: 8 bytes of header length, little-endian, then a JSON header."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
-    return json.loads(header.get("__metadata__", {}).get(_METADATA_KEY, "{}"))
+    return json.loads(header.get("__metadata__", {}).get(tensor_file.KEY, "{}"))

@@ -1,7 +1,7 @@
 """Checkpoints: the state of a run or a training in one file, from which it resumes to the same bits.
 
 The file holds the state's tensors and numbers, the `spec` of the run and the files that it has written, see
-`checkpoint_file`. It is replaced completely or not at all. A file that is read back is untrusted input.
+`tensor_file`. It is replaced completely or not at all. A file that is read back is untrusted input.
 """
 
 import os
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from impasto import files
 from impasto.errors import CheckpointError, printable
-from impasto.optimize import checkpoint_file
+from impasto.optimize import tensor_file
+from impasto.optimize.state_check import Header
 from impasto.settings.model import one_line
 from impasto.version import __version__
 
@@ -109,7 +110,7 @@ def save(run: Resumable, path: Path, *, overwrite: bool = True, outputs: Iterabl
         "threads": torch.get_num_threads(),
     }
     with files.replacing(path, overwrite=overwrite, temporary=_temporary(path)) as file:
-        checkpoint_file.write(file, own, header)
+        tensor_file.write(file, own, header)
 
 
 def discard(path: Path) -> None:
@@ -145,13 +146,15 @@ def read(path: Path) -> Checkpoint:
     """
     where = printable(path)
     try:
-        header = checkpoint_file.read_header(path)
+        header = tensor_file.read_content(path)
         if (version := header["spec"]["impasto"]) != __version__:
             raise CheckpointError(
                 f"{where}: was written by impasto {_shown(version)}, this is {__version__}; resume it with that "
                 "version, or start over without --resume"
             )
-        checkpoint_file.validate(path, header)
+        Header.model_validate(header)
+        with path.open("rb") as file:
+            tensor_file.check_digest(file)
     except FileNotFoundError as error:
         raise CheckpointError(f"{where}: does not exist; start over without --resume") from error
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -189,7 +192,7 @@ def resume(run: Resumable, checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    own = checkpoint_file.read_tensors(checkpoint.path)
+    own = tensor_file.read_tensors(checkpoint.path)
     return {**own, **{name: own[stored] for name, stored in checkpoint.same.items()}}
 
 

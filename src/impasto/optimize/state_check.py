@@ -1,4 +1,4 @@
-"""Validation of a state that is read back from a checkpoint, which is untrusted input."""
+"""Validation of what is read back from a checkpoint, which is untrusted input."""
 
 import sys
 from collections.abc import Mapping
@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+
+from impasto.images.recipe import InputRecord
+from impasto.settings.model import MAX_THREADS
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,41 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Expected
 
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Spec(_Strict):
+    """`Resumable.spec`."""
+
+    impasto: str
+    torch: str
+    task: str
+    settings: dict[str, Any]
+    pictures: dict[str, InputRecord]
+    mixture: list[float]
+    weights: str
+    device: str
+    precision: str
+
+
+class _CommonNumbers(_Strict):
+    """What every state has; `restore` validates the rest."""
+
+    steps_done: Count
+    strips: list[Annotated[int, Field(ge=1, le=10**9)] | None] = []
+
+
+class Header(_Strict):
+    """The JSON in the header of a checkpoint; see `checkpoint.Checkpoint`."""
+
+    spec: _Spec
+    numbers: _CommonNumbers
+    same: dict[str, str]
+    outputs: list[str]
+    threads: int = Field(ge=1, le=MAX_THREADS)
 
 
 class _Numbers(BaseModel):

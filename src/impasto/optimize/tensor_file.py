@@ -1,4 +1,4 @@
-"""The file of a checkpoint: safetensors with JSON in the header and, as the last tensor, the SHA-256 of all else.
+"""Files of tensors: safetensors with JSON in the header and, as the last tensor, the SHA-256 of all other bytes.
 
 A file that is read back is untrusted input.
 """
@@ -10,15 +10,11 @@ import struct
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors import safe_open
 from torch import Tensor
-
-from impasto.images.recipe import InputRecord
-from impasto.settings.model import MAX_THREADS
 
 KEY = "impasto"
 DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.uint8: "U8"}
@@ -28,46 +24,14 @@ DIGEST = "sha256"
 _DIGEST_BYTES, _BLOCK = 32, 2**20
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-
-class _Spec(_Strict):
-    """`Resumable.spec`."""
-
-    impasto: str
-    torch: str
-    task: str
-    settings: dict[str, Any]
-    pictures: dict[str, InputRecord]
-    mixture: list[float]
-    weights: str
-    device: str
-    precision: str
-
-
-class _Numbers(_Strict):
-    """What every state has; `restore` validates the rest."""
-
-    steps_done: int = Field(ge=0)
-    strips: list[Annotated[int, Field(ge=1, le=10**9)] | None] = []
-
-
-class _Header(_Strict):
-    """The JSON in the header; the attributes are those of `checkpoint.Checkpoint`."""
-
-    spec: _Spec
-    numbers: _Numbers
-    same: dict[str, str]
-    outputs: list[str]
-    threads: int = Field(ge=1, le=MAX_THREADS)
-
-
 def write(file: BinaryIO, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
     """Write safetensors: the length of the header (uint64, little-endian), the header (JSON), the tensors' bytes.
 
     `safetensors.torch.save_file` would first write to a temporary file of its own with a random name, which nobody
     removes after a kill; `safetensors.torch.save` would hold all bytes in memory a second time.
+
+    Args:
+        content: JSON for the header.
     """
     header: dict[str, Any] = {"__metadata__": {KEY: json.dumps(content)}}
     offset = 0
@@ -87,36 +51,35 @@ def write(file: BinaryIO, tensors: Mapping[str, Tensor], content: Mapping[str, A
     file.write(digest.digest())
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_content(path: Path) -> dict[str, Any]:
     """The JSON in the header, not validated.
 
     Raises:
-        SafetensorError, OSError, ValueError, KeyError, RecursionError: not a checkpoint, or a damaged one.
+        SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError: another file, or a damaged one.
     """
     with safe_open(path, framework="pt") as file:
-        header = json.loads((file.metadata() or {})[KEY])
-    if not isinstance(header, dict):
-        raise ValueError("its header is not a JSON object")
-    return header
-
-
-def validate(path: Path, header: dict[str, Any]) -> None:
-    """Raise ValueError if the header or any byte of the file is not as it was written; the file is read once."""
-    _Header.model_validate(header)
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(_BLOCK))
-    with open(path, "rb") as file:
-        remaining = os.fstat(file.fileno()).st_size - _DIGEST_BYTES
-        while remaining > 0 and (count := file.readinto(buffer[: min(remaining, _BLOCK)])):
-            digest.update(buffer[:count])
-            remaining -= count
-        if file.read() != digest.digest():
-            raise ValueError("its SHA-256 is wrong")
+        content = json.loads((file.metadata() or {})[KEY])
+    if not isinstance(content, dict):
+        raise ValueError("its header holds no JSON object")
+    return content
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors without the digest, copied: those of safetensors are views into the memory-mapped file."""
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name).clone() for name in file.keys() if name != DIGEST}  # noqa: SIM118
+
+
+def check_digest(file: BinaryIO) -> None:
+    """Raise ValueError if any byte of the file was changed; reads it block by block."""
+    remaining = file.seek(0, os.SEEK_END) - _DIGEST_BYTES
+    file.seek(0)
+    digest = hashlib.sha256()
+    while remaining > 0 and (block := file.read(min(remaining, _BLOCK))):
+        digest.update(block)
+        remaining -= len(block)
+    if file.read() != digest.digest():
+        raise ValueError("its SHA-256 is wrong")
 
 
 def _bytes_of(tensor: Tensor) -> memoryview:
