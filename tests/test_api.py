@@ -221,6 +221,19 @@ def test_a_recipe_that_was_tampered_with_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_recipe_of_another_version_that_cannot_be_used_is_said_to_be_so(
+    content_image: Path, style: Path, vgg: VGG19
+) -> None:
+    recipe = impasto.stylize(content_image, style, SMALL.replace(steps=1), vgg=vgg).recipe
+    other = {**recipe, "impasto": "9.9"}
+    assert Recipe.parse(other, "out.png").impasto == "9.9"
+    with pytest.raises(RecipeError) as caught:
+        Recipe.parse({**other, "settings": {"sharpness": 1}}, "out.png")
+    assert "unknown setting 'sharpness'" in str(caught.value)
+    advice = f"; it was made by impasto 9.9, this is {impasto.__version__}: use that, or start over"
+    assert str(caught.value).endswith(advice)
+
+
 def test_an_unknown_layer_to_reconstruct_is_refused_before_any_work(content_image: Path, vgg: VGG19) -> None:
     with pytest.raises(SettingError, match=r"did you mean block4_conv2\?"):
         impasto.reconstruct(content_image, "blok4_conv2", vgg=vgg)

@@ -121,14 +121,13 @@ class Recipe(BaseModel):
         try:
             return cls.model_validate(_with_current_names(content))
         except (ValidationError, SettingError) as error:
-            complaint = (one_line(error) if isinstance(error, ValidationError) else str(error))[:300]
-            version = content.get("impasto")
+            complaint = one_line(error) if isinstance(error, ValidationError) else str(error)
+            advice, version = "start over", content.get("impasto")
             if isinstance(version, str) and version != __version__:
-                raise RecipeError(
-                    f"{where}: was made by impasto {printable(version[:40])}, and this version, {__version__}, cannot "
-                    f"use its recipe ({complaint}); use that version, or start over"
-                ) from error
-            raise RecipeError(f"{where}: its recipe cannot be used ({complaint}); start over") from error
+                advice = (
+                    f"it was made by impasto {printable(version[:40])}, this is {__version__}: use that, or start over"
+                )
+            raise RecipeError(f"{where}: its recipe cannot be used ({complaint[:300]}); {advice}") from error
 
 
 def _with_current_names(content: dict[str, Any]) -> dict[str, Any]:
