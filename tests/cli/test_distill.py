@@ -10,6 +10,7 @@ import torch
 
 from impasto import Picture, load, reporting
 from impasto.cli.display import Lines
+from impasto.jobs.claims import claimed
 
 pytestmark = pytest.mark.weights
 
@@ -101,6 +102,11 @@ def test_a_stopped_training_is_resumed_to_the_same_bytes(distill, style, tmp_pat
     monkeypatch.undo()
     assert "holds an unfinished run" in distill(steps=3).complaint()
     assert "was started with steps 3, got 4" in distill("--resume", "--quiet", steps=4).complaint()
+    style.write_bytes(b"of another program")
+    assert "exists already" in distill("--resume", steps=3).complaint()
+    style.unlink()
+    with claimed([style]):
+        assert "is being written by another run" in distill("--resume", steps=3).complaint()
     monkeypatch.setattr(Lines, "EVERY", 0.0)
     outcome = distill("--resume", steps=3)
     assert "step 3/3 at 256 pixels" in outcome.err

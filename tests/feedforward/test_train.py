@@ -15,6 +15,7 @@ from impasto.feedforward.procedural_images import procedural_image
 from impasto.feedforward.style_file import DistilledStyle, SingleStyleTransformer, load_style_file
 from impasto.feedforward.train import CROP, Training
 from impasto.images.picture import Picture
+from impasto.jobs.claims import claimed
 from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective
 from impasto.loss.targets import Targets, content_targets
@@ -147,6 +148,8 @@ def test_distill_resumes_from_its_checkpoint_to_the_same_bits(narrow, style_imag
         )
     assert checkpoint.read(path).steps_done == 2
     seen = []
+    with claimed([path]), pytest.raises(OutputError, match="c: is being written by another run"):
+        impasto.distill(style_image, images, settings, vgg=narrow, checkpoint=path)
     resumed = impasto.distill(style_image, images, settings, vgg=narrow, on_event=seen.append, checkpoint=path)
     assert same(whole.network.state_dict(), resumed.network.state_dict())
     assert resumed.about == whole.about

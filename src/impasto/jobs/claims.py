@@ -40,12 +40,12 @@ def _claimed(target: Path, where: str) -> Iterator[None]:
         raise OutputError(
             f"{where}: is being written by another run; choose another name, or wait until it has ended"
         ) from error
-    except (OSError, NotImplementedError):  # a read-only folder, or a file system without locks
-        yield
-        return
+    except (OSError, NotImplementedError):
+        pass  # a read-only folder, or a file system without locks
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # before the release: afterwards it may be the claim of another run
-            os.unlink(lock.lock_file)
-        lock.release()
+        if lock.is_locked:
+            with contextlib.suppress(OSError):  # before the release: afterwards it may be the claim of another run
+                os.unlink(lock.lock_file)
+            lock.release()

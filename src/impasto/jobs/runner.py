@@ -54,7 +54,8 @@ def execute(
             outputs.checkpoint_seconds,
             report,
             overwrite=saver.owns(outputs.checkpoint),
-            outputs=lambda: saver.owned_when_resumed(ending=bool(should_stop())),
+            # a training that is stopped saves no result
+            outputs=lambda: saver.owned_when_resumed(ending=isinstance(run, Run) and bool(should_stop())),
         )
         diverged = None
         if isinstance(run, Training):
