@@ -113,6 +113,7 @@ def test_a_run_with_another_mask_is_not_resumed(  # noqa: PLR0917
 ):
     monkeypatch.setattr("impasto.optimize.checkpoint.discard", lambda _: None)
     assert run_small("stylize", content_image, style_image, "--keep", left, "--checkpoint-every", "0s").status == 0
+    (tmp_path / "out.png").unlink()  # as if it had been killed before it saved the result
     assert (
         "was started with another keep: left.png, got none"
         in run_small("stylize", content_image, style_image, "--resume").complaint()
