@@ -166,6 +166,7 @@ def test_a_relative_path_in_a_deleted_working_directory_is_refused(
 
 
 def test_a_name_derived_from_a_long_one_still_fits(tmp_path: Path) -> None:
+    assert files.beside(Path("/"), "{}.checkpoint") == Path("/.checkpoint")
     assert files.beside(tmp_path / "out {}.png", ".{}.lock") == tmp_path / ".out {}.png.lock"
     names = {files.beside(tmp_path / (letter * 255), ".{}.checkpoint.part").name for letter in "xy"}
     assert len(names) == 2

@@ -125,7 +125,7 @@ def beside(path: Path, name: str) -> Path:
     """A file in the folder of `path`, whose own name stands for {} in `name`, or its hash if it is long."""
     own = os.fsencode(path.name)
     # a file name has at most 255 bytes
-    return path.with_name(name.format(path.name if len(own) < 230 else hashlib.sha256(own).hexdigest()))
+    return path.parent / name.format(path.name if len(own) < 230 else hashlib.sha256(own).hexdigest())
 
 
 def _taken(path: Path) -> OutputError:

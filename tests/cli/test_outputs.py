@@ -39,6 +39,8 @@ def full_disk(monkeypatch):
         ("file.png/out.png", "file.png is a file; create it, or choose another"),
         ("folder.png", "is a folder; give the name of a file in it"),
         ("", "is a folder"),
+        ("/", "is a folder"),
+        (".", "is a folder"),
         ("file.png", "exists already; choose another name or allow overwriting (--overwrite)"),
         ("out", "its suffix names no known format; end it in .png, "),
         ("out.gif", "its suffix names no known format; end it in .png, "),
@@ -55,7 +57,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(name, said, s
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "dangling.png").symlink_to("nowhere.png")
     before = sorted(tmp_path.iterdir())
-    assert said in stylize("-o", f"{tmp_path}/{name}" if name != "/dev/full" else name).complaint()
+    assert said in stylize("-o", f"{tmp_path}/{name}" if name not in {"/dev/full", "/", "."} else name).complaint()
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "file.png").read_text() == "precious"
 

@@ -10,6 +10,9 @@ from filelock import FileLock, Timeout
 from impasto import files
 from impasto.errors import OutputError, printable
 
+WAIT = 0.1
+"""Seconds for which a claim is tried: another run that ends at this moment may be removing its lock file."""
+
 
 @contextlib.contextmanager
 def claimed(paths: Iterable[Path]) -> Iterator[None]:
@@ -33,13 +36,14 @@ def claimed(paths: Iterable[Path]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _claimed(target: Path, where: str) -> Iterator[None]:
-    lock = FileLock(files.beside(target, ".{}.lock"), timeout=0)
+    lock = FileLock(files.beside(target, ".{}.lock"), timeout=WAIT)
     try:
         lock.acquire()
     except Timeout as error:
-        raise OutputError(
-            f"{where}: is being written by another run; choose another name, or wait until it has ended"
-        ) from error
+        if os.path.lexists(lock.lock_file):
+            raise OutputError(
+                f"{where}: is being written by another run; choose another name, or wait until it has ended"
+            ) from error
     except (OSError, NotImplementedError):
         pass  # a read-only folder, or a file system without locks
     try:

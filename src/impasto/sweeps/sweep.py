@@ -234,13 +234,8 @@ class Sweep:
             strips=None if resumed is None else resumed.strips,
         )
         log = log_path(self.folder, combination)
-        outputs = Outputs(
-            path,
-            saved_state,
-            self.checkpoint_seconds,
-            log=log,
-            replaceable=(path, saved_state, log) if self.resume or self.overwrite else (),
-        )
+        found = (path, saved_state, log) if self.resume or self.overwrite else ()  # see `check_files`
+        outputs = Outputs(path, saved_state, self.checkpoint_seconds, log=log, replaceable=found)
         runner.execute(run, outputs, on_event, should_stop, resumed)
 
     def _save_summary(self, results: list[Result], on_event: OnEvent) -> None:
