@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -372,10 +373,12 @@ def test_a_checkpoint_records_which_files_belong_to_the_run(begin, tmp_path: Pat
     folder, other = tmp_path / "run", tmp_path / "other"
     (folder / "logs").mkdir(parents=True)
     other.mkdir()
-    checkpoint.save(begin(), folder / "c", outputs=[folder / "out.png", folder / "logs" / ".." / "logs" / "l.jsonl"])
+    odd = os.fsdecode(b"not UTF-8 \xff.png")
+    outputs = [folder / "out.png", folder / odd, folder / "logs" / ".." / "logs" / "l.jsonl"]
+    checkpoint.save(begin(), folder / "c", outputs=outputs)
     folder.rename(tmp_path / "moved")
     found = checkpoint.read(tmp_path / "moved" / "c")
-    owned = ["c", "out.png", "logs/l.jsonl"]
+    owned = ["c", "out.png", "logs/l.jsonl", odd]
     assert all(found.owns(tmp_path / "moved" / name) for name in owned)
     assert not any(found.owns(other / name) for name in owned)
     assert not found.owns(tmp_path / "moved" / "other.png")
