@@ -82,8 +82,8 @@ def test_what_appears_in_a_watched_folder_is_stylized_once_it_is_whole(watch, co
     assert (into / "taken.png").read_bytes() == b"precious"
     Image.new("RGB", (50, 60), "red").save(late)  # changed: stylized again
     watching.until(lambda: size(into / "late.png") == (50, 60))
-    assert names(into) == ["late.png", "taken.png", "there.png"]
     assert watching.stop() == 130
+    assert names(into) == ["late.png", "taken.png", "there.png"]
     assert watching.said("saved ") == 3
     assert watching.lines[-1] == "stopping after this image"
 
