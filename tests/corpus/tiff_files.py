@@ -52,7 +52,12 @@ def _layouts():
     yield Entry("tiff-float-beyond-1", tiff(beyond, photometric=1, kind=3), refused="scale them")
     for orientation in range(1, 9):
         yield Entry(f"tiff-orientation-{orientation}", tiff(COLOR[..., :3], orientation=orientation))
-    yield Entry("tiff-cmyk", saved(Image.frombytes("CMYK", (5, 4), COLOR.tobytes()), "TIFF"), notes=("CMYK without",), tolerance=1.1)
+    yield Entry(
+        "tiff-cmyk",
+        saved(Image.frombytes("CMYK", (5, 4), COLOR.tobytes()), "TIFF"),
+        notes=("CMYK without",),
+        tolerance=1.1,
+    )
     yield Entry("tiff-palette", saved(Image.fromarray(COLOR[..., :3]).convert("P"), "TIFF"), tolerance=1)
     yield Entry("tiff-1-bit", saved(Image.fromarray(BITS[..., 0].astype(bool)), "TIFF"))
     yield Entry("tiff-big", saved(Image.fromarray(COLOR), "TIFF", big_tiff=True))
