@@ -30,7 +30,7 @@ MASKS = {
     "red": (png(SHAPE * RED, 8, 2), SHAPE, "is a colored mask"),
     "red on blue": (png(np.where(SHAPE, RED, BLUE), 8, 2), np.ones_like(SHAPE), "is a colored mask"),
     "white": (png(WHITE, 8, 0), WHITE / 255, ""),
-    "black": (png(WHITE * 0, 8, 0), WHITE * 0, ""),
+    "black": (png(WHITE * 0, 8, 0), WHITE * 0, "largest value is 0 of 255"),
 }
 
 
