@@ -99,6 +99,22 @@ def test_available_memory_is_a_share_of_the_total() -> None:
     assert 0 < device.available_memory(CPU) <= device.MEMORY_SHARE * (total + device.resident_memory())
 
 
+@pytest.mark.parametrize(("reserved", "allocated", "available"), [(0, 0, 1000), (600, 0, 1600), (600, 600, 1000)])
+def test_memory_that_torch_keeps_for_reuse_on_a_gpu_is_available(
+    reserved: int, allocated: int, available: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000, 5000))  # free and total, as the driver sees them
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: reserved)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: allocated)
+    assert device.available_memory(torch.device("cuda")) == round(device.MEMORY_SHARE * available)
+
+
+def test_memory_of_tensors_that_exist_on_apples_gpu_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 5000)
+    monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 2000)
+    assert device.available_memory(torch.device("mps")) == round(device.MEMORY_SHARE * 3000)
+
+
 def test_a_memory_limit_of_the_container_applies(monkeypatch: pytest.MonkeyPatch) -> None:
     read_text = Path.read_text
 

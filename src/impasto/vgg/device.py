@@ -67,12 +67,15 @@ MEMORY_SHARE = 0.8
 def available_memory(on: torch.device) -> int:
     """Bytes that this process may use on a device, MEMORY_SHARE of those available.
 
-    On a CPU the bytes that it already uses count as available.
+    On a CPU the bytes that it already uses count as available. On a GPU its tensors do not, as they may be the caller's.
     """
     if on.type == "cuda":
-        return round(MEMORY_SHARE * torch.cuda.mem_get_info(on)[0])
+        # What torch has reserved but not allocated to a tensor counts as used for the driver, and torch reuses it.
+        reusable = torch.cuda.memory_reserved(on) - torch.cuda.memory_allocated(on)
+        return round(MEMORY_SHARE * (torch.cuda.mem_get_info(on)[0] + reusable))
     if on.type == "mps":
-        return round(MEMORY_SHARE * torch.mps.recommended_max_memory())
+        # Metal's recommendation is for the process as a whole.
+        return round(MEMORY_SHARE * (torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()))
     # `available` counts what can be had without swapping, page cache included, for all processes but this one.
     system = int(psutil.virtual_memory().available) + resident_memory()
     # A container's limit, of cgroup v2 and v1; psutil reports the memory of the host. "max" is no limit.
