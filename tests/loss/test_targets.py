@@ -11,6 +11,7 @@ from impasto.loss.nearest import Sample
 from impasto.loss.objective import LossWeights, Objective
 from impasto.loss.statistics import Gaussian, Moments
 from impasto.loss.targets import SAMPLE_SIZE, StyleTarget, Targets, content_targets, style_targets
+from impasto.settings import layers
 from impasto.vgg.model import VGG19
 
 LAYERS = ("block1_conv1", "block3_conv1")
@@ -182,6 +183,39 @@ def test_a_sample_has_its_share_of_every_style_image_and_is_bounded(narrow64: VG
     of_one = {tuple(each) for each in narrow64(one, [layer])[layer][0].flatten(1).T.tolist()}
     assert all(tuple(each) in of_one for each in mixed.values[: SAMPLE_SIZE // 4].tolist())
     assert not all(tuple(each) in of_one for each in mixed.values[SAMPLE_SIZE // 4 :].tolist())
+
+
+@given(
+    layer=st.sampled_from(["block4_conv1", "block4_pool", "block5_conv1"]),
+    sizes=st.lists(st.tuples(st.integers(32, 150), st.integers(32, 150)), min_size=2, max_size=3),
+    weights=st.lists(st.floats(0.01, 1), min_size=3, max_size=3),
+    strip=st.none() | st.just(40),
+)
+@hypothesis.settings(max_examples=40)
+def test_a_sample_has_its_share_of_every_style_image_at_any_size(
+    layer: str, sizes: list[tuple[int, int]], weights: list[float], strip: int | None, narrow64: VGG19
+) -> None:
+    total = sum(weights[: len(sizes)])
+    mixture = [(random_image(n, *size), weights[n] / total) for n, size in enumerate(sizes)]
+    sample = style_targets(narrow64, mixture, [layer], loss="nearest", strip=strip)[layer].values
+    available = [layers.position_count(layer, *size) for size in sizes]
+    largest = min(SAMPLE_SIZE, *(count / share for count, (_, share) in zip(available, mixture, strict=True)))
+    start = 0
+    for image, share in mixture:  # the features of each image follow those of the image before
+        own = narrow64(image, [layer])[layer][0].flatten(1).T
+        rest = sample[start:]
+        count = int(((rest[:, None] - own[None]).abs().amax(2).amin(1) < 1e-9).sum())
+        assert count >= 1
+        assert abs(count - share * largest) <= 0.5 or count == 1
+        start += count
+    assert start == len(sample)
+
+
+@pytest.mark.parametrize("smallest", [1e-6, 1e-300, 0.0])
+def test_a_style_image_of_almost_no_weight_adds_one_feature(narrow64: VGG19, smallest: float) -> None:
+    mixture = [(random_image(2, 64, 48), 1 - smallest), (random_image(3, 64, 48), smallest)]
+    (sample,) = style_targets(narrow64, mixture, ["block4_conv1"], loss="nearest").values()
+    assert len(sample.values) == 8 * 6 + 1
 
 
 def test_the_nearest_neighbor_is_the_one_with_the_highest_cosine() -> None:

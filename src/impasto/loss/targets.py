@@ -79,8 +79,9 @@ def style_targets(
     """The style of a mixture of images in the wanted layers; empty if there is no image.
 
     Moments of the images are averaged by their shares: they are expectations over positions, so that the average has
-    the moments of an image composed of such shares of them. Samples hold such shares of each. By "nearest" the layers
-    before NEAREST_FROM_BLOCK have Gram matrices.
+    the moments of an image composed of such shares of them. Samples hold such shares of each, at every size: if an
+    image has too few positions for its share of SAMPLE_SIZE, the samples of all images are smaller. By "nearest" the
+    layers before NEAREST_FROM_BLOCK have Gram matrices.
 
     Args:
         guides: for every layer the region's share in each position, (1, 1, h, w); none: 1 everywhere.
@@ -105,13 +106,22 @@ def style_targets(
 
 
 class _SampleCollector:
-    """Collects the features at random positions of one style image, the same in every run."""
+    """Collects the features at random positions of one style image, the same in every run.
 
-    def __init__(self, count: int, positions: int) -> None:
+    Args:
+        share: of the image in the mixture.
+        positions: number of positions of the layer.
+    """
+
+    def __init__(self, share: float, positions: int) -> None:
         # A generator of its own: the choice depends neither on the run's seed nor on the device.
         order = torch.randperm(positions, generator=torch.Generator().manual_seed(0))
-        self._positions = order[: max(count, 1)].sort().values
+        # Sorted, as features arrive row by row; a position's rank is its place in the random order.
+        self._positions, self._ranks = order[: _sample_size(share, SAMPLE_SIZE)].sort()
         self._chunks: list[Tensor] = []
+        # The largest sample of the whole mixture for which this image has enough positions. With a share of less than
+        # 1 / SAMPLE_SIZE it gives one feature, which it always has.
+        self.mixture_size = positions / max(share, 1 / SAMPLE_SIZE)
 
     def add(self, features: Tensor, rows: slice) -> None:
         # Positions are numbered row by row, as in a flattened channels_last tensor, where a feature is one row of it.
@@ -120,9 +130,15 @@ class _SampleCollector:
         flat = features.permute(0, 2, 3, 1).flatten(0, 2)
         self._chunks.append(flat[(self._positions[inside] - rows.start * width).to(features.device)])
 
-    @property
-    def values(self) -> Tensor:
-        return torch.cat(self._chunks)
+    def sample(self, count: int) -> Tensor:
+        """The features at the first `count` of the random positions, (count, C)."""
+        collected = torch.cat(self._chunks)
+        return collected[(self._ranks < count).to(collected.device)]
+
+
+def _sample_size(share: float, mixture_size: float) -> int:
+    """Features of an image in a sample of `mixture_size` features of all images together; at least one."""
+    return max(round(share * mixture_size), 1)
 
 
 _Collector = MomentsAccumulator | _SampleCollector
@@ -143,7 +159,7 @@ def _loss_in(loss: StyleLoss, layer: str) -> StyleLoss:
 
 def _collector(loss: StyleLoss, share: float, rows: range, columns: range) -> _Collector:
     if loss == "nearest":
-        return _SampleCollector(round(share * SAMPLE_SIZE), len(rows) * len(columns))
+        return _SampleCollector(share, len(rows) * len(columns))
     return MomentsAccumulator(needs_first=loss == "wasserstein")
 
 
@@ -164,9 +180,10 @@ def _collect(
 
 def _mix(parts: Sequence[tuple[float, _Collector]], loss: StyleLoss, guide: Tensor | None) -> LayerTarget:
     """One layer's target, from the share of each image and what was collected of it."""
-    samples = [collector.values for _, collector in parts if isinstance(collector, _SampleCollector)]
-    if samples:
-        return Sample(torch.cat(samples), guide)
+    collected = [(share, collector) for share, collector in parts if isinstance(collector, _SampleCollector)]
+    if collected:
+        size = min(SAMPLE_SIZE, *(collector.mixture_size for _, collector in collected))
+        return Sample(torch.cat([collector.sample(_sample_size(share, size)) for share, collector in collected]), guide)
     # Moments are mixed and not covariances: the covariance of a mixture also has the spread between the images' means,
     # E[f f^T] - m m^T of the mixed moments.
     moments = [(share, collector.moments) for share, collector in parts if isinstance(collector, MomentsAccumulator)]
