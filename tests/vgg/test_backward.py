@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto.settings import layers
-from impasto.vgg.backward import Backprop, gather_gradient, vjp
+from impasto.vgg.backward import Backprop, gather_gradient
 from impasto.vgg.model import VGG19
 
 WIDTHS = (4, 6, 8, 8, 8)
@@ -136,10 +136,3 @@ def test_no_autograd_graph_is_left(narrow64: VGG19) -> None:
     ((_, gradient),) = network.backward({"block2_conv2": loss_gradient})
     assert not gradient.requires_grad
     assert not features["block2_conv2"].requires_grad
-
-
-def test_vjp_is_the_transposed_jacobian_times_the_vector() -> None:
-    at = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
-    product = vjp(lambda x: torch.stack([x[0] * x[1], x[2] ** 2]), at, torch.tensor([10.0, 1.0], dtype=torch.float64))
-    assert product.tolist() == [20, 10, 6]
-    assert not at.requires_grad

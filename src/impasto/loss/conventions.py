@@ -18,14 +18,12 @@ hundreds.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from torch import Tensor
-
-from impasto.loss import functional
 from impasto.loss.objective import LossWeights
 from impasto.loss.statistics import ContentFeatures, Gram, LayerTarget
 from impasto.loss.targets import Targets
+from impasto.loss.variation import MEANS, SQUARES, SUMS, Variation
 from impasto.settings.model import Settings
 
 STRENGTH_RANGE = 1e4
@@ -41,7 +39,7 @@ class Convention:
 
     content: Factor = lambda _: 1.0
     style: Factor = lambda _: 1.0
-    variation: Callable[[Tensor], Tensor] = functional.total_variation
+    variation: Variation = MEANS
 
 
 def _channels(target: LayerTarget) -> int:
@@ -58,18 +56,18 @@ CONVENTIONS: Mapping[str, Convention] = {
     "relative": Convention(content=lambda p: 1 / p.normalizer, style=lambda a: 1 / a.normalizer),
     "impasto": Convention(),
     # The TensorFlow tutorial, style_transfer.ipynb, divides sums over F by positions and takes means of the errors.
-    "keras": Convention(variation=functional.total_variation_sum),
+    "keras": Convention(variation=SUMS),
     # Gatys et al. 2015, arXiv 1508.06576. Eq. 1: half the sum is C M / 2 times the mean. Eq. 4: the paper's Gram matrix
     # is M times ours, so that 1 / (4 C^2 M^2) times the sum of its squared errors is 1 / 4 of our mean.
     "gatys": Convention(content=lambda p: _values(p) / 2, style=lambda _: 1 / 4),
     # neural_style.lua: ContentLoss, StyleLoss, TVLoss. StyleLoss divides the Gram matrix by nElement = C M, ours is
     # divided by M: squared errors differ by 1 / C^2.
-    "neural-style": Convention(style=lambda a: 1 / _channels(a) ** 2, variation=functional.total_variation_squares),
+    "neural-style": Convention(style=lambda a: 1 / _channels(a) ** 2, variation=SQUARES),
     # pastiche.py, PasticheArtist._calc_loss. Its total variation is in 0..255 and halved: 255 / 2 = 127.5.
     "pastiche": Convention(
         content=lambda _: 0.01,
         style=lambda a: 10 / _channels(a) ** 2,
-        variation=lambda images: functional.total_variation(images) * 127.5,
+        variation=replace(MEANS, factor=127.5),
     ),
 }
 

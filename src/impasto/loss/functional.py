@@ -4,7 +4,7 @@ F is the (C, M) matrix of a layer's features: C channels, M = H * W positions. F
 some rows of a layer, so that a layer can be read strip by strip. In channels_last memory F^T is a view, (M, C).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -143,9 +143,7 @@ def nearest_indices(features: Tensor, directions: Tensor, center: Tensor) -> Ten
 
 def total_variation(images: Tensor) -> Tensor:
     """(N, 3, H, W) -> mean |dx| + mean |dy|, a scalar, which does not grow with the number of pixels."""
-    count, channels, height, width = images.shape
-    # The mean of no differences, in an image one pixel wide or high, is 0.
-    across, down = (max(count * channels * number, 1) for number in (height * (width - 1), (height - 1) * width))
+    across, down = difference_counts(images)
     return _sum_over_rows(images, lambda dx, dy: dx.abs().sum() / across + dy.abs().sum() / down)
 
 
@@ -170,17 +168,28 @@ def differences(images: Tensor) -> tuple[Tensor, Tensor]:
     return images.diff(dim=3), images.diff(dim=2)
 
 
-def _sum_over_rows(images: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The sum of `measure(dx, dy)` over bands of rows; dy is from each row of the band to the next row.
+def difference_counts(images: Tensor) -> tuple[int, int]:
+    """The number of differences dx and dy in (N, 3, H, W), at least 1: the mean of none, along an edge of 1, is 0."""
+    count, channels, height, width = images.shape
+    return max(count * channels * height * (width - 1), 1), max(count * channels * (height - 1) * width, 1)
 
-    The differences of a whole image would take twice its memory.
-    """
+
+def row_bands(images: Tensor) -> Iterator[slice]:
+    """Bands of about `BAND` values: the differences of a whole image would take twice its memory."""
     rows = max(BAND // (images.shape[1] * images.shape[3]), 1)
+    return (slice(start, start + rows) for start in range(0, images.shape[2], rows))
+
+
+def band_differences(images: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    """dx of a band of rows, and dy from each of its rows to the next row, which may be the first of the next band."""
+    return images[:, :, rows].diff(dim=3), images[:, :, rows.start : rows.stop + 1].diff(dim=2)
+
+
+def _sum_over_rows(images: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The sum of `measure(dx, dy)` over bands of rows."""
     total = images.new_zeros(())
-    for start in range(0, images.shape[2], rows):
-        band = images[:, :, start : start + rows + 1]  # the next band's first row included, for dy
-        dx, _ = differences(band[:, :, :rows])
-        total = total + measure(dx, differences(band)[1])
+    for rows in row_bands(images):
+        total = total + measure(*band_differences(images, rows))
     return total
 
 

@@ -1,16 +1,16 @@
 """The objective: an image -> its loss, term by term, and the gradient with respect to the image."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from impasto.loss import functional
 from impasto.loss.statistics import Accumulator, LayerTarget
 from impasto.loss.targets import Targets
-from impasto.vgg.backward import Backprop, FeatureGradient, GradientRows, gather_gradient, vjp
+from impasto.loss.variation import MEANS, Variation
+from impasto.vgg.backward import Backprop, FeatureGradient, GradientRows, gather_gradient
 from impasto.vgg.model import VGG19
 
 MIN_STRIP = 16
@@ -61,7 +61,7 @@ class LossWeights:
     tv: float
     content_layers: Mapping[str, float]
     style_layers: Sequence[Mapping[str, float]]
-    variation: Callable[[Tensor], Tensor] = functional.total_variation
+    variation: Variation = MEANS
 
 
 class _LayerTerm(NamedTuple):
@@ -164,8 +164,8 @@ class Objective:
         if not self.weights.tv:
             return rows
         # Total variation depends on the image alone: its gradient needs no strips, only the image's own memory again.
-        variation = vjp(self.weights.variation, image, image.new_tensor(self.weights.tv))
-        return ((here, chunk.add_(variation[:, :, here])) for here, chunk in rows)
+        of_tv = self.weights.variation.gradient(image, self.weights.tv)
+        return ((here, chunk.add_(of_tv[:, :, here])) for here, chunk in rows)
 
 
 def _sum_of(gradients: Sequence[FeatureGradient]) -> FeatureGradient:

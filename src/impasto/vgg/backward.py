@@ -8,13 +8,13 @@ half as much work again. The numbers are the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.settings import layers
+from impasto.vgg import adjoint
 from impasto.vgg.forward import BAND, POOL_SHARE, ForwardPass, OnFeatures
 from impasto.vgg.model import VGG19, check_images
 from impasto.vgg.rows import RowWindow
@@ -147,7 +147,7 @@ class Backprop:
             features, gradient = window[band], None
             if is_pooled:
                 cells = slice((band.start - new.start) // 2, (band.stop - new.start) // 2)
-                gradient = self._pool_input_gradient(features, pool_gradient[:, :, cells])
+                gradient = adjoint.pool_gradient(self.vgg, features, pool_gradient[:, :, cells])
             elif above:
                 gradient = self._conv_input_gradient(above, band)
             gradient = _add_own(own, gradient, features, band)
@@ -162,14 +162,6 @@ class Backprop:
         # have a neighbor on each side (y, x = 0), two more are cropped.
         return F.conv_transpose2d(values, self.vgg.kernels[above][0], padding=(2 - y, 2 - x))
 
-    def _pool_input_gradient(self, features: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient with respect to rows of a pool's input; the last of an odd number of rows has none.
-
-        A max pool passes it to the maximum of each 2x2 cell. The maxima are searched again, by autograd for one band:
-        their indices for a whole layer would take 8 bytes a value. Of equal maxima the library takes one of its choice.
-        """
-        return vjp(self.vgg.pool, features, gradient) if gradient.shape[2] else torch.zeros_like(features)
-
     def _backward_image(self) -> GradientRows:
         """The gradient with respect to the image's next rows.
 
@@ -183,10 +175,10 @@ class Backprop:
             return
         lowest = max(start - 2, 0)
         upstream = F.conv_transpose2d(window[slice(lowest, window.backward_end)], self.vgg.kernels[FIRST][0])
-        preprocess = partial(self.vgg.preprocess, top=start == 0, bottom=window.backward_end == height)
-        rows = slice(max(start - 1, 0), min(stop - 1, height))
+        padded, edges = upstream[:, :, start - lowest : stop - lowest], (start == 0, stop == height + 2)
         self._padded_end = stop
-        yield rows, vjp(preprocess, image[:, :, rows], upstream[:, :, start - lowest : stop - lowest])
+        rows = slice(max(start - 1, 0), min(stop - 1, height))
+        yield rows, adjoint.preprocess_gradient(self.vgg, padded, image.dtype, top=edges[0], bottom=edges[1])
 
 
 def gather_gradient(chunks: GradientRows, image: Tensor) -> Tensor:
@@ -198,19 +190,6 @@ def gather_gradient(chunks: GradientRows, image: Tensor) -> Tensor:
         else:
             gradient[:, :, rows] = chunk
     return gradient
-
-
-def vjp(function: Callable[[Tensor], Tensor], at: Tensor, gradient: Tensor) -> Tensor:
-    """Vector-Jacobian product by autograd: the gradient at the input `at`, from the gradient at the output.
-
-    `function` must not have parameters of its own.
-    """
-    with torch.enable_grad():
-        at = at.detach().requires_grad_()
-        # Given a vector, torch.autograd.grad imports symbolic algebra for half a second; given a scalar it does not.
-        scalar = (function(at) * gradient).sum()
-        (result,) = torch.autograd.grad(scalar, at)
-    return result
 
 
 def _add_own(own: FeatureGradient | None, gradient: Tensor | None, features: Tensor, band: slice) -> Tensor:

@@ -67,7 +67,7 @@ MEMORY_SHARE = 0.8
 def available_memory(on: torch.device) -> int:
     """Bytes that this process may use on a device, MEMORY_SHARE of those available.
 
-    On a CPU the bytes that it already uses count as available. On a GPU its tensors do not, as they may be the caller's.
+    On a CPU the bytes that it already uses count as available. On a GPU its tensors do not: they may be others'.
     """
     if on.type == "cuda":
         # What torch has reserved but not allocated to a tensor counts as used for the driver, and torch reuses it.

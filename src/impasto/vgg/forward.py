@@ -23,7 +23,7 @@ system, which must map and zero their pages again. 8 MB stay well below.
 """
 
 POOL_SHARE = 1 / 8
-"""Bands of a max pool as a share of a convolution's: autograd keeps the index of each maximum, an int64 of 8 bytes."""
+"""Bands of a max pool as a share of a convolution's: each maximum is found with its index, an int64 of 8 bytes."""
 
 OnFeatures = Callable[[str, Tensor, slice], None]
 """Called with (layer, some rows of its features (1, C, h, W), which rows). It must not keep the tensor."""
