@@ -21,9 +21,11 @@ from impasto.optimize.run import Run
 from impasto.reporting import end_events, reported_steps
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import settings_or_preset
+from impasto.torch_state import isolated
 from impasto.vgg.model import VGG19, network_or_default
 
 
+@isolated
 def stylize(
     content: ImageSource,
     styles: StyleSource | Sequence[StyleSource],
@@ -62,6 +64,7 @@ def stylize(
     return complete(create_run(content, styles, settings, init=init, keep=keep, vgg=vgg), on_event)
 
 
+@isolated
 def texture(
     styles: StyleSource | Sequence[StyleSource],
     settings: Settings | None = None,
@@ -76,6 +79,7 @@ def texture(
     return complete(create_run(None, some_styles(styles), settings, init=init, vgg=vgg), on_event)
 
 
+@isolated
 def reconstruct(
     content: ImageSource,
     layer: str = "block4_conv2",
@@ -94,6 +98,7 @@ def reconstruct(
     return complete(create_run(as_picture(content, "content"), [], settings, init=init, vgg=vgg), on_event)
 
 
+@isolated
 def recolor(image: ImageSource, content: ImageSource, color: Recolor = "luminance") -> Picture:
     """Transfer the colors of `content` to `image`, a result of impasto or any other image; no network is needed.
 
@@ -131,6 +136,7 @@ def _with_recoloring(recipe: Mapping[str, Any] | None, record: RecolorRecord) ->
     return None
 
 
+@isolated
 def create_run(
     content: ImageSource | None,
     styles: StyleSource | Sequence[StyleSource],
@@ -185,6 +191,7 @@ def _fast_initial_image(
     return Picture(result.tensor)
 
 
+@isolated
 def complete(run: Run, on_event: OnEvent | None = None) -> Picture:
     """Take all steps of a run and return the result.
 

@@ -38,6 +38,15 @@ def test_an_unavailable_device_is_refused(name: str, accelerators) -> None:
         device.select_device(name)
 
 
+def test_cuda_is_refused_in_a_process_forked_after_its_use(accelerators, monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerators("cuda")
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
+    for name in ("auto", "cuda"):
+        with pytest.raises(SettingError, match=r"^device: a process forked after cuda .* spawn$"):
+            device.select_device(name)
+    assert device.select_device("cpu") == CPU
+
+
 @pytest.mark.parametrize("name", ["gpu", "cuda:1", "", "CPU"])
 def test_an_unknown_device_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(SettingError, match=f"device: got '{name}'; give one of auto, cpu, cuda, mps"):

@@ -29,8 +29,10 @@ from impasto.images.sources import (
 )
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset, settings_or_preset
+from impasto.torch_state import isolated
 
 
+@isolated
 def fast(
     content: ImageSource,
     styles: StyleSource | Sequence[StyleSource],

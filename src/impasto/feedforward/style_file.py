@@ -19,6 +19,7 @@ from impasto.errors import OutputError, WeightsError, printable
 from impasto.feedforward.network import NORMALIZED_CHANNELS, SingleStyleTransformer, Transformer
 from impasto.optimize import tensor_file
 from impasto.optimize.state_check import Expected, check_tensors
+from impasto.torch_state import isolated
 
 SUFFIX = ".safetensors"
 _MAX_BYTES = 2**22  # such a file has 0.7 MB
@@ -41,6 +42,7 @@ class DistilledStyle:
     name: str = ""
     sha256: str = ""
 
+    @isolated
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write it to `path`, completely or not at all.
 
@@ -73,6 +75,7 @@ def check_style_suffix(path: str | os.PathLike[str]) -> None:
         raise OutputError(f"{printable(path)}: a style is saved as {SUFFIX}; give a name that ends in it")
 
 
+@isolated
 def load_style_file(path: str | os.PathLike[str]) -> DistilledStyle:
     """The distilled style in a file, for evaluation only.
 

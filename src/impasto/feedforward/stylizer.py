@@ -15,6 +15,7 @@ from impasto.images.masks import Style
 from impasto.images.picture import Picture
 from impasto.images.resize import resize
 from impasto.images.sources import StyleSource, as_list
+from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 
 FALLBACK_STRIP = 16
@@ -40,6 +41,7 @@ class _FeedForwardNetwork:
         """The name of `dtype`: "float32" or "bfloat16"."""
         return str(self.dtype).removeprefix("torch.")
 
+    @isolated
     def stylize(
         self, content: Tensor, affines: Affines, memory: int | None = None, out: Tensor | None = None
     ) -> Tensor:
@@ -65,6 +67,7 @@ class _FeedForwardNetwork:
 class FastNetwork(_FeedForwardNetwork):
     """Magenta's network for any style: load it once, stylize any number of images."""
 
+    @isolated
     def __init__(self, device: str = "auto", precision: str = "auto") -> None:
         """Load the network.
 
@@ -75,6 +78,7 @@ class FastNetwork(_FeedForwardNetwork):
         self._predictor, self._conditioner, self.transformer = pretrained.load()
         super().__init__(self.transformer, weights.SHA256[weights.TRANSFORMER], device, precision)
 
+    @isolated
     def style_vector(self, picture: Picture) -> Tensor:
         """The style vector of an image, (100,) float32, predicted from its central square."""
         side = min(picture.height, picture.width)
@@ -84,6 +88,7 @@ class FastNetwork(_FeedForwardNetwork):
             vector: Tensor = self._predictor(resize(square, STYLE_IMAGE_SIZE, STYLE_IMAGE_SIZE))[0]
         return vector
 
+    @isolated
     def affines_for(self, styles: Sequence[Style], content: Picture, strength: float) -> Affines:
         """The normalization parameters for the weighted mean of the style vectors, at a style strength in [0, 1].
 
@@ -109,12 +114,14 @@ class SingleStyleNetwork(_FeedForwardNetwork):
         affines: its normalization parameters.
     """
 
+    @isolated
     def __init__(self, distilled: DistilledStyle, device: str = "auto", precision: str = "auto") -> None:
         super().__init__(distilled.network.transformer, distilled.sha256, device, precision)
         self.name = distilled.name
         self.affines = distilled.network.affines
 
 
+@isolated
 def network_for(
     styles: StyleSource | Sequence[StyleSource], device: str = "auto", precision: str = "auto"
 ) -> FastNetwork | SingleStyleNetwork:

@@ -29,6 +29,7 @@ from impasto.loss.targets import StyleTarget, Targets, content_targets, style_ta
 from impasto.optimize.spec import make_spec, picture_record
 from impasto.optimize.state_check import Expected, TrainingNumbers, check_tensors
 from impasto.settings.model import Settings
+from impasto.torch_state import isolated
 from impasto.vgg.model import VGG19
 
 CROP = 256
@@ -82,6 +83,7 @@ class Training:
     task = "distill"
     width = height = CROP
 
+    @isolated
     def __init__(self, style: Picture, images: Sequence[Picture], settings: Settings, vgg: VGG19) -> None:
         if not images:
             raise PictureError("images: got no training images; give at least one")
@@ -116,14 +118,14 @@ class Training:
         first = self.steps_done
         while self.steps_done < self.steps:
             started, number = time.perf_counter(), self.steps_done
-            self._set_learning_rate(number)
-            terms = self._train_on(self.crop(number))
+            terms = self._train_on(number)
             if not math.isfinite(float(terms.total)):
                 raise DivergedError(f"step {number}: the loss is {float(terms.total)}; give smaller weights")
             self.steps_done += 1
             self.seconds += time.perf_counter() - started
             yield TrainingStep(number, terms, self.seconds, number == first, training=self)
 
+    @isolated
     def crop(self, number: int) -> Tensor:
         """The input of a step, (1, 3, CROP, CROP) float32 in [0, 1] on the CPU; depends on seed and number only."""
         # a generator per step instead of one for all: a resumed training needs no random state
@@ -141,6 +143,7 @@ class Training:
         crop = resized[:, :, top : top + CROP, left : left + CROP]
         return crop.flip(3) if below(2) else crop
 
+    @isolated
     def result(self) -> DistilledStyle:
         """The network in its present state, with its provenance."""
         settings = {name: getattr(self.settings, name) for name in RECORDED}
@@ -151,6 +154,7 @@ class Training:
         """Everything that the result depends on besides `state()`, as JSON; see `optimize.checkpoint.Resumable`."""
         return make_spec(self.task, self.settings, self._pictures, [], self.vgg)
 
+    @isolated
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that the remaining steps depend on besides `spec`: network and Adam's moments; step and time.
 
@@ -161,6 +165,7 @@ class Training:
             tensors |= {f"adam.{index}.{name}": tensor for name, tensor in moments.items()}
         return tensors, {"steps_done": self.steps_done, "seconds": self.seconds}
 
+    @isolated
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Take over a state of a training with the same `spec`."""
         TrainingNumbers.model_validate(numbers)
@@ -196,13 +201,17 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * number / self.steps))
 
-    def _train_on(self, crop: Tensor) -> Terms:
-        """Update the network once.
+    @isolated
+    def _train_on(self, number: int) -> Terms:
+        """Update the network once, on the crop of a step.
 
         By the chain rule d loss / d weights = (d loss / d output) (d output / d weights): the first factor comes from
         our hand-written backward pass through VGG19, the second from autograd.
         """
-        output = self.network(crop.to(self.vgg.device))
+        self._set_learning_rate(number)
+        crop = self.crop(number)
+        with torch.enable_grad():
+            output = self.network(crop.to(self.vgg.device))
         content = content_targets(self.vgg, crop, self.settings.content_layers)
         targets = Targets(content, [self.style_target])
         objective = Objective(self.vgg, targets, loss_weights(self.settings, targets))
@@ -221,6 +230,7 @@ class Training:
         return style_targets(self.vgg, [(resized, 1.0)], self.settings.style_layers, loss=self.settings.style_loss)
 
 
+@isolated
 def default_training_images() -> list[Picture]:
     """The images of the demo, and procedural ones."""
     with resources.as_file(resources.files("impasto") / "demo") as folder:

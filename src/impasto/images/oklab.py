@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 # B. Ottosson, A perceptual color space for image processing, 2020, with the author's updated matrices of 2021:
-# linear sRGB -> LMS cone responses, and cube roots of LMS -> Lab.
+# linear sRGB -> LMS cone responses, and cube roots of LMS -> Lab. On the CPU, also if this module is first imported
+# while the default device of torch is another one.
 _RGB_TO_LMS = torch.tensor(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -12,6 +13,7 @@ _RGB_TO_LMS = torch.tensor(
         [0.0883024619, 0.2817188376, 0.6299787005],
     ],
     dtype=torch.float64,
+    device="cpu",
 )
 _LMS_TO_LAB = torch.tensor(
     [
@@ -20,6 +22,7 @@ _LMS_TO_LAB = torch.tensor(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ],
     dtype=torch.float64,
+    device="cpu",
 )
 
 # Linear RGB of an in-gamut color may leave [0, 1] by the float32 rounding of the conversion. The tolerance is less than

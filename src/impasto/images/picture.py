@@ -24,6 +24,7 @@ from impasto.images.formats import FORMATS, check_format, check_suffix
 from impasto.images.quantize import NEAREST, Quantization
 from impasto.images.recipe import Recipe, from_json, to_json
 from impasto.settings.model import Depth
+from impasto.torch_state import isolated
 
 MAX_PIXELS = 150_000_000
 
@@ -31,6 +32,8 @@ MAX_PIXELS = 150_000_000
 @dataclass(frozen=True, eq=False)
 class Picture:
     """An image: `tensor` (3, H, W) float32 in [0, 1], sRGB, RGB order; `alpha` (1, H, W) float32 in [0, 1] or None.
+
+    Tensors on another device are copied to the CPU; gradients do not flow through a picture.
 
     Attributes:
         name: the name of its file, without the folder.
@@ -51,11 +54,14 @@ class Picture:
     recipe: Mapping[str, Any] | None = None
     rounding: Quantization = NEAREST
 
+    @isolated
     def __post_init__(self) -> None:
-        """Validate both tensors."""
+        """Validate both tensors, and make them usable in any state of torch."""
         _check_tensor("an image", self.tensor, 3)
+        object.__setattr__(self, "tensor", _plain(self.tensor))
         if self.alpha is not None:
             _check_tensor("an alpha channel", self.alpha, 1)
+            object.__setattr__(self, "alpha", _plain(self.alpha))
             if self.alpha.shape[1:] != self.tensor.shape[1:]:
                 sizes = f"{tuple(self.alpha.shape[1:])} and {tuple(self.tensor.shape[1:])}"
                 raise PictureError(f"alpha and image must have the same height and width; got {sizes}; resize one")
@@ -71,11 +77,13 @@ class Picture:
         return self.tensor.shape[1]
 
     @property
+    @isolated
     def content_hash(self) -> str:
         """The SHA-256 of the file or, if the picture comes from none, of the tensors' bytes; hexadecimal."""
         tensors = [self.tensor] if self.alpha is None else [self.tensor, self.alpha]
         return self.sha256 or hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in tensors)).hexdigest()
 
+    @isolated
     def composited(self) -> Tensor:
         """(3, H, W) float32 in [0, 1], sRGB: composited on the mean color of the visible pixels.
 
@@ -86,11 +94,13 @@ class Picture:
             return self.tensor
         return composite(visible_mean(self.tensor, self.alpha)[:, None, None], self.tensor, self.alpha)
 
+    @isolated
     def rounded(self) -> "Picture":
         """The picture as it will be after saving without loss and loading: quantized, still float32 in [0, 1]."""
         alpha = None if self.alpha is None else Quantization(self.rounding.depth).round_trip(self.alpha)
         return dataclasses.replace(self, tensor=self.rounding.round_trip(self.tensor), alpha=alpha)
 
+    @isolated
     def save(
         self,
         path: str | os.PathLike[str],
@@ -127,6 +137,7 @@ class Picture:
         with files.replacing(path, overwrite=overwrite) as file, prefix_errors(printable(path)):
             encode(file)
 
+    @isolated
     def write(
         self,
         file: BinaryIO,
@@ -164,6 +175,7 @@ class Picture:
         )
 
 
+@isolated
 def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS, memory: int | None = None) -> Picture:
     """Read a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file: upright, in sRGB, at the bit depth of the file.
 
@@ -182,6 +194,7 @@ def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS, memory: 
     return _picture(decoded, path.name)
 
 
+@isolated
 def load_bytes(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, memory: int | None = None) -> Picture:
     """Decode the contents of an image file, as `load` does; `name` is that of the picture, also in error messages."""
     return _picture(reader.decode(data, name=printable(name), limits=Limits(max_pixels, memory)), name)
@@ -237,6 +250,12 @@ def _check_tensor(what: str, tensor: object, channels: int) -> None:
     low, high = float(tensor.detach().amin()), float(tensor.detach().amax())  # aminmax copies non-contiguous tensors
     if not (low >= 0 and high <= 1):  # in this form NaN is refused, too
         raise PictureError(f"{expected}; got values from {low:g} to {high:g}; scale or clamp them")
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU, without autograd; copied only if it is elsewhere or was made in inference mode."""
+    tensor = tensor.detach().cpu()
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def _to_tensor(samples: Array) -> Tensor:

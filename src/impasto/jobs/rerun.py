@@ -24,6 +24,7 @@ from impasto.images.recipe import InputRecord, Recipe, StyleRecord
 from impasto.images.sources import StyleSource
 from impasto.optimize.run import Run
 from impasto.settings.model import INITS, MAX_THREADS
+from impasto.torch_state import isolated
 from impasto.vgg import weights
 from impasto.vgg.model import VGG19
 
@@ -103,6 +104,7 @@ def find_inputs(result: Path, inputs: Sequence[Path] = ()) -> RerunInputs:
     return RerunInputs(result, recipe, files)
 
 
+@isolated
 def recreate_run(
     inputs: RerunInputs,
     weights_choice: str | os.PathLike[str] = "auto",
@@ -151,6 +153,7 @@ def recreate_run(
     return run
 
 
+@isolated
 def rerun_fast(
     inputs: RerunInputs,
     *,

@@ -20,6 +20,7 @@ from impasto.errors import CheckpointError, printable
 from impasto.optimize import tensor_file
 from impasto.optimize.state_check import Header
 from impasto.settings.model import one_line
+from impasto.torch_state import isolated
 from impasto.version import __version__
 
 
@@ -84,6 +85,7 @@ class Checkpoint:
         return _relative(path, self.path) in (*self.outputs, _relative(self.path, self.path))
 
 
+@isolated
 def save(run: Resumable, path: Path, *, overwrite: bool = True, outputs: Iterable[Path] = ()) -> None:
     """Write the state of a run or training to `path`, completely or not at all.
 
@@ -165,6 +167,7 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(path, *(header[name] for name in fields))
 
 
+@isolated
 def resume(run: Resumable, checkpoint: Checkpoint) -> tuple[str, ...]:
     """Restore the state of a run or training that was created from the same inputs; returns notes for the user.
 

@@ -7,8 +7,10 @@ from impasto.images.recipe import InputRecord, Recipe, environment
 from impasto.images.sources import input_record, style_record
 from impasto.optimize.run import Run
 from impasto.settings.model import INITS
+from impasto.torch_state import isolated
 
 
+@isolated
 def result_of(run: Run) -> Picture:
     """The image so far, with its recipe and with notes on anything unexpected about it."""
     run.scale_run.objective.release_memory()  # from here on only copies of the image need memory

@@ -29,6 +29,7 @@ from impasto.optimize.state_check import RunNumbers
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.presets import settings_or_preset
+from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 from impasto.vgg.backward import Backprop
 from impasto.vgg.model import VGG19, network_or_default
@@ -88,6 +89,7 @@ class Run:
         DivergedError: (from the loop) the loss is not finite or has exploded.
     """
 
+    @isolated
     def __init__(
         self,
         content: Picture | None,
@@ -120,13 +122,19 @@ class Run:
         # after the last step of a scale, `picture` is still its result; the next scale begins with its first step
         ends = list(accumulate(plan.scale.steps for plan in self.plan))
         while self.steps_done < self.steps:
-            if self.steps_done == ends[self.scale_index]:
-                self._next_scale()
-            terms, notes = self.scale_run.step(self.steps_done)
-            self._record_strip(self.scale_run.objective.strip)
-            self.steps_done += 1
+            terms, notes = self._step(ends[self.scale_index])
             self.seconds = time.perf_counter() - started
             yield Step(self.steps_done - 1, max(self.current_plan.size), self.seconds, terms, notes, run=self)
+
+    @isolated
+    def _step(self, scale_end: int) -> tuple[Terms, tuple[str, ...]]:
+        """Take one step, at the next scale if the current one ends before step `scale_end`."""
+        if self.steps_done == scale_end:
+            self._next_scale()
+        terms, notes = self.scale_run.step(self.steps_done)
+        self._record_strip(self.scale_run.objective.strip)
+        self.steps_done += 1
+        return terms, notes
 
     @property
     def current_plan(self) -> ScalePlan:
@@ -134,21 +142,24 @@ class Run:
         return self.plan[self.scale_index]
 
     @property
+    @isolated
     def picture(self) -> Picture:
         """The result so far, postprocessed, with the content image's alpha if it has one."""
         alpha = self.inputs.alpha_at(self.current_plan.size)
         return Picture(self.inputs.postprocess(self.scale_run.current.cpu())[0], alpha, rounding=self._rounding)
 
-    @torch.no_grad()
+    @isolated
     def evaluate(self, picture: Picture) -> Terms:
         """The terms of the loss of a picture of the current scale's size, such as the result rounded to 8 bits."""
         return self.scale_run.objective(picture.tensor[None].to(self.vgg.device))
 
     @property
+    @isolated
     def initial_image(self) -> Tensor:
         """The initial image at the current scale, (1, 3, H, W) on the CPU."""
         return self.inputs.initial_image(self.current_plan.size)
 
+    @isolated
     def equals_initial(self, rounded: Picture) -> bool:
         """Whether a rounded picture is what the run would return at that size after no step at all."""
         size = rounded.height, rounded.width
@@ -160,6 +171,7 @@ class Run:
         initials = (self._rounding.round_trip(self.inputs.initial_image(size, channel)[0]) for channel in channels)
         return all(map(torch.equal, rounded.tensor[:, None], initials))
 
+    @isolated
     def measure_pace(self) -> float:
         """Seconds per multiply-add of a forward and a backward pass over noise, at the size of one of the scales."""
         small = [plan.size for plan in self.plan if plan.scale.edge <= PACE_EDGE] or [self.plan[0].size]
@@ -184,6 +196,7 @@ class Run:
         mixture = [style.weight for style in self.inputs.styles]
         return make_spec(self.task, self.settings, pictures, mixture, self.vgg)
 
+    @isolated
     def state(self) -> State:
         """All that later steps depend on besides `spec`."""
         tensors, numbers = self.scale_run.state()
@@ -196,6 +209,7 @@ class Run:
             "scale_run": numbers,
         }
 
+    @isolated
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Continue from a state of a run with the same `spec` and the strips of that state."""
         RunNumbers.model_validate(numbers)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto.arguments import of_type
 from impasto.settings import layers
+from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 from impasto.vgg import weights
 
@@ -35,6 +36,7 @@ class VGG19:
         dtype: of weights and features; bfloat16 is faster where the hardware supports it.
     """
 
+    @isolated
     def __init__(
         self,
         kernels: Mapping[str, tuple[Tensor, Tensor]],
@@ -55,6 +57,7 @@ class VGG19:
         }
 
     @classmethod
+    @isolated
     def load(
         cls,
         choice: str | os.PathLike[str] | weights.WeightsSource = "auto",
@@ -76,6 +79,7 @@ class VGG19:
         return network
 
     @classmethod
+    @isolated
     def random(
         cls, widths: tuple[int, ...] = layers.WIDTHS, *, seed: int = 0, dtype: torch.dtype = torch.float32
     ) -> "VGG19":
