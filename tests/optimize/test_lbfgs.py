@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
-from problems import SHAPE, SIZE, evaluation, minimize, quadratic, rosenbrock, uniform
+from problems import SHAPE, SIZE, Loss, evaluation, minimize, quadratic, rosenbrock, uniform
 from torch import Tensor
 
 from impasto.optimize.adam import Adam
@@ -38,6 +38,39 @@ def test_lbfgs_finds_the_same_bounded_minimum_as_scipy(low: float, high: float) 
     optimizer = LBFGS(uniform(4))
     minimize(optimizer, loss, 120)
     np.testing.assert_allclose(optimizer.image.flatten().numpy(), found.x, rtol=0, atol=1e-6)
+
+
+def stiff(seed: int, condition: float, low: float, high: float) -> tuple[Loss, np.ndarray, np.ndarray]:
+    """1/2 (x - c)' A (x - c) in six dimensions, A of that condition, c within [low, high]; with A and c."""
+    rotation, _ = torch.linalg.qr(uniform(seed, 6, 6) - 0.5)
+    scales = torch.linspace(0, 1, 6, dtype=torch.float64)
+    matrix, center = rotation @ torch.diag(condition**scales) @ rotation.T, low + (high - low) * uniform(seed + 1, 6)
+    return (
+        lambda x: (x.flatten() - center) @ matrix @ (x.flatten() - center) / 2,
+        matrix.numpy(),
+        center.numpy(),
+    )
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e4, 1e6])
+@pytest.mark.parametrize(("low", "high"), [(-2.0, 3.0), (0.0, 1 / 512), (-0.01, 0.02), (0.99, 1.01)])
+def test_lbfgs_keeps_its_history_until_it_has_found_the_minimum_that_scipy_finds(
+    condition: float, low: float, high: float
+) -> None:
+    for seed in range(0, 60, 2):
+        loss, matrix, center = stiff(seed, condition, low, high)
+        found = scipy.optimize.lsq_linear(
+            np.linalg.cholesky(matrix).T, np.linalg.cholesky(matrix).T @ center, (0, 1), tol=1e-14, method="bvls"
+        )
+        optimizer, pairs, highest = LBFGS(uniform(seed + 2, 1, 3, 2, 1), history_size=10), 0, 0.0
+        for _ in range(200):
+            value = float(optimizer.step(evaluation(loss)).total)
+            highest = max(highest, value)
+            if optimizer.stalled or value - found.cost <= 1e-7 * (highest - found.cost):
+                break
+            assert optimizer.pair_count >= min(pairs, 10)
+            pairs = optimizer.pair_count
+        assert value - found.cost <= 1e-7 * (highest - found.cost)
 
 
 @pytest.mark.parametrize("scale", [2.0**-40, 2.0**40])
@@ -166,3 +199,28 @@ def test_values_at_a_bound_are_active_only_if_the_negative_gradient_points_outwa
     direction = optimizer._direction(gradient).flatten()
     assert (direction[[0, 3]] == 0).all()
     assert (direction[[1, 2]] != 0).all()
+
+
+def test_values_near_a_bound_are_active_too_and_move_there_along_the_negative_gradient() -> None:
+    _, matrix, _ = quadratic(7, low=0.4, high=0.6)
+    near = LBFGS.EPSILON / 2
+    start = 0.3 + 0.4 * uniform(8)
+    start.view(-1)[:6] = torch.tensor([near, near, 1 - near, 1 - near, 3 * near, near], dtype=torch.float64)
+    optimizer = LBFGS(start)
+    move = 0.1 * (uniform(20) - 0.5)
+    change = (matrix @ move.flatten()).view(SHAPE)
+    optimizer._add_pair(move, change)
+    gradient = uniform(9) - 0.5
+    gradient.view(-1)[:6] = torch.tensor([9.0, -9.0, 9.0, -9.0, 9.0, 1e-3], dtype=torch.float64)
+    direction = optimizer._direction(gradient).flatten()
+    assert direction[[0, 3]].tolist() == pytest.approx([-near, near])  # to the bound
+    gamma = float((move * change).sum() / change.square().sum())
+    assert float(direction[5]) == pytest.approx(-gamma * 1e-3)  # less far than the bound
+    # The others are free: their direction is that of the quasi-Newton matrix restricted to them.
+    free = torch.ones(SIZE, dtype=torch.bool)
+    free[[0, 3, 5]] = False
+    s, y, g = move.flatten()[free], change.flatten()[free], gradient.flatten()[free]
+    rho = 1 / (y @ s)
+    left = torch.eye(len(s), dtype=torch.float64) - rho * torch.outer(s, y)
+    inverse = (y @ s) / (y @ y) * left @ left.T + rho * torch.outer(s, s)
+    torch.testing.assert_close(direction[free], -inverse @ g, rtol=1e-9, atol=1e-12)

@@ -1,5 +1,6 @@
 """L-BFGS with box constraints."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +20,11 @@ CHUNK_VALUES = 2**22
 class LBFGS:
     """Projected L-BFGS: the limited-memory quasi-Newton method (Nocedal 1980) on the box [0, 1]^n.
 
-    Each step splits the values of the image into an active and a free set. The active ones lie at a bound and the
-    gradient points outwards; they are fixed. The free ones move along the quasi-Newton direction of their own subspace
-    (two-metric projection, Bertsekas 1982; without the restriction to the free set, a projected quasi-Newton step may
-    go uphill), clipped to [0, 1], with a backtracking line search along the projection arc.
+    Each step splits the values of the image into an active and a free set. The active ones lie at a bound or within
+    epsilon of it, and the negative gradient points outwards; they move to the bound along it. The free ones move along
+    the quasi-Newton direction of their own subspace (two-metric projection, Bertsekas 1982; without the restriction to
+    the free set, a projected quasi-Newton step may go uphill), clipped to [0, 1], with a backtracking line search along
+    the projection arc.
 
     The two-loop recursion needs only inner products of the vectors involved (vector-free L-BFGS, Chen et al. 2014).
     They are stored as a matrix and updated by the three new rows of each step, so that a step reads the history four
@@ -42,6 +44,12 @@ class LBFGS:
     """Mean change of a free value in the first step, when the curvature is unknown: a visible but safe change."""
     ARMIJO = 1e-4
     """c1 of the Armijo condition (Nocedal & Wright, eq. 3.4), the customary value."""
+    EPSILON = 1 / 512
+    """Largest distance from a bound at which a value may be active: half a level of 8 bits.
+
+    A value closer to its bound than the step is long would be clipped at once, and the direction of the others, which
+    assumes that it moves, would be wrong. At a minimum in the interior epsilon falls to 0 with the gradient.
+    """
     MIN_CURVATURE = 1e-6
     """Least cosine between s and y on the free set at which a pair is used: keeps s'y > 0 and away from rounding."""
     MAX_EVALUATIONS = 12
@@ -106,7 +114,10 @@ class LBFGS:
         for _ in range(self.MAX_EVALUATIONS):
             image = torch.add(self.image, direction, alpha=length).clamp_(0, 1)
             slope = _dot(gradient, image, minus=self.image)  # g'(x(a) - x), the change of the loss to first order
-            if not slope < 0:  # not a descent direction, or NaN
+            if slope >= 0:  # clipping can turn a long step uphill; the first part of the arc goes downhill
+                length *= 0.1
+                continue
+            if not math.isfinite(slope):
                 return False
             new_terms, gradient_rows = evaluate(image)
             new_loss = float(new_terms.total)
@@ -135,18 +146,28 @@ class LBFGS:
         self._inner_products[row] = self._inner_products[:, row] = (self._basis @ self._basis[row]).double().cpu()
 
     def _direction(self, gradient: Tensor) -> Tensor:
-        """The search direction, shaped like `gradient`: quasi-Newton on the free set, 0 on the active set."""
-        active = ((self.image <= 0) & (gradient > 0)) | ((self.image >= 1) & (gradient < 0))
-        free_gradient = gradient.masked_fill(active, 0)
+        """The search direction, shaped like `gradient`: quasi-Newton on the free set, to the bounds on the active."""
         if self.pair_count == 0:
             # Steepest descent with a mean change of INITIAL_STEP. The smallest normal number as the least mean avoids
             # 0 / 0 at a stationary point, where the direction is then 0.
+            free_gradient = gradient.masked_fill(self._active(gradient, 0.0), 0)
             mean = free_gradient.abs().mean().clamp_min(torch.finfo(free_gradient.dtype).tiny)
             return free_gradient * (-self.INITIAL_STEP / float(mean))
-        self._set_row(2 * self.history_size, free_gradient)
+        projected = torch.add(self.image, gradient, alpha=-self._scale()).clamp_(0, 1).sub_(self.image)
+        active = self._active(gradient, min(self.EPSILON, float(projected.abs().max())))
+        self._set_row(2 * self.history_size, gradient.masked_fill(active, 0))
         on_free_set = self._inner_products - self._inner_products_over(active.flatten().nonzero().flatten())
         coefficients = self._two_loop_recursion(on_free_set)
-        return (coefficients.to(self._basis) @ self._basis).view_as(gradient).masked_fill_(active, 0)
+        return torch.where(active, projected, (coefficients.to(self._basis) @ self._basis).view_as(gradient))
+
+    def _active(self, gradient: Tensor, epsilon: float) -> Tensor:
+        """Which values are within `epsilon` of a bound that the negative gradient points to."""
+        return ((self.image <= epsilon) & (gradient > 0)) | ((self.image >= 1 - epsilon) & (gradient < 0))
+
+    def _scale(self) -> float:
+        """gamma = s'y / y'y of the newest pair, the scale of the inverse Hessian (Nocedal & Wright, eq. 7.20)."""
+        s, y = self._newest, self.history_size + self._newest
+        return float(self._inner_products[s, y] / self._inner_products[y, y])
 
     def _inner_products_over(self, columns: Tensor) -> Tensor:
         """The rows' inner products restricted to some columns of the basis, (2m + 1, 2m + 1) float64."""
