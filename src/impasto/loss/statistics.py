@@ -48,14 +48,19 @@ class LayerTarget(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ContentFeatures:
-    """Features of the content image, (1, C, H, W); the loss is the mean squared error (Gatys et al. 2015, eq. 1)."""
+    """Features of the content image, (1, C, H, W); the loss is the mean squared error (Gatys et al. 2015, eq. 1).
+
+    Attributes:
+        least: the least normalizer.
+    """
 
     values: Tensor
+    least: float = 0.0
 
     @property
     def normalizer(self) -> float:
-        """The mean square of the features."""
-        return mean_square(self.values)
+        """The mean square of the features, at least `least`."""
+        return max(mean_square(self.values), self.least)
 
     def accumulator(self) -> Accumulator:
         """A new accumulator for one evaluation."""

@@ -7,7 +7,14 @@ from torch import Tensor
 from impasto.images.masks import Region, layer_guides
 from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective
-from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
+from impasto.loss.targets import (
+    CONTENT_FLOOR,
+    StyleTarget,
+    Targets,
+    content_targets,
+    mean_squares,
+    style_targets,
+)
 from impasto.optimize.inputs import Inputs
 from impasto.optimize.memory_plan import ScalePlan
 from impasto.vgg.model import VGG19
@@ -29,12 +36,28 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
         for region, guide in zip(inputs.regions, guides, strict=True)
     ]
     image = inputs.content_at(plan.size)  # after the style images, which may be large and are released by now
-    content = {} if image is None else content_targets(target_vgg, image, settings.content_layers, strip=plan.strip)
+    content = {}
+    if image is not None:
+        least = _least_normalizers(target_vgg, inputs, plan)
+        content = content_targets(target_vgg, image, settings.content_layers, strip=plan.strip, least=least)
     targets = Targets(content, style)
     weights = loss_weights(settings, targets)
     # coarse scales weight the content more: there the style's large forms would cover it (see `Scale`)
     weights = dataclasses.replace(weights, content=weights.content * plan.scale.content_factor)
     return Objective(vgg, targets, weights, strip=plan.strip)
+
+
+def _least_normalizers(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> dict[str, float]:
+    """The least normalizers of the content loss, where it is relative; 0 without style images."""
+    settings = inputs.settings
+    if settings.convention != "relative":
+        return {}
+    least = dict.fromkeys(settings.content_layers, 0.0)
+    for number, size in enumerate(plan.style_sizes):
+        image = inputs.style_at(number, size)
+        for name, square in mean_squares(vgg, image, settings.content_layers, strip=plan.strip).items():
+            least[name] += CONTENT_FLOOR * square / len(plan.style_sizes)
+    return least
 
 
 def _style_target(vgg: VGG19, inputs: Inputs, region: Region, guide: Tensor | None, plan: ScalePlan) -> StyleTarget:
