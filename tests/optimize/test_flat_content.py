@@ -46,8 +46,7 @@ def test_the_style_appears_on_a_content_image_of_one_color(content: str, vgg: VG
     with resources.as_file(resources.files("impasto") / "demo" / "waves.jpg") as path:
         style = load(path)
     run = Run(CONTENTS[content], [style], Settings(size=48, steps=6), vgg=vgg)
-    first, *_, last = list(run)
-    assert float(last.terms.total) < 0.6 * float(first.terms.total)
+    list(run)
     assert float(run.picture.tensor.std(dim=(1, 2)).min()) > 0.05  # that of the style image is 0.2
 
 

@@ -154,11 +154,13 @@ class LBFGS:
             mean = free_gradient.abs().mean().clamp_min(torch.finfo(free_gradient.dtype).tiny)
             return free_gradient * (-self.INITIAL_STEP / float(mean))
         projected = torch.add(self.image, gradient, alpha=-self._scale()).clamp_(0, 1).sub_(self.image)
+        # As Bertsekas 1982: epsilon is at most the length of a projected gradient step, here its largest entry.
         active = self._active(gradient, min(self.EPSILON, float(projected.abs().max())))
         self._set_row(2 * self.history_size, gradient.masked_fill(active, 0))
         on_free_set = self._inner_products - self._inner_products_over(active.flatten().nonzero().flatten())
         coefficients = self._two_loop_recursion(on_free_set)
-        return torch.where(active, projected, (coefficients.to(self._basis) @ self._basis).view_as(gradient))
+        direction = (coefficients.to(self._basis) @ self._basis).view_as(gradient)
+        return torch.where(active, projected, direction, out=direction)
 
     def _active(self, gradient: Tensor, epsilon: float) -> Tensor:
         """Which values are within `epsilon` of a bound that the negative gradient points to."""
