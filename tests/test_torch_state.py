@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import impasto
-from impasto import Picture, Settings, api
+from impasto import Picture, Settings, api, events
 from impasto.feedforward.style_file import DistilledStyle
 from impasto.jobs import rerun
 from impasto.vgg.model import VGG19
@@ -48,9 +48,19 @@ def inputs(content_image: Path, style_image: Path, narrow_weights: Path, tmp_pat
     return Inputs(content_image, style_image, narrow_weights, tmp_path)
 
 
+def check_state() -> Callable[[events.Event], None]:
+    """A callback for events that the library must call in the caller's state."""
+    state = torch_state()
+
+    def check(_: events.Event) -> None:
+        assert torch_state() == state
+
+    return check
+
+
 def stylize(given: Inputs, **changes: Any) -> Tensor:
-    styles = [given.style, given.content]
-    return impasto.stylize(given.content, styles, SMALL.replace(**changes), vgg=given.vgg).tensor
+    styles, settings = [given.style, given.content], SMALL.replace(**changes)
+    return impasto.stylize(given.content, styles, settings, vgg=given.vgg, on_event=check_state()).tensor
 
 
 def take_steps(given: Inputs) -> Tensor:
@@ -69,7 +79,7 @@ def write(given: Inputs) -> Tensor:
 
 def sweep(given: Inputs) -> Tensor:
     folder = given.folder / "sweep"
-    impasto.sweep(given.content, given.style, {"steps": [1]}, folder, SMALL, vgg=given.vgg)
+    impasto.sweep(given.content, given.style, {"steps": [1]}, folder, SMALL, vgg=given.vgg, on_event=check_state())
     return impasto.load(next(folder.glob("*steps*.png"))).tensor
 
 
@@ -85,8 +95,8 @@ def distill(given: Inputs) -> Tensor:
         steps=1, style_layers=["block1_conv1"], content_layers=["block1_conv2"]
     )
     image = Picture(noise())
-    network = impasto.distill(given.style, [image], settings, vgg=given.vgg).network
-    return torch.cat([values.detach().flatten() for values in network.parameters()])
+    distilled = impasto.distill(given.style, [image], settings, vgg=given.vgg, on_event=check_state())
+    return torch.cat([values.detach().flatten() for values in distilled.network.parameters()])
 
 
 ENTRIES: dict[str, Callable[[Inputs], Tensor]] = {

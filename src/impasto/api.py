@@ -25,7 +25,6 @@ from impasto.torch_state import isolated
 from impasto.vgg.model import VGG19, network_or_default
 
 
-@isolated
 def stylize(
     content: ImageSource,
     styles: StyleSource | Sequence[StyleSource],
@@ -64,7 +63,6 @@ def stylize(
     return complete(create_run(content, styles, settings, init=init, keep=keep, vgg=vgg), on_event)
 
 
-@isolated
 def texture(
     styles: StyleSource | Sequence[StyleSource],
     settings: Settings | None = None,
@@ -79,7 +77,6 @@ def texture(
     return complete(create_run(None, some_styles(styles), settings, init=init, vgg=vgg), on_event)
 
 
-@isolated
 def reconstruct(
     content: ImageSource,
     layer: str = "block4_conv2",
@@ -191,7 +188,6 @@ def _fast_initial_image(
     return Picture(result.tensor)
 
 
-@isolated
 def complete(run: Run, on_event: OnEvent | None = None) -> Picture:
     """Take all steps of a run and return the result.
 

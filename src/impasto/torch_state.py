@@ -1,7 +1,8 @@
 """The state of torch that the library computes in, whatever its caller has set; and forks after torch was used.
 
-Every public function that computes is `isolated`: the code below it may rely on torch's defaults, and its results do
-not depend on the caller's state, which is restored when the function returns.
+Every public function that computes is `isolated`, or calls only such functions: the code below may rely on torch's
+defaults, and results do not depend on the caller's state, which is restored when the function returns. The events of a
+run are reported in the caller's state.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ def default_state() -> Iterator[None]:
         for kind in ("cpu", "cuda", "mps"):
             if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        if torch.get_default_device().type != "cpu":
+        if torch.empty(0).device.type != "cpu":  # older versions of `get_default_device` miss `with torch.device(...)`
             stack.enter_context(torch.device("cpu"))
         if (dtype := torch.get_default_dtype()) != torch.float32:
             stack.callback(torch.set_default_dtype, dtype)

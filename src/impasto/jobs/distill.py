@@ -17,11 +17,9 @@ from impasto.optimize import checkpoint as checkpoints
 from impasto.optimize.checkpointer import Checkpointer
 from impasto.settings.model import Settings
 from impasto.settings.presets import settings_or_preset
-from impasto.torch_state import isolated
 from impasto.vgg.model import VGG19, network_or_default
 
 
-@isolated
 def distill(
     style: ImageSource,
     images: Sequence[ImageSource] | None = None,

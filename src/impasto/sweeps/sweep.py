@@ -43,12 +43,10 @@ from impasto.sweeps.results import (
     write_tables,
 )
 from impasto.sweeps.resume import check_files, check_resumable, is_finished, load_inputs, matching_recipe
-from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 from impasto.vgg.model import VGG19
 
 
-@isolated
 def sweep(
     content: ImageSource,
     styles: StyleSource | Sequence[StyleSource],
