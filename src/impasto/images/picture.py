@@ -253,9 +253,9 @@ def _check_tensor(what: str, tensor: object, channels: int) -> None:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """The tensor on the CPU, without autograd; copied only if it is elsewhere or was made in inference mode."""
-    tensor = tensor.detach().cpu()
-    return tensor.clone() if tensor.is_inference() else tensor
+    """The tensor on the CPU, without autograd; a copy only if it is elsewhere or was made in inference mode."""
+    plain = (tensor.detach() if tensor.requires_grad else tensor).cpu()
+    return plain.clone() if plain.is_inference() else plain
 
 
 def _to_tensor(samples: Array) -> Tensor:
