@@ -65,7 +65,7 @@ def _release_threads() -> None:
     A forked process has none of them, but GNU's OpenMP there would wait for them forever.
     """
     with contextlib.suppress(AttributeError, OSError):  # an OpenMP before 5.0, or a torch without it
-        ctypes.CDLL(torch._C.__file__).omp_pause_resource_all(1)  # omp_pause_soft
+        ctypes.CDLL(torch._C.__file__).omp_pause_resource_all(1)  # noqa: SLF001 - omp_pause_soft
 
 
 if sys.platform == "linux":
