@@ -22,6 +22,7 @@ from impasto.reporting import end_events, reported_steps
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import settings_or_preset
 from impasto.torch_state import isolated
+from impasto.vgg.device import main_memory_limit, select_device
 from impasto.vgg.model import VGG19, network_or_default
 
 
@@ -159,12 +160,13 @@ def create_run(
         raise SettingError("method: got 'fast', which takes no steps; use impasto.fast or `impasto fast`")
     if init is None and settings.init not in INITS:
         init = settings.init
-    initial = None if init is None else as_picture(init, "init")
+    limit = main_memory_limit(memory, select_device() if vgg is None else vgg.device)
+    initial = None if init is None else as_picture(init, "init", limit)
     if initial is not None:
         settings = settings.replace(init=initial.name or "picture")  # the recipe must not name folders of the user
-    content_image = None if content is None else as_picture(content, "content")
-    mask = None if keep is None else as_picture(keep, "keep")
-    style_images = as_styles(styles)
+    content_image = None if content is None else as_picture(content, "content", limit)
+    mask = None if keep is None else as_picture(keep, "keep", limit)
+    style_images = as_styles(styles, limit)
     if settings.init == "fast" and initial is None:
         vgg = network_or_default(vgg)
         initial = _fast_initial_image(content_image, style_images, settings, vgg, memory)

@@ -7,8 +7,8 @@ import torch
 from impasto.events import Began, Ended, Event, Noted, OnEvent, Planned, Stepped
 from impasto.feedforward.train import CROP, Training, TrainingStep
 from impasto.images.picture import Picture
+from impasto.memory import resident_memory
 from impasto.optimize.run import Run, Step
-from impasto.vgg.device import resident_memory
 
 
 def reported_steps(run: Run | Training, on_event: OnEvent | None) -> Iterator[Step | TrainingStep]:

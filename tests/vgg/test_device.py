@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from impasto.errors import SettingError
+from impasto.memory import MEMORY_SHARE, memory_left, resident_memory, total_memory
 from impasto.vgg import device
 
 CPU = torch.device("cpu")
@@ -95,17 +96,17 @@ def test_freed_memory_that_malloc_keeps_is_released() -> None:
     blocks = [bytearray(2**16) for _ in range(2**11)]  # 128 MiB in blocks too small for a mapping of their own
     last = bytearray(2**16)  # malloc itself returns only what is free at the end of the heap
     del blocks
-    kept = device.resident_memory()
+    kept = resident_memory()
     device.release_memory(CPU)
-    assert kept - device.resident_memory() > 2**26
+    assert kept - resident_memory() > 2**26
     del last
 
 
 def test_available_memory_is_a_share_of_the_total() -> None:
-    total = device.total_memory()
+    total = total_memory()
     assert total == pytest.approx(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), rel=0.01)
-    assert 0 < device.resident_memory() < total
-    assert 0 < device.available_memory(CPU) <= device.MEMORY_SHARE * (total + device.resident_memory())
+    assert 0 < resident_memory() < total
+    assert 0 < device.available_memory(CPU) <= MEMORY_SHARE * (total + resident_memory())
 
 
 @pytest.mark.parametrize(("reserved", "allocated", "available"), [(0, 0, 1000), (600, 0, 1600), (600, 600, 1000)])
@@ -115,13 +116,13 @@ def test_memory_that_torch_keeps_for_reuse_on_a_gpu_is_available(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000, 5000))  # free and total, as the driver sees them
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: reserved)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: allocated)
-    assert device.available_memory(torch.device("cuda")) == round(device.MEMORY_SHARE * available)
+    assert device.available_memory(torch.device("cuda")) == round(MEMORY_SHARE * available)
 
 
 def test_memory_of_tensors_that_exist_on_apples_gpu_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 5000)
     monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 2000)
-    assert device.available_memory(torch.device("mps")) == round(device.MEMORY_SHARE * 3000)
+    assert device.available_memory(torch.device("mps")) == round(MEMORY_SHARE * 3000)
 
 
 def test_a_memory_limit_of_the_container_applies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,3 +135,15 @@ def test_a_memory_limit_of_the_container_applies(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Path, "read_text", limited)
     assert device.available_memory(CPU) == 800_000
+
+
+def test_the_limit_of_a_gpu_is_none_for_main_memory() -> None:
+    assert device.main_memory_limit(5000, CPU) == 5000
+    assert device.main_memory_limit(5000, torch.device("cuda")) is None
+    assert device.main_memory_limit(None, CPU) is None
+
+
+def test_what_is_left_of_a_limit_is_less_what_the_process_uses() -> None:
+    used = resident_memory()
+    assert memory_left(used + 10**9) == pytest.approx(10**9, abs=10**8)
+    assert memory_left(1) < 0 < memory_left(None)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from impasto.cli.fast_batch import images_in
 from impasto.cli.option_groups import MAIN
-from impasto.cli.run import execute, set_threads
+from impasto.cli.run import Load, execute, loader, set_threads
 from impasto.cli.run_options import CheckpointOptions, options_class
 from impasto.cli.settings_options import SettingsOptions, resolve, settings_options
 from impasto.cli.streams import piped
@@ -75,18 +75,17 @@ def _create_training(
     style: Path, settings: Settings, options: DistillOptions, resume_from: "Checkpoint | None"
 ) -> "Training":
     """Read all images, load the network."""
-    from impasto import VGG19, load
+    from impasto import VGG19
     from impasto.feedforward.train import Training, default_training_images
 
     set_threads(options, resume_from)
-    images = default_training_images() if options.pictures is None else _load_folder(options.pictures)
+    load = loader(options)
+    images = default_training_images() if options.pictures is None else _load_folder(options.pictures, load)
     vgg = VGG19.load(options.weights, device=options.device, precision=options.precision)
     return Training(load(style), images, settings, vgg)
 
 
-def _load_folder(folder: Path) -> list["Picture"]:
-    from impasto import load
-
+def _load_folder(folder: Path, load: Load) -> list["Picture"]:
     if not os.path.isdir(folder):
         raise PictureError(f"{printable(folder)}: is not a folder; give one with training images")
     paths = images_in(folder)

@@ -13,6 +13,7 @@ from impasto.cli.display import Display, display
 from impasto.cli.fast_batch import FastBatch, Stylize, images_in, skipped_in
 from impasto.cli.image_options import MaskOptions, MoreStyles, check_image_output, split_weight
 from impasto.cli.option_groups import MAIN
+from impasto.cli.run import loader
 from impasto.cli.run_options import ComputeOptions, JsonEvents, Overwrite, Quiet, RerunOptions, options_class
 from impasto.cli.settings_options import SettingsOptions, given_settings, option_name, resolve, settings_options
 from impasto.cli.stop_signals import stop_signals
@@ -222,11 +223,12 @@ def _stylizer(
     """The function that stylizes one image; the network and the style images are loaded once."""
     import torch
 
-    from impasto import Style, load
+    from impasto import Style
     from impasto.feedforward import one_pass, stylizer
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    load = loader(options)
     network = stylizer.network_for([path for path, _ in styles], options.device, options.precision)
     one_style = isinstance(network, stylizer.SingleStyleNetwork)  # trained for one style: its file stands for the style
     loaded = [path if one_style else Style(load(path), weight) for path, weight in styles]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from impasto.cli.display import display
 from impasto.cli.image_options import MaskOptions, split_weight
-from impasto.cli.run_options import CheckpointOptions, RerunOptions, RunOptions
+from impasto.cli.run_options import CheckpointOptions, ComputeOptions, RerunOptions, RunOptions
 from impasto.cli.stop_signals import STOPPING, stop_signals
 from impasto.cli.streams import is_stand_in, piped
 from impasto.errors import OutputError, SettingError, printable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CreateRun = Callable[["Checkpoint | None"], "Run"]
 """Creates the run; it gets the checkpoint that the run resumes from, if any, for its strips and threads."""
 CreateTraining = Callable[["Checkpoint | None"], "Training"]
+Load = Callable[[Path], "Picture"]
 CheckResult = Callable[[Path], object]
 """Raises `OutputError` if the suffix of the result does not fit its format."""
 
@@ -49,14 +50,15 @@ def start_run(  # noqa: PLR0917
         files = dict(zip(named, opened, strict=True))
 
         def create(resume_from: "Checkpoint | None") -> "Run":
-            from impasto import VGG19, Style, api, load
+            from impasto import VGG19, Style, api
 
             set_threads(options, resume_from)
+            load = loader(options)
             content_image = None if content is None else load(files[content])
             return api.create_run(
                 content_image,
                 [
-                    Style(load(files[path]), weight, _load_mask(mask, files, content_image))
+                    Style(load(files[path]), weight, _load_mask(load, mask, files, content_image))
                     for (path, weight), mask in zip(weighted, style_masks, strict=True)
                 ],
                 settings.replace(init=str(files[init[0]])) if init else settings,
@@ -83,8 +85,15 @@ def threads_for(options: CheckpointOptions, resume_from: "Checkpoint | None") ->
     return resume_from.threads if options.threads is None and resume_from is not None else options.threads
 
 
-def _load_mask(mask: str | None, files: Mapping[Path, Path], content: "Picture | None") -> "Picture | None":
+def loader(options: ComputeOptions) -> Load:
+    """The function that reads an image within the memory limit of the options."""
     from impasto import load
+    from impasto.vgg.device import main_memory_limit, select_device
+
+    return functools.partial(load, memory=main_memory_limit(options.memory, select_device(options.device)))
+
+
+def _load_mask(load: Load, mask: str | None, files: Mapping[Path, Path], content: "Picture | None") -> "Picture | None":
     from impasto.images.masks import alpha_mask
 
     if mask is None or content is None:

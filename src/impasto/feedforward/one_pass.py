@@ -30,6 +30,7 @@ from impasto.images.sources import (
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset, settings_or_preset
 from impasto.torch_state import isolated
+from impasto.vgg.device import main_memory_limit
 
 
 @isolated
@@ -59,9 +60,10 @@ def fast(
         ImpastoError: one of its subclasses, see `impasto.errors`.
     """
     check_callable(on_event)
-    picture, styles = as_picture(content, "content"), some_styles(styles)
-    network = _network_or_default(network, styles)
-    style_images = [] if isinstance(network, SingleStyleNetwork) else as_styles(styles)
+    network = _network_or_default(network, styles := some_styles(styles))
+    limit = main_memory_limit(memory, network.device)
+    picture = as_picture(content, "content", limit)
+    style_images = [] if isinstance(network, SingleStyleNetwork) else as_styles(styles, limit)
     if settings is None:
         settings = preset().replace(size=max(picture.height, picture.width))
     settings = settings_or_preset(settings).replace(method="fast")

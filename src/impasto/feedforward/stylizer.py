@@ -15,6 +15,7 @@ from impasto.images.masks import Style
 from impasto.images.picture import Picture
 from impasto.images.resize import resize
 from impasto.images.sources import StyleSource, as_list
+from impasto.memory import resident_memory
 from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 
@@ -54,7 +55,7 @@ class _FeedForwardNetwork:
         """
         limit = devices.available_memory(self.device) if memory is None else memory
         # on the CPU the limit is that of the whole process, what it holds already included
-        available = max(limit - devices.resident_memory(), 0) if self.device.type == "cpu" else limit
+        available = max(limit - resident_memory(), 0) if self.device.type == "cpu" else limit
         try:
             return self._inference(content, affines, available, out)
         except (MemoryError, RuntimeError) as error:

@@ -23,6 +23,7 @@ from impasto.images.decoding.reader import Limits
 from impasto.images.formats import FORMATS, check_format, check_suffix
 from impasto.images.quantize import NEAREST, Quantization
 from impasto.images.recipe import Recipe, from_json, to_json
+from impasto.memory import memory_left
 from impasto.settings.model import Depth
 from impasto.torch_state import isolated
 
@@ -183,12 +184,12 @@ def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS, memory: 
 
     Args:
         max_pixels: the number of pixels that the image may have.
-        memory: the bytes that reading it may take, about 20 per pixel; by default it is tried.
+        memory: bytes that the process may take; by default most of what is available. Reading takes about 20 per pixel.
 
     Raises:
         PictureError: a file that does not exist, is no image, has too many pixels, or is damaged.
     """
-    path, limits = path_of_image(path, "image"), Limits(max_pixels, memory)
+    path, limits = path_of_image(path, "image"), Limits(max_pixels, memory_left(memory))
     # passed on without a name, so that the bytes are freed before the tensor is allocated
     decoded = reader.decode(reader.read_bytes(path, limits), name=printable(path), limits=limits)
     return _picture(decoded, path.name)
@@ -197,7 +198,7 @@ def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS, memory: 
 @isolated
 def load_bytes(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, memory: int | None = None) -> Picture:
     """Decode the contents of an image file, as `load` does; `name` is that of the picture, also in error messages."""
-    return _picture(reader.decode(data, name=printable(name), limits=Limits(max_pixels, memory)), name)
+    return _picture(reader.decode(data, name=printable(name), limits=Limits(max_pixels, memory_left(memory))), name)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -208,7 +209,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
         PictureError: not an image file.
     """
     path = path_of_image(path, "image")
-    text = reader.embedded_text(reader.read_bytes(path, Limits(MAX_PIXELS)), name=printable(path))
+    text = reader.embedded_text(reader.read_bytes(path, Limits(MAX_PIXELS, None)), name=printable(path))
     if text is None:
         raise RecipeError(f"{printable(path)}: holds no recipe; give an image that impasto saved")
     return from_json(text, printable(path))

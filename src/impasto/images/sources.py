@@ -16,13 +16,13 @@ StyleSource = ImageSource | Style
 """A style image; as a `Style` with its weight and style mask."""
 
 
-def as_picture(source: ImageSource, role: str) -> Picture:
-    """The picture that a caller passed as `role`, loaded if it is a path.
+def as_picture(source: ImageSource, role: str, memory: int | None = None) -> Picture:
+    """The picture that a caller passed as `role`, loaded if it is a path; `memory` is the limit of `load`.
 
     Raises:
         PictureError: neither a picture nor a path, or a file that cannot be read as an image.
     """
-    return source if isinstance(source, Picture) else load(path_of_image(source, role))
+    return source if isinstance(source, Picture) else load(path_of_image(source, role), memory=memory)
 
 
 def image_list(images: Sequence[ImageSource]) -> Sequence[ImageSource]:
@@ -65,10 +65,10 @@ def some_styles(
     return listed
 
 
-def as_styles(styles: StyleSource | Sequence[StyleSource]) -> list[Style]:
-    """The style images, loaded, each with its weight and mask."""
+def as_styles(styles: StyleSource | Sequence[StyleSource], memory: int | None = None) -> list[Style]:
+    """The style images, loaded, each with its weight and mask; `memory` is the limit of `load`."""
     return [
-        style if isinstance(style, Style) else Style(as_picture(style, f"style {number}"))
+        style if isinstance(style, Style) else Style(as_picture(style, f"style {number}", memory))
         for number, style in enumerate(as_list(styles), 1)
     ]
 

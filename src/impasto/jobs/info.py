@@ -10,6 +10,7 @@ import torch
 
 from impasto.errors import SettingError
 from impasto.images.picture import Picture
+from impasto.memory import total_memory
 from impasto.optimize.run import Run
 from impasto.settings.model import Settings
 from impasto.settings.presets import settings_or_preset
@@ -129,7 +130,7 @@ def info(settings: Settings | None = None, *, vgg: VGG19 | None = None, memory: 
         processor=platform.processor() or platform.machine(),
         processor_features=devices.cpu_features(),
         threads=torch.get_num_threads(),
-        memory=devices.total_memory(),
+        memory=total_memory(),
         available_memory=devices.available_memory(network.device),
         scales=tuple(_scale_costs(settings, network, memory)),
     )

@@ -26,6 +26,7 @@ from impasto.optimize.run import Run
 from impasto.settings.model import INITS, MAX_THREADS
 from impasto.torch_state import isolated
 from impasto.vgg import weights
+from impasto.vgg.device import main_memory_limit, select_device
 from impasto.vgg.model import VGG19
 
 DEMO = resources.files("impasto") / "demo"
@@ -132,7 +133,8 @@ def recreate_run(
         raise RecipeError(f"{where}: was made by the one-pass method, which takes no steps; use `rerun_fast`")
     if recipe.init is None and recipe.settings.init not in INITS:
         raise RecipeError(f"{where}: its recipe does not name the initial image; create it again")
-    pictures = {record: load(path) for record, path in inputs.files.items()}
+    limit = main_memory_limit(memory, select_device(recipe.device if device == "auto" else device))
+    pictures = {record: load(path, memory=limit) for record, path in inputs.files.items()}
     _set_threads(recipe, threads)
     run = api.create_run(
         pictures[recipe.content] if recipe.content else None,
@@ -179,7 +181,9 @@ def rerun_fast(
         recipe.precision if precision == "auto" else precision,
     )
     styles: list[StyleSource] = [
-        path if is_style_file(path) else Style(load(path), style.weight)
+        path
+        if is_style_file(path)
+        else Style(load(path, memory=main_memory_limit(memory, network.device)), style.weight)
         for path, style in zip(style_files, recipe.styles, strict=True)
     ]
     content = inputs.files[recipe.content]

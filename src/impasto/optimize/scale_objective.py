@@ -38,7 +38,7 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     image = inputs.content_at(plan.size)  # after the style images, which may be large and are released by now
     content = {}
     if image is not None:
-        least = _least_normalizers(target_vgg, inputs, plan)
+        least = _least_normalizers(target_vgg, inputs, plan.strip)
         content = content_targets(target_vgg, image, settings.content_layers, strip=plan.strip, least=least)
     targets = Targets(content, style)
     weights = loss_weights(settings, targets)
@@ -47,16 +47,19 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     return Objective(vgg, targets, weights, strip=plan.strip)
 
 
-def _least_normalizers(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> dict[str, float]:
-    """The least normalizers of the content loss, where it is relative; 0 without style images."""
-    settings = inputs.settings
+def _least_normalizers(vgg: VGG19, inputs: Inputs, strip: int | None) -> dict[str, float]:
+    """The least normalizers of the content loss, where it is relative; 0 without style images.
+
+    From the style images at the coarsest scale: a mean over positions depends little on the size, and costs little.
+    """
+    settings, coarsest = inputs.settings, inputs.scale_plans[0]
     if settings.convention != "relative":
         return {}
     least = dict.fromkeys(settings.content_layers, 0.0)
-    for number, size in enumerate(plan.style_sizes):
+    for number, size in enumerate(coarsest.style_sizes):
         image = inputs.style_at(number, size)
-        for name, square in mean_squares(vgg, image, settings.content_layers, strip=plan.strip).items():
-            least[name] += CONTENT_FLOOR * square / len(plan.style_sizes)
+        for name, square in mean_squares(vgg, image, settings.content_layers, strip=strip).items():
+            least[name] += CONTENT_FLOOR * square / len(coarsest.style_sizes)
     return least
 
 

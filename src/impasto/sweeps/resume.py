@@ -16,6 +16,7 @@ from impasto.jobs.outputs import checkpoint_path
 from impasto.optimize import checkpoint
 from impasto.sweeps import results, sheet
 from impasto.sweeps.grid import Combination
+from impasto.vgg.device import main_memory_limit
 from impasto.vgg.model import VGG19, network_or_default
 
 _ALPHA_RECORD = {"name": ALPHA, "sha256": ""}
@@ -36,16 +37,22 @@ class SweepInputs:
 
 
 def load_inputs(
-    content: ImageSource, styles: Sequence[StyleSource], inits: Iterable[str], vgg: VGG19 | None = None
+    content: ImageSource,
+    styles: Sequence[StyleSource],
+    inits: Iterable[str],
+    vgg: VGG19 | None = None,
+    memory: int | None = None,
 ) -> SweepInputs:
     """Read the images and the network.
 
     Raises:
         PictureError: a file that cannot be read as an image.
     """
-    hashed = [_style_with_hash(style) for style in as_styles(styles)]
-    initial_images = {name: _with_hash(as_picture(name, "init")) for name in sorted(inits)}
-    return SweepInputs(_with_hash(as_picture(content, "content")), hashed, initial_images, network_or_default(vgg))
+    network = network_or_default(vgg)
+    limit = main_memory_limit(memory, network.device)
+    hashed = [_style_with_hash(style) for style in as_styles(styles, limit)]
+    initial_images = {name: _with_hash(as_picture(name, "init", limit)) for name in sorted(inits)}
+    return SweepInputs(_with_hash(as_picture(content, "content", limit)), hashed, initial_images, network)
 
 
 def check_files(folder: Path, combinations: Sequence[Combination], *, overwrite: bool, inputs: Sequence[Path]) -> None:

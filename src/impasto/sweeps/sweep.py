@@ -144,7 +144,7 @@ class Sweep:
             OutputError: with `resume`, a result in the folder that belongs to another sweep.
         """
         inits = {combination.settings.init for combination in self.combinations}.difference(INITS)
-        self.inputs = load_inputs(content, styles, inits, vgg)
+        self.inputs = load_inputs(content, styles, inits, vgg, self.memory)
         if self.resume:
             check_resumable(self.folder, self.combinations, self.inputs)
 

@@ -2,12 +2,11 @@
 
 import ctypes
 import os
-from pathlib import Path
 from typing import get_args
 
-import psutil
 import torch
 
+from impasto import memory
 from impasto.errors import SettingError
 from impasto.settings.model import Device, Precision
 
@@ -62,37 +61,24 @@ def cpu_features() -> tuple[str, ...]:
     )
 
 
-MEMORY_SHARE = 0.8
-"""Share of the available memory that a run plans for; the rest is left to other processes and to the plan's errors."""
-
-
 def available_memory(on: torch.device) -> int:
-    """Bytes that this process may use on a device, MEMORY_SHARE of those available.
+    """Bytes that this process may use on a device, a share of those available.
 
     On a CPU the bytes that it already uses count as available. On a GPU its tensors do not: they may be others'.
     """
     if on.type == "cuda":
         # What torch has reserved but not allocated to a tensor counts as used for the driver, and torch reuses it.
         reusable = torch.cuda.memory_reserved(on) - torch.cuda.memory_allocated(on)
-        return round(MEMORY_SHARE * (torch.cuda.mem_get_info(on)[0] + reusable))
+        return round(memory.MEMORY_SHARE * (torch.cuda.mem_get_info(on)[0] + reusable))
     if on.type == "mps":
         # Metal's recommendation is for the process as a whole.
-        return round(MEMORY_SHARE * (torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()))
-    # `available` counts what can be had without swapping, page cache included, for all processes but this one.
-    system = int(psutil.virtual_memory().available) + resident_memory()
-    # A container's limit, of cgroup v2 and v1; psutil reports the memory of the host. "max" is no limit.
-    limits = [_read(f"/sys/fs/cgroup/{name}").strip() for name in ("memory.max", "memory/memory.limit_in_bytes")]
-    return round(MEMORY_SHARE * min([system, *(int(limit) for limit in limits if limit.isdigit())]))
+        return round(memory.MEMORY_SHARE * (torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()))
+    return memory.available_memory()
 
 
-def total_memory() -> int:
-    """Bytes of main memory of this machine."""
-    return int(psutil.virtual_memory().total)
-
-
-def resident_memory() -> int:
-    """Bytes of main memory that this process uses (RSS)."""
-    return int(psutil.Process().memory_info().rss)
+def main_memory_limit(limit: int | None, on: torch.device) -> int | None:
+    """The limit of main memory for a run on a device with a memory limit: none if that is the limit of a GPU."""
+    return limit if on.type == "cpu" else None
 
 
 def release_memory(on: torch.device) -> None:
@@ -103,10 +89,3 @@ def release_memory(on: torch.device) -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii")
-    except OSError:
-        return ""

@@ -51,10 +51,10 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Limits:
-    """How large an image may be: its pixels, and the bytes of memory that reading it may take; None: any."""
+    """How large an image may be: its pixels, and the bytes of memory that reading it may take; None: any number."""
 
     pixels: int
-    memory: int | None = None
+    memory: int | None
 
 
 def read_bytes(path: Path, limits: Limits) -> bytes:
