@@ -160,7 +160,7 @@ def create_run(
         raise SettingError("method: got 'fast', which takes no steps; use impasto.fast or `impasto fast`")
     if init is None and settings.init not in INITS:
         init = settings.init
-    limit = main_memory_limit(memory, select_device() if vgg is None else vgg.device)
+    limit = main_memory_limit(memory, vgg.device if isinstance(vgg, VGG19) else select_device())
     initial = None if init is None else as_picture(init, "init", limit)
     if initial is not None:
         settings = settings.replace(init=initial.name or "picture")  # the recipe must not name folders of the user

@@ -93,7 +93,7 @@ def test_a_file_without_permission(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(b"x")
 
-    def denied(self, mode):
+    def denied(self, *_, **__):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", denied)

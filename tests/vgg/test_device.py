@@ -41,7 +41,7 @@ def test_an_unavailable_device_is_refused(name: str, accelerators) -> None:
 
 def test_cuda_is_refused_in_a_process_forked_after_its_use(accelerators, monkeypatch: pytest.MonkeyPatch) -> None:
     accelerators("cuda")
-    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
+    monkeypatch.setattr(device, "is_cuda_lost", lambda: True)
     for name in ("auto", "cuda"):
         with pytest.raises(SettingError, match=r"^device: a process forked after cuda .* spawn$"):
             device.select_device(name)

@@ -24,9 +24,14 @@ def select_device(name: str = "auto") -> torch.device:
         name = next(kind for kind, is_available in available.items() if is_available)
     if not available[name]:
         raise SettingError(f"device: {name} is not available to torch {torch.__version__} on this machine; use cpu")
-    if name == "cuda" and torch.cuda._is_in_bad_fork():  # noqa: SLF001 - otherwise torch fails later, with a traceback
+    if name == "cuda" and is_cuda_lost():  # otherwise torch fails later, with a traceback
         raise SettingError("device: a process forked after cuda was used cannot use it; start processes by spawn")
     return torch.device(name)
+
+
+def is_cuda_lost() -> bool:
+    """Whether this process was forked from one that had used CUDA, which cannot be used here then."""
+    return bool(torch.cuda._is_in_bad_fork())  # noqa: SLF001 - torch has no public function for it
 
 
 def select_dtype(precision: str, on: torch.device) -> torch.dtype:

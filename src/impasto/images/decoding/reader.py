@@ -32,6 +32,8 @@ _MAX_BYTES_PER_PIXEL = 16
 """Of a file without compression: four channels of 32 bits."""
 _MEMORY_PER_PIXEL = 20
 """Bytes at the peak: Pillow's image, its samples as an array, a float32 tensor; measured, 15 to 19."""
+_ALWAYS_READ = 100_000_000
+"""Bytes that reading an image may take whatever the limit is: 5 million pixels."""
 _MAX_METADATA = 2**28
 """Bytes of a file beyond its pixels: metadata, further frames."""
 
@@ -164,7 +166,7 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.pixels:
         raise PictureError(f"{size}, more than the {limits.pixels} allowed; make it smaller")
     needed = width * height * _MEMORY_PER_PIXEL
-    if limits.memory is not None and needed > limits.memory:
+    if limits.memory is not None and needed > max(limits.memory, _ALWAYS_READ):
         raise PictureError(
             f"{size}, which take {needed / 1e9:.1f} GB of memory to read; {max(limits.memory, 0) / 1e9:.1f} GB are "
             "left; make it smaller, or raise the memory limit"
