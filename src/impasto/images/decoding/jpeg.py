@@ -53,8 +53,11 @@ def examine(data: bytes, notes: list[str]) -> Container:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The marker of each segment up to the end marker, with its parameters; entropy-coded data are skipped."""
-    start = 2
+    """The marker of each segment up to the end marker, with its parameters; entropy-coded data are skipped.
+
+    Of the scans of a file that is not progressive, only the first is found: searching for the end marker is faster.
+    """
+    start, is_progressive = 2, False
     while marker := _MARKER.search(data, start):
         kind, start = marker[1][0], marker.end()
         if kind in _WITHOUT_LENGTH:
@@ -65,6 +68,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         length = int.from_bytes(data[start : start + 2], "big")
         yield kind, data[start + 2 : start + min(length, 64)]
         start += max(length, 2)
+        is_progressive |= kind in _PROGRESSIVE
+        if kind == _START_OF_SCAN and not is_progressive:
+            start = data.find(_END, start)
+            if start < 0:
+                return
 
 
 def _has_all_scans(scans: list[bytes]) -> bool:
