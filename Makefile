@@ -14,7 +14,7 @@ test: .venv/tested
 
 # Image files with changed bytes, for about five minutes on two cores; `make test` has a slice of it.
 fuzz: .venv/tested
-	IMPASTO_FUZZ_EXAMPLES=1000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/corpus/test_fuzz.py
+	IMPASTO_FUZZ_EXAMPLES=700 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/corpus/test_fuzz.py
 
 check: .venv/checked package
 	$(BIN)/ruff format --check .

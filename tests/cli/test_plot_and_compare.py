@@ -41,7 +41,7 @@ def test_logs_with_the_same_file_name_are_named_with_their_folders(logs, impasto
         ("one.jsonl ./one.jsonl -o o.png", "one.jsonl: is given twice; give each log once"),
         ("none.jsonl -o o.png", "none.jsonl: cannot be read (No such file or directory); give a file that --log wrote"),
         ("one.png -o o.png", "one.png: is not a text file; give a file that --log wrote"),
-        (". -o o.png", ".: cannot be read (Is a directory)"),
+        (". -o o.png", ".: cannot be read (a folder)"),
         ("one.jsonl -o o.gif", "o.gif: its suffix names no plot format; use one of .png, .svg, .pdf"),
         ("one.jsonl -o one.png", "one.png: exists already"),
         ("one.jsonl one.png -o one.png --overwrite", "one.png: is also an input"),

@@ -199,7 +199,7 @@ def test_each_input_is_hashed_once(  # noqa: PLR0917
 ):
     assert stylize().status == 0
     hashed = []
-    file_hash = rerun.file_hash
-    monkeypatch.setattr(rerun, "file_hash", lambda path: (hashed.append(path), file_hash(path))[1])
+    sha256_of = rerun.sha256_of
+    monkeypatch.setattr(rerun, "sha256_of", lambda path: (hashed.append(path), sha256_of(path))[1])
     assert repeat(out, places=[content_image.parent, style_image.parent]).status == 0
     assert hashed == [content_image, style_image]

@@ -72,7 +72,7 @@ def test_files_that_cannot_be_read_are_refused_in_a_line(tmp_path):
     (tmp_path / "binary").write_bytes(b"\x89PNG\xff")
     for name, said in (
         ("none", "No such file"),
-        ("", "Is a directory"),
+        ("", "a folder"),
         ("binary", "is not a text file"),
         ("a\0b", "null"),
     ):

@@ -128,7 +128,7 @@ def test_a_bad_file_is_named_with_what_is_wrong(text: str | bytes, complaint: st
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "No such file or directory" in refusal(tmp_path / "none.toml")
     (tmp_path / "folder.toml").mkdir()
-    assert "Is a directory" in refusal(tmp_path / "folder.toml")
+    assert "a folder" in refusal(tmp_path / "folder.toml")
 
 
 def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:

@@ -436,7 +436,7 @@ def test_a_file_too_large_for_any_vgg19_is_refused_unread(tmp_path: Path) -> Non
     path = tmp_path / "huge"
     with open(path, "wb") as file:
         file.truncate(2**40)  # sparse: takes no room
-    assert "cannot be read (more bytes than any VGG19 has)" in refusal(path)
+    assert "cannot be read (1099511627776 bytes, more than 1073741824)" in refusal(path)
 
 
 # -- downloading --

@@ -17,6 +17,7 @@ from impasto import files
 from impasto.arguments import as_path
 from impasto.errors import OutputError, WeightsError, printable
 from impasto.feedforward.network import NORMALIZED_CHANNELS, SingleStyleTransformer, Transformer
+from impasto.input_files import read_limited
 from impasto.optimize import tensor_file
 from impasto.optimize.state_check import Expected, check_tensors
 from impasto.torch_state import isolated
@@ -102,9 +103,7 @@ def load_style_file(path: str | os.PathLike[str]) -> DistilledStyle:
 
 def _read(path: Path, where: str) -> bytes:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise WeightsError(f"{where}: is too large for a style, at most {_MAX_BYTES} bytes; {_REMEDY}")
-        return path.read_bytes()
+        return read_limited(path, _MAX_BYTES)
     except OSError as error:
         raise WeightsError(f"{where}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
 

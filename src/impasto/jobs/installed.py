@@ -1,11 +1,11 @@
 """The weights of both methods: where they are, whether they are installed, and which of them a run uses."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from impasto.errors import printable
 from impasto.feedforward import weights as feedforward_weights
+from impasto.input_files import sha256_of
 from impasto.vgg import weights
 from impasto.vgg.weights import WeightsSource
 
@@ -45,7 +45,7 @@ def installed_weights() -> tuple[InstalledWeights, ...]:
         InstalledWeights(
             source,
             used=source.present and source in used,
-            sha256=hashlib.sha256(source.path.read_bytes()).hexdigest() if source.present else None,
+            sha256=sha256_of(source.path) if source.present else None,
         )
         for source in (*vgg_sources, *fast_sources)
     )

@@ -11,9 +11,11 @@ from typing import Any
 from impasto import files
 from impasto.errors import LogError, printable
 from impasto.events import Event, Stepped
+from impasto.input_files import read_limited
 
 TERMS = ("total", "content", "style", "tv")
 _ADVICE = "give a file that --log wrote"
+_MAX_BYTES = 2**30  # a million steps
 
 
 class Log:
@@ -82,11 +84,13 @@ def read_log(path: Path) -> tuple[Entry, ...]:
         LogError: a file that cannot be read, is not a log or is damaged.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_limited(path, _MAX_BYTES).decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise LogError(f"{printable(path)}: is not a text file; {_ADVICE}") from error
     except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
-        raise LogError(f"{printable(path)}: cannot be read ({getattr(error, 'strerror', error)}); {_ADVICE}") from error
+        raise LogError(
+            f"{printable(path)}: cannot be read ({getattr(error, 'strerror', None) or error}); {_ADVICE}"
+        ) from error
     entries = tuple(_entries(lines, printable(path)))
     if not entries:
         raise LogError(f"{printable(path)}: holds no step of a run; {_ADVICE}")

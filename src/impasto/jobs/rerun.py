@@ -1,7 +1,6 @@
 """Repeats a result from the recipe that it carries: finds the inputs by their hashes, and recreates the run."""
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from impasto.images.masks import Style, alpha_mask
 from impasto.images.picture import Picture, load, load_recipe
 from impasto.images.recipe import InputRecord, Recipe, StyleRecord
 from impasto.images.sources import StyleSource
+from impasto.input_files import sha256_of
 from impasto.optimize.run import Run
 from impasto.settings.model import INITS, MAX_THREADS
 from impasto.torch_state import isolated
@@ -206,17 +206,12 @@ def _find(record: InputRecord, search: Iterable[Path], where: str) -> Path:
     for place in search:
         path = place / Path(record.name).name if os.path.isdir(place) else place
         with contextlib.suppress(OSError):  # an unreadable file counts as not found
-            if os.path.isfile(path) and record.sha256 == file_hash(path):
+            if os.path.isfile(path) and record.sha256 == sha256_of(path):
                 return path
     raise RecipeError(
         f"{where}: its input {printable(record.name)!r} (SHA-256 {record.sha256[:12]}...) was not found; "
         "name the file or its folder after the result"
     )
-
-
-def file_hash(path: Path) -> str:
-    """The SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _load_vgg(inputs: RerunInputs, choice: str | os.PathLike[str], *, device: str, precision: str) -> VGG19:

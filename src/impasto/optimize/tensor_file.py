@@ -16,6 +16,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from impasto.input_files import check_regular
+
 KEY = "impasto"
 DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.uint8: "U8"}
 DIGEST = "sha256"
@@ -57,6 +59,7 @@ def read_content(path: Path) -> dict[str, Any]:
     Raises:
         SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError: another file, or a damaged one.
     """
+    check_regular(path)
     with safe_open(path, framework="pt") as file:
         content = json.loads((file.metadata() or {})[KEY])
     if not isinstance(content, dict):

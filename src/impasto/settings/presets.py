@@ -15,6 +15,7 @@ from typing import Any
 
 from impasto.arguments import as_path, of_type
 from impasto.errors import SettingError, printable
+from impasto.input_files import read_limited
 from impasto.settings.model import Settings
 
 if sys.version_info >= (3, 11):
@@ -23,6 +24,7 @@ else:
     import tomli as tomllib
 
 DEFAULT = "painterly"
+_MAX_BYTES = 2**20
 FILES = resources.files("impasto.settings") / "preset_files"
 
 
@@ -99,7 +101,7 @@ def _text(name: str | os.PathLike[str]) -> str:
     if not os.fspath(name).endswith(".toml"):
         raise SettingError(f"unknown preset {printable(name)!r}; available: {', '.join(names())}, or give a FILE.toml")
     try:
-        return Path(name).read_text(encoding="utf-8-sig")  # Notepad on Windows writes a byte order mark
+        return read_limited(Path(name), _MAX_BYTES).decode("utf-8-sig")  # Notepad on Windows writes a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"preset {printable(name)}: cannot be read ({_reason(error)}); give a TOML file") from error
 

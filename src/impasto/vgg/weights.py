@@ -19,6 +19,7 @@ import platformdirs
 
 from impasto.arguments import as_path
 from impasto.errors import DownloadError, WeightsError, printable
+from impasto.input_files import read_limited
 from impasto.vgg import download as downloads
 from impasto.vgg import weight_formats
 
@@ -166,9 +167,7 @@ def _exists(path: Path) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        if os.path.getsize(path) > weight_formats.LARGEST:
-            raise OSError("more bytes than any VGG19 has")
-        return path.read_bytes()
+        return read_limited(path, weight_formats.LARGEST)
     except OSError as error:
         raise WeightsError(
             f"{printable(path)}: cannot be read ({error.strerror or error}); {weight_formats.REMEDY}"
