@@ -8,7 +8,7 @@ import torch
 import impasto
 from impasto import Picture, Run, Settings, api, events, load, reporting
 from impasto.errors import RecipeError, SettingError
-from impasto.images.picture import read_recipe
+from impasto.images.loading import read_recipe
 from impasto.images.recipe import Recipe
 from impasto.optimize.result import result_of
 from impasto.version import __version__

@@ -17,7 +17,7 @@ from impasto.vgg.model import VGG19
 
 SMALL = Settings(size=32, steps=1)
 MEMORY = "save it to a file and give its path, or build a Picture from a (3, H, W) tensor"
-FROM_BYTES = "give a path as text, or decode the contents of a file with impasto.images.picture.load_bytes"
+FROM_BYTES = "give a path as text, or decode the contents of a file with impasto.images.loading.load_bytes"
 IMAGES = {
     "a PIL image": (lambda: Image.new("RGB", (40, 30)), MEMORY),
     "a NumPy array": (lambda: np.zeros((30, 40, 3), np.uint8), MEMORY),

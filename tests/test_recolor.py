@@ -12,7 +12,7 @@ from impasto import Picture, Run, Settings, api, load
 from impasto.errors import PictureError, RecipeError, SettingError
 from impasto.images import oklab
 from impasto.images.color_transfer import palette, transfer_luminance
-from impasto.images.picture import read_recipe
+from impasto.images.loading import read_recipe
 from impasto.images.quantize import Quantization
 from impasto.images.recipe import Recipe
 from impasto.images.resize import resize

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from impasto.feedforward.one_pass import fast as fast
     from impasto.feedforward.stylizer import FastNetwork as FastNetwork
     from impasto.feedforward.stylizer import network_for as network_for
+    from impasto.images.loading import load as load
+    from impasto.images.loading import load_recipe as load_recipe
     from impasto.images.masks import Style as Style
     from impasto.images.picture import Picture as Picture
-    from impasto.images.picture import load as load
-    from impasto.images.picture import load_recipe as load_recipe
     from impasto.images.recipe import Recipe as Recipe
     from impasto.jobs.distill import distill as distill
     from impasto.jobs.info import info as info
@@ -60,8 +60,8 @@ _NAMES = {
     "fast": "feedforward.one_pass",
     "info": "jobs.info",
     "installed_weights": "jobs.installed",
-    "load": "images.picture",
-    "load_recipe": "images.picture",
+    "load": "images.loading",
+    "load_recipe": "images.loading",
     "network_for": "feedforward.stylizer",
     "plot": "sweeps.plot",
     "preset": "settings.presets",

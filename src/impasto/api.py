@@ -12,8 +12,9 @@ from impasto.events import OnEvent
 from impasto.feedforward.one_pass import fast
 from impasto.feedforward.stylizer import FastNetwork
 from impasto.images.color_transfer import recolor_picture
+from impasto.images.loading import read_recipe
 from impasto.images.masks import Style
-from impasto.images.picture import Picture, read_recipe
+from impasto.images.picture import Picture
 from impasto.images.recipe import Recipe, Recolor, RecolorRecord
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles, input_record, some_styles
 from impasto.optimize.result import result_of

@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 _IN_MEMORY = {"PIL.Image.Image": "a PIL image", "numpy.ndarray": "a NumPy array", "torch.Tensor": "a tensor"}
 """Types that hold pixels, by name: none of these packages is imported for a message."""
 _FROM_MEMORY = "save it to a file and give its path, or build a Picture from a (3, H, W) tensor"
-_FROM_BYTES = "give a path as text, or decode the contents of a file with impasto.images.picture.load_bytes"
+_FROM_BYTES = "give a path as text, or decode the contents of a file with impasto.images.loading.load_bytes"
 _FROM_FILE = "give the path of an image file, or a Picture"
 
 

@@ -9,7 +9,7 @@ import pytest
 from corpus import entries
 
 from impasto.errors import PictureError
-from impasto.images.picture import load_bytes
+from impasto.images.loading import load_bytes
 
 DOCS = Path(__file__).parents[2] / "docs" / "images.md"
 REFERENCE = json.loads(Path(__file__).with_name("reference.json").read_text())

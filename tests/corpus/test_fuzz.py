@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from impasto.errors import PictureError
-from impasto.images.picture import load_bytes
+from impasto.images.loading import load_bytes
 
 EXAMPLES = int(os.environ.get("IMPASTO_FUZZ_EXAMPLES", "5"))
 HANGING = 60

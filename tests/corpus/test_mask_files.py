@@ -7,8 +7,8 @@ from image_files import saved, tiff
 from PIL import Image
 from png_files import png
 
+from impasto.images.loading import load_bytes
 from impasto.images.masks import mask_values, with_notes
-from impasto.images.picture import load_bytes
 
 SHAPE = np.array([[0, 1, 1, 0, 1], [1, 1, 0, 0, 1], [0, 0, 1, 1, 1], [1, 0, 0, 1, 0]], np.uint8)[..., None]
 SOFT = COLOR[..., :1]

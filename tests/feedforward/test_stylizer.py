@@ -20,7 +20,7 @@ from impasto.feedforward.network import Affines
 from impasto.feedforward.one_pass import fast
 from impasto.feedforward.stylizer import FastNetwork
 from impasto.images import oklab
-from impasto.images.picture import read_recipe
+from impasto.images.loading import read_recipe
 from impasto.images.recipe import Recipe
 from impasto.images.resize import resize, scaled_size
 from impasto.jobs import rerun

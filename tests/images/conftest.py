@@ -2,7 +2,8 @@
 
 import pytest
 
-from impasto.images.picture import Picture, load
+from impasto.images.loading import load
+from impasto.images.picture import Picture
 
 
 @pytest.fixture

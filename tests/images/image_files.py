@@ -10,7 +10,8 @@ import torch
 from PIL import Image, ImageCms
 
 from impasto.errors import PictureError
-from impasto.images.picture import Picture, load
+from impasto.images.loading import load
+from impasto.images.picture import Picture
 
 PROSE = "Not a picture.\nAt all.\n"
 RNG = np.random.default_rng(7)

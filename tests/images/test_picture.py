@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from impasto.errors import PictureError
-from impasto.images.picture import Picture, load
+from impasto.images.loading import load
+from impasto.images.picture import Picture
 
 
 @pytest.mark.parametrize(

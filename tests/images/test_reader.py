@@ -31,7 +31,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from impasto.errors import PictureError
-from impasto.images.picture import load, load_bytes
+from impasto.images.loading import load, load_bytes
 from impasto.memory import resident_memory
 
 

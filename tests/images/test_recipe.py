@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from impasto.errors import OutputError, PictureError, RecipeError
-from impasto.images.picture import load, read_recipe
+from impasto.images.loading import load, read_recipe
 
 RECIPE = {"text": 'Grüße, 猫 😀 "quoted"\n', "size": [512, None, 0.1], "nested": {"true": True}}
 SUFFIXES = [".png", ".jpg", ".webp", ".tif"]

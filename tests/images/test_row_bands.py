@@ -14,7 +14,8 @@ from PIL import Image
 from impasto.errors import RecipeError
 from impasto.images import bands
 from impasto.images import tiff as tiff_writer
-from impasto.images.picture import Picture, load, read_recipe
+from impasto.images.loading import load, read_recipe
+from impasto.images.picture import Picture
 
 
 @pytest.mark.parametrize("band", [1, 14, 2**18])
@@ -88,7 +89,8 @@ def test_a_tiff_too_large_for_32_bit_offsets_is_a_bigtiff(tmp_path, monkeypatch,
 
 MEMORY = """
 import sys, torch
-from impasto.images.picture import Picture, load
+from impasto.images.loading import load
+from impasto.images.picture import Picture
 
 def used(what):  # in parts of the tensor of 12 megapixels
     with open("/proc/self/status") as status:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from impasto.errors import OutputError, SaveError, SettingError
 from impasto.images.formats import check_suffix
-from impasto.images.picture import Picture, load
+from impasto.images.loading import load
+from impasto.images.picture import Picture
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".TIFF", ".webp"])

@@ -12,7 +12,8 @@ from PIL import Image
 from impasto.errors import OutputError
 from impasto.images import bands
 from impasto.images import tiff as tiff_writer
-from impasto.images.picture import Picture, load, read_recipe
+from impasto.images.loading import load, read_recipe
+from impasto.images.picture import Picture
 from impasto.images.quantize import Quantization
 
 DEEP_SUFFIXES = [".png", ".tif"]

@@ -7,7 +7,7 @@ from impasto.cli.streams import piped
 
 def inspect(result: ResultArgument, /) -> int:
     """Print the recipe embedded in RESULT, as JSON."""
-    from impasto.images.picture import load_recipe
+    from impasto.images.loading import load_recipe
 
     with piped([result], None) as ((file,), _):
         print_line(load_recipe(file).model_dump_json(indent=2))

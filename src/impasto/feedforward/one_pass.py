@@ -64,9 +64,9 @@ def fast(
     limit = main_memory_limit(memory, network.device)
     picture = as_picture(content, "content", limit)
     style_images = [] if isinstance(network, SingleStyleNetwork) else as_styles(styles, limit)
-    if settings is None:
-        settings = preset().replace(size=max(picture.height, picture.width))
-    settings = settings_or_preset(settings).replace(method="fast")
+    size = max(picture.height, picture.width)
+    settings = preset().replace(size=size) if settings is None else settings_or_preset(settings)
+    settings = settings.replace(method="fast")
     _validate(picture, style_images, settings, network)
     started = time.perf_counter()
     image, affines = _network_inputs(picture, style_images, settings, network)
@@ -77,8 +77,7 @@ def fast(
         stylized = color_transfer.transfer_luminance(stylized, image)
     alpha = None if picture.alpha is None else resize(picture.alpha[None], *stylized.shape[1:])[0]
     if on_event is not None:
-        _report(on_event, picture, style_images)
-        on_event(Painted(picture.name, stylized.shape[2], stylized.shape[1], time.perf_counter() - started))
+        _report(on_event, picture, style_images, stylized, time.perf_counter() - started)
     recipe = _recipe(picture, style_images, settings, network).model_dump(mode="json")
     return Picture(stylized, alpha, recipe=recipe, rounding=Quantization(settings.depth, settings.dither))
 
@@ -143,11 +142,12 @@ def _may_overwrite(image: Tensor, settings: Settings, network: FastNetwork | Sin
     return image.is_contiguous() and network.device.type == "cpu" and settings.color != "luminance"
 
 
-def _report(on_event: OnEvent, content: Picture, styles: Sequence[Style]) -> None:
-    """The notes of all images, as events."""
+def _report(on_event: OnEvent, content: Picture, styles: Sequence[Style], stylized: Tensor, seconds: float) -> None:
+    """The notes of all images and the result, as events."""
     for picture in (content, *(style.picture for style in styles)):
         for note in picture.notes:
             on_event(Noted(f"{picture.name}: {note}"))
+    on_event(Painted(content.name, stylized.shape[2], stylized.shape[1], seconds))
 
 
 def _recipe(

@@ -20,8 +20,9 @@ from impasto.feedforward.network import SingleStyleTransformer
 from impasto.feedforward.procedural_images import procedural_image
 from impasto.feedforward.style_file import DistilledStyle
 from impasto.feedforward.stylizer import FastNetwork
+from impasto.images.loading import load
 from impasto.images.masks import Style
-from impasto.images.picture import Picture, load
+from impasto.images.picture import Picture
 from impasto.images.resize import resize, rotate, scaled_size
 from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective, Terms

@@ -188,7 +188,7 @@ def _painted(mask: Picture) -> Tensor:
 
 def _digest(values: Tensor) -> bytes:
     """The SHA-256 of a tensor's values and shape."""
-    return hashlib.sha256(f"{tuple(values.shape)}".encode() + values.detach().numpy().tobytes()).digest()
+    return hashlib.sha256(f"{tuple(values.shape)}".encode() + values.numpy().tobytes()).digest()
 
 
 def check_mask_shape(mask: Picture, content: Picture) -> None:

@@ -8,26 +8,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from impasto import files
-from impasto.arguments import as_path, no_image, path_of_image
-from impasto.errors import PictureError, RecipeError, SettingError, prefix_errors, printable
+from impasto.arguments import as_path, no_image
+from impasto.errors import PictureError, SettingError, prefix_errors, printable
 from impasto.images import writer
 from impasto.images.alpha import composite, visible_mean
-from impasto.images.bands import Array
-from impasto.images.decoding import reader
-from impasto.images.decoding.reader import Limits
 from impasto.images.formats import FORMATS, check_format, check_suffix
 from impasto.images.quantize import NEAREST, Quantization
-from impasto.images.recipe import Recipe, from_json, to_json
-from impasto.memory import memory_left
+from impasto.images.recipe import to_json
 from impasto.settings.model import Depth
 from impasto.torch_state import isolated
-
-MAX_PIXELS = 150_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +75,7 @@ class Picture:
     def content_hash(self) -> str:
         """The SHA-256 of the file or, if the picture comes from none, of the tensors' bytes; hexadecimal."""
         tensors = [self.tensor] if self.alpha is None else [self.tensor, self.alpha]
-        return self.sha256 or hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in tensors)).hexdigest()
+        return self.sha256 or hashlib.sha256(b"".join(each.numpy().tobytes() for each in tensors)).hexdigest()
 
     @isolated
     def composited(self) -> Tensor:
@@ -167,62 +160,13 @@ class Picture:
             raise SettingError(f"quality: got {quality}; give 1 to 100, 95 is visually lossless")
         return functools.partial(
             writer.write,
-            tensor=self.tensor.detach(),
-            alpha=None if self.alpha is None else self.alpha.detach(),
+            tensor=self.tensor,
+            alpha=self.alpha,
             file_format=file_format,
             quantization=quantization,
             quality=quality,
             recipe=None if self.recipe is None else to_json(self.recipe),
         )
-
-
-@isolated
-def load(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS, memory: int | None = None) -> Picture:
-    """Read a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file: upright, in sRGB, at the bit depth of the file.
-
-    `notes` say what was converted or ignored: further frames of an animation, a color profile, damaged metadata.
-
-    Args:
-        max_pixels: the number of pixels that the image may have.
-        memory: bytes that the process may take; by default most of what is available. Reading takes about 20 per pixel.
-
-    Raises:
-        PictureError: a file that does not exist, is no image, has too many pixels, or is damaged.
-    """
-    path, limits = path_of_image(path, "image"), Limits(max_pixels, memory_left(memory))
-    # passed on without a name, so that the bytes are freed before the tensor is allocated
-    decoded = reader.decode(reader.read_bytes(path, limits), name=printable(path), limits=limits)
-    return _picture(decoded, path.name)
-
-
-@isolated
-def load_bytes(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, memory: int | None = None) -> Picture:
-    """Decode the contents of an image file, as `load` does; `name` is that of the picture, also in error messages."""
-    return _picture(reader.decode(data, name=printable(name), limits=Limits(max_pixels, memory_left(memory))), name)
-
-
-def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The recipe in a file that `Picture.save` wrote. Untrusted: only known to be a JSON object of limited size.
-
-    Raises:
-        RecipeError: no recipe, or one that is damaged or too large.
-        PictureError: not an image file.
-    """
-    path = path_of_image(path, "image")
-    text = reader.embedded_text(reader.read_bytes(path, Limits(MAX_PIXELS, None)), name=printable(path))
-    if text is None:
-        raise RecipeError(f"{printable(path)}: holds no recipe; give an image that impasto saved")
-    return from_json(text, printable(path))
-
-
-def load_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe in a file that `Picture.save` wrote, validated.
-
-    Raises:
-        RecipeError: no recipe, or one that is damaged or of another version.
-        PictureError: not an image file.
-    """
-    return Recipe.parse(read_recipe(path), printable(path))
 
 
 def check_pictures(**pictures: object) -> None:
@@ -234,11 +178,6 @@ def check_pictures(**pictures: object) -> None:
     for role, picture in pictures.items():
         if picture is not None and not isinstance(picture, Picture):
             raise no_image(picture, role, "give a Picture; impasto.load reads one from a file")
-
-
-def _picture(decoded: reader.Decoded, name: str) -> Picture:
-    alpha = None if decoded.alpha is None else _to_tensor(decoded.alpha[..., None])
-    return Picture(_to_tensor(decoded.color), alpha, printable(name), decoded.sha256, decoded.notes)
 
 
 def _check_tensor(what: str, tensor: object, channels: int) -> None:
@@ -257,11 +196,3 @@ def _plain(tensor: Tensor) -> Tensor:
     """The tensor on the CPU, without autograd; a copy only if it is elsewhere or was made in inference mode."""
     plain = (tensor.detach() if tensor.requires_grad else tensor).cpu()
     return plain.clone() if plain.is_inference() else plain
-
-
-def _to_tensor(samples: Array) -> Tensor:
-    """(H, W, C) uint8, uint16 or float32 -> (C, H, W) float32 in [0, 1], without a temporary copy."""
-    height, width, channels = samples.shape
-    tensor = torch.empty(channels, height, width, dtype=torch.float32)
-    np.copyto(tensor.numpy(), np.moveaxis(samples, 2, 0))
-    return tensor if samples.dtype == np.float32 else tensor.div_(np.iinfo(samples.dtype).max)

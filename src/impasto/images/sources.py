@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from impasto.arguments import is_path, no_image, path_of_image
 from impasto.errors import SettingError
+from impasto.images.loading import load
 from impasto.images.masks import AlphaMask, Style
-from impasto.images.picture import Picture, load
+from impasto.images.picture import Picture
 from impasto.images.recipe import ALPHA, InputRecord, StyleRecord
 
 ImageSource = str | os.PathLike[str] | Picture

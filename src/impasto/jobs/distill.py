@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from impasto import files
 from impasto.arguments import as_path, check_callable
@@ -55,11 +56,9 @@ def distill(
     with claimed([] if path is None else [path]):
         resume_from = checkpoints.read(path) if path is not None and os.path.lexists(path) else None
         training = Training(as_picture(style, "style"), _training_images(images), settings, network_or_default(vgg))
-        report = on_event or _ignore
         if resume_from is not None:
-            runner.resume(training, resume_from, report)
-        is_own = resume_from is not None
-        saver = None if path is None else Checkpointer(training, path, checkpoint_seconds, report, overwrite=is_own)
+            runner.resume(training, resume_from, on_event or _ignore)
+        saver = _checkpointer(training, path, checkpoint_seconds, on_event, overwrite=resume_from is not None)
         runner.take_steps(training, on_event, saver)
         if saver is not None:
             saver.discard()
@@ -70,6 +69,12 @@ def _training_images(images: Sequence[ImageSource] | None) -> list[Picture]:
     if images is None:
         return default_training_images()
     return [as_picture(image, f"image {number}") for number, image in enumerate(image_list(images), 1)]
+
+
+def _checkpointer(
+    training: Training, path: Path | None, seconds: float, on_event: OnEvent | None, *, overwrite: bool
+) -> Checkpointer | None:
+    return None if path is None else Checkpointer(training, path, seconds, on_event or _ignore, overwrite=overwrite)
 
 
 def _ignore(_: object) -> None:

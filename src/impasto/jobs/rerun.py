@@ -17,8 +17,9 @@ from impasto.events import OnEvent
 from impasto.feedforward.one_pass import fast
 from impasto.feedforward.style_file import is_style_file
 from impasto.feedforward.stylizer import network_for
+from impasto.images.loading import load, load_recipe
 from impasto.images.masks import Style, alpha_mask
-from impasto.images.picture import Picture, load, load_recipe
+from impasto.images.picture import Picture
 from impasto.images.recipe import InputRecord, Recipe, StyleRecord
 from impasto.images.sources import StyleSource
 from impasto.input_files import sha256_of
@@ -128,12 +129,10 @@ def recreate_run(
     Raises:
         RecipeError: a result of the one-pass method, an incomplete recipe, or weights that are missing.
     """
-    recipe, where = inputs.recipe, printable(inputs.result)
-    if recipe.settings.method == "fast":
-        raise RecipeError(f"{where}: was made by the one-pass method, which takes no steps; use `rerun_fast`")
-    if recipe.init is None and recipe.settings.init not in INITS:
-        raise RecipeError(f"{where}: its recipe does not name the initial image; create it again")
-    limit = main_memory_limit(memory, select_device(recipe.device if device == "auto" else device))
+    recipe = inputs.recipe
+    _check_has_steps(recipe, printable(inputs.result))
+    device = recipe.device if device == "auto" else device
+    limit = main_memory_limit(memory, select_device(device))
     pictures = {record: load(path, memory=limit) for record, path in inputs.files.items()}
     _set_threads(recipe, threads)
     run = api.create_run(
@@ -144,15 +143,17 @@ def recreate_run(
         keep=pictures[recipe.keep] if recipe.keep else None,
         memory=memory,
         strips=recipe.strips if strips is None and memory is None else strips,
-        vgg=_load_vgg(
-            inputs,
-            weights_choice,
-            device=recipe.device if device == "auto" else device,
-            precision=recipe.precision if precision == "auto" else precision,
-        ),
+        vgg=_load_vgg(inputs, weights_choice, device, recipe.precision if precision == "auto" else precision),
     )
     run.steps = recipe.steps_done or run.steps
     return run
+
+
+def _check_has_steps(recipe: Recipe, where: str) -> None:
+    if recipe.settings.method == "fast":
+        raise RecipeError(f"{where}: was made by the one-pass method, which takes no steps; use `rerun_fast`")
+    if recipe.init is None and recipe.settings.init not in INITS:
+        raise RecipeError(f"{where}: its recipe does not name the initial image; create it again")
 
 
 @isolated
@@ -214,7 +215,7 @@ def _find(record: InputRecord, search: Iterable[Path], where: str) -> Path:
     )
 
 
-def _load_vgg(inputs: RerunInputs, choice: str | os.PathLike[str], *, device: str, precision: str) -> VGG19:
+def _load_vgg(inputs: RerunInputs, choice: str | os.PathLike[str], device: str, precision: str) -> VGG19:
     for source in (weights.find(choice), *weights.sources()):
         if source.present:
             vgg = VGG19.load(source, device=device, precision=precision)

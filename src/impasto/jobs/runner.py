@@ -48,15 +48,7 @@ def execute(
             on_event(event)
             log(event)
 
-        checkpointer = Checkpointer(
-            run,
-            outputs.checkpoint,
-            outputs.checkpoint_seconds,
-            report,
-            overwrite=saver.owns(outputs.checkpoint),
-            # a training that is stopped saves no result
-            outputs=lambda: saver.owned_when_resumed(ending=isinstance(run, Run) and bool(should_stop())),
-        )
+        checkpointer = _checkpointer(run, saver, report, should_stop)
         diverged = None
         if isinstance(run, Training):
             _execute_training(run, saver, checkpointer, report, should_stop)
@@ -67,6 +59,19 @@ def execute(
     checkpointer.discard()
     if diverged is not None:
         raise diverged
+
+
+def _checkpointer(run: Run | Training, saver: Saver, report: OnEvent, should_stop: ShouldStop) -> Checkpointer:
+    outputs = saver.outputs
+    return Checkpointer(
+        run,
+        outputs.checkpoint,
+        outputs.checkpoint_seconds,
+        report,
+        overwrite=saver.owns(outputs.checkpoint),
+        # a training that is stopped saves no result
+        outputs=lambda: saver.owned_when_resumed(ending=isinstance(run, Run) and bool(should_stop())),
+    )
 
 
 def resume(run: Run | Training, resume_from: Checkpoint, on_event: OnEvent) -> None:

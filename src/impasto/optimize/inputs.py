@@ -56,10 +56,7 @@ class Inputs:
         init: Picture | None,
         keep: Picture | None,
     ) -> None:
-        if init is not None and settings.init in ("content", "noise"):  # the recipe could not name the image
-            raise SettingError(
-                f"init: got {settings.init!r} and an image; set it to the name of the image, or pass none"
-            )
+        _check_init(init, settings)
         self.settings = settings
         self.task: Task = "texture" if content is None else "stylize" if styles else "reconstruct"
         self.layer_names = _layer_names(settings, self.task)
@@ -181,6 +178,11 @@ class Inputs:
     def _reduced(self, picture: _Maybe, sizes: Sequence[Size]) -> _Maybe:
         """The picture, composited, at the sizes of the scales."""
         return None if picture is None else self._scaled.reduce(picture, picture.composited(), sizes)
+
+
+def _check_init(init: Picture | None, settings: Settings) -> None:
+    if init is not None and settings.init in ("content", "noise"):  # the recipe could not name the image
+        raise SettingError(f"init: got {settings.init!r} and an image; set it to the name of the image, or pass none")
 
 
 def _layer_names(settings: Settings, task: Task) -> tuple[str, ...]:

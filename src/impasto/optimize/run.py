@@ -22,20 +22,16 @@ from impasto.optimize.evaluation import can_retry_narrower
 from impasto.optimize.inputs import Inputs
 from impasto.optimize.memory_plan import CostModel, ScalePlan
 from impasto.optimize.optimizer import State
+from impasto.optimize.pace import PACE_EDGE, measure_pace
 from impasto.optimize.scale_objective import scale_objective
 from impasto.optimize.scale_run import ScaleRun
 from impasto.optimize.spec import make_spec, picture_record
 from impasto.optimize.state_check import RunNumbers
-from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.presets import settings_or_preset
 from impasto.torch_state import isolated
 from impasto.vgg import device as devices
-from impasto.vgg.backward import Backprop
 from impasto.vgg.model import VGG19, network_or_default
-
-PACE_EDGE = 512
-"""Long edge of the largest scale that the pace is measured at; smaller ones take more time per multiply-add."""
 
 
 @dataclass(frozen=True)
@@ -173,21 +169,9 @@ class Run:
 
     @isolated
     def measure_pace(self) -> float:
-        """Seconds per multiply-add of a forward and a backward pass over noise, at the size of one of the scales."""
+        """Seconds per multiply-add of a forward and a backward pass, at the size of one of the scales."""
         small = [plan.size for plan in self.plan if plan.scale.edge <= PACE_EDGE] or [self.plan[0].size]
-        layer_names = self.inputs.layer_names
-        # a generator of its own: the caller's random numbers are not affected
-        noise = torch.rand(1, 3, *small[-1], generator=torch.Generator().manual_seed(0))
-        image, network = noise.to(self.vgg.device), Backprop(self.vgg, layer_names)
-        seconds = []
-        for _ in range(2):  # the first pass includes the warm-up of the libraries
-            started = time.perf_counter()
-            network.forward(image, lambda *_: None)
-            for _, gradient in network.backward({name: lambda features, _: features.clone() for name in layer_names}):
-                float(gradient.sum())  # waits for the device
-            seconds.append(time.perf_counter() - started)
-        # a backward pass multiplies as often as a forward pass: by the transposed kernels, without weight gradients
-        return min(seconds) / (2 * layers.multiply_adds(layer_names, *small[-1]))
+        return measure_pace(self.vgg, self.inputs.layer_names, small[-1])
 
     @property
     def spec(self) -> dict[str, Any]:

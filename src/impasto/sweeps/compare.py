@@ -16,7 +16,8 @@ from impasto.images import contact_sheet
 from impasto.images.bands import Array
 from impasto.images.contact_sheet import Cell
 from impasto.images.formats import check_suffix
-from impasto.images.picture import Picture, load_recipe
+from impasto.images.loading import load_recipe
+from impasto.images.picture import Picture
 from impasto.images.recipe import Recipe
 from impasto.images.sources import ImageSource, as_picture, image_list
 from impasto.images.thumbnail import fit_within, thumbnail, to_uint8

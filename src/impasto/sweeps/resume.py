@@ -8,8 +8,9 @@ from typing import Any
 
 from impasto import files
 from impasto.errors import OutputError, RecipeError, UsageError, printable
+from impasto.images.loading import load_recipe
 from impasto.images.masks import AlphaMask, Style, pictures_by_role
-from impasto.images.picture import Picture, load_recipe
+from impasto.images.picture import Picture
 from impasto.images.recipe import ALPHA, InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles
 from impasto.jobs.outputs import checkpoint_path

@@ -83,13 +83,17 @@ def sweep(
     check_callable(on_event)
     of_type(grid, Mapping, "grid", "give a dict of settings and their values")  # type: ignore[type-abstract]
     axes = tuple(make_axis(name, values) for name, values in grid.items())
-    where = as_path(folder, "folder")
-    job = Sweep(Grid(axes, settings_or_preset(settings)), where, resume=resume, overwrite=overwrite)
+    job = Sweep(Grid(axes, settings_or_preset(settings)), as_path(folder, "folder"), resume=resume, overwrite=overwrite)
     style_list = some_styles(styles)
-    sources = {"content": content} | {f"style {number}": style for number, style in enumerate(style_list, 1)}
-    job.check([path_of_image(each, role) for role, each in sources.items() if not isinstance(each, Picture | Style)])
+    job.check(_files(content, style_list))
     job.load(content, style_list, vgg)
     return job.run(on_event or (lambda _: None))
+
+
+def _files(content: ImageSource, styles: Sequence[StyleSource]) -> list[Path]:
+    """The files among the images."""
+    sources = {"content": content} | {f"style {number}": style for number, style in enumerate(styles, 1)}
+    return [path_of_image(each, role) for role, each in sources.items() if not isinstance(each, Picture | Style)]
 
 
 @dataclass
