@@ -68,8 +68,8 @@ def test_lbfgs_keeps_its_history_until_it_has_found_the_minimum_that_scipy_finds
             highest = max(highest, value)
             if optimizer.stalled or value - found.cost <= 1e-7 * (highest - found.cost):
                 break
-            assert optimizer.pair_count >= min(pairs, 10)
-            pairs = optimizer.pair_count
+            assert optimizer.pairs.count >= min(pairs, 10)
+            pairs = optimizer.pairs.count
         assert value - found.cost <= 1e-7 * (highest - found.cost)
 
 
@@ -156,7 +156,7 @@ def test_lbfgs_stores_no_pair_with_negative_curvature() -> None:
     optimizer = LBFGS(uniform(5))
     minimize(optimizer, lambda x: -(x - 0.4).square().sum(), 1)
     assert not torch.equal(optimizer.image, uniform(5))
-    assert optimizer.pair_count == 0
+    assert optimizer.pairs.count == 0
     losses = minimize(optimizer, lambda x: -(x - 0.4).square().sum(), 100)
     assert losses[-1] == float(-(optimizer.image - 0.4).square().sum())
     assert set(optimizer.image.unique().tolist()) <= {0.0, 1.0}
@@ -168,12 +168,12 @@ def test_the_two_loop_recursion_on_inner_products_equals_the_one_on_vectors(take
     optimizer = LBFGS(0.3 + 0.4 * uniform(8), history_size=5)
     pairs = []
     for seed in range(5):  # discarded
-        optimizer._add_pair(uniform(40 + seed), uniform(50 + seed))
-    optimizer.pair_count = 0
+        optimizer.pairs.add(uniform(40 + seed), uniform(50 + seed))
+    optimizer.pairs.clear()
     for seed in range(taken):
         move = 0.1 * (uniform(20 + seed) - 0.5)
         pairs.append((move.flatten(), matrix @ move.flatten()))
-        optimizer._add_pair(move, pairs[-1][1].view(SHAPE))
+        optimizer.pairs.add(move, pairs[-1][1].view(SHAPE))
     gradient = gather_gradient(evaluation(loss)(optimizer.image)[1], optimizer.image)
     # Nocedal and Wright, algorithm 7.4
     q, alphas = gradient.flatten(), []
@@ -184,7 +184,7 @@ def test_the_two_loop_recursion_on_inner_products_equals_the_one_on_vectors(take
     r = (s @ y) / (y @ y) * q
     for (s, y), alpha in zip(pairs[-5:], reversed(alphas), strict=True):
         r = r + s * (alpha - (y @ r) / (y @ s))
-    torch.testing.assert_close(optimizer._direction(gradient).flatten(), -r, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(optimizer.direction(gradient).flatten(), -r, rtol=1e-9, atol=1e-12)
 
 
 def test_values_at_a_bound_are_active_only_if_the_negative_gradient_points_outwards() -> None:
@@ -193,10 +193,10 @@ def test_values_at_a_bound_are_active_only_if_the_negative_gradient_points_outwa
     start.view(-1)[:4] = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64)
     optimizer = LBFGS(start)
     move = 0.1 * (uniform(20) - 0.5)
-    optimizer._add_pair(move, (matrix @ move.flatten()).view(SHAPE))
+    optimizer.pairs.add(move, (matrix @ move.flatten()).view(SHAPE))
     gradient = uniform(9) - 0.5
     gradient.view(-1)[:4] = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
-    direction = optimizer._direction(gradient).flatten()
+    direction = optimizer.direction(gradient).flatten()
     assert (direction[[0, 3]] == 0).all()
     assert (direction[[1, 2]] != 0).all()
 
@@ -209,10 +209,10 @@ def test_values_near_a_bound_are_active_too_and_move_there_along_the_negative_gr
     optimizer = LBFGS(start)
     move = 0.1 * (uniform(20) - 0.5)
     change = (matrix @ move.flatten()).view(SHAPE)
-    optimizer._add_pair(move, change)
+    optimizer.pairs.add(move, change)
     gradient = uniform(9) - 0.5
     gradient.view(-1)[:6] = torch.tensor([9.0, -9.0, 9.0, -9.0, 9.0, 1e-3], dtype=torch.float64)
-    direction = optimizer._direction(gradient).flatten()
+    direction = optimizer.direction(gradient).flatten()
     assert direction[[0, 3]].tolist() == pytest.approx([-near, near])  # to the bound
     gamma = float((move * change).sum() / change.square().sum())
     assert float(direction[5]) == pytest.approx(-gamma * 1e-3)  # less far than the bound

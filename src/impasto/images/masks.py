@@ -159,7 +159,7 @@ def layer_guides(guide: Tensor | None, names: Iterable[str]) -> dict[str, Tensor
 def mask_values(mask: Picture) -> Tensor:
     """The weights of a mask, (1, H, W) in [0, 1]: the largest of its channels, times its alpha.
 
-    So an area painted in any pure color counts as white. The values are those of sRGB, not of linear light: mid-gray is
+    So an area drawn in any pure color counts as white. The values are those of sRGB, not of linear light: mid-gray is
     a half, as editors show it. A mask of the values 0 and 1 of 255, as programs for segmentation write it, is scaled.
     """
     values = _painted(mask)

@@ -126,9 +126,9 @@ class ScaleRun:
             expected["optimizer.first_moment"] = Expected.like(self.optimizer.first_moment)
             expected["optimizer.second_moment"] = Expected.like(self.optimizer.second_moment, low=0)
         elif isinstance(self.optimizer, LBFGS):
-            rows, pairs = 2 * self.optimizer.history_size + 1, len(tensors["optimizer.s"])
-            if max(pairs, numbers["optimizer"]["newest"] + 1) > self.optimizer.history_size:
-                raise ValueError(f"L-BFGS has {pairs} pairs, at most {self.optimizer.history_size} are kept")
+            rows, pairs = 2 * self.optimizer.pairs.size + 1, len(tensors["optimizer.s"])
+            if max(pairs, numbers["optimizer"]["newest"] + 1) > self.optimizer.pairs.size:
+                raise ValueError(f"L-BFGS has {pairs} pairs, at most {self.optimizer.pairs.size} are kept")
             pair = Expected((pairs, self.optimizer.image.numel()), self.optimizer.image.dtype)
             expected |= {"optimizer.s": pair, "optimizer.y": pair}
             expected["optimizer.inner_products"] = Expected((rows, rows), torch.float64)
