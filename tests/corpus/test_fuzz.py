@@ -3,9 +3,10 @@
 `make fuzz` sets IMPASTO_FUZZ_EXAMPLES: the number of changed files per input of the corpus.
 """
 
+import contextlib
 import faulthandler
 import os
-import resource
+import sys
 
 import pytest
 from corpus import entries
@@ -49,15 +50,25 @@ def changes(draw, length):
 
 @pytest.fixture
 def limited():
-    """Limits the address space to what is mapped now and MEMORY, and ends the process if the test hangs."""
+    """Limits the address space to what is mapped now and MEMORY (on Linux), and ends a process that hangs."""
+    faulthandler.dump_traceback_later(HANGING + EXAMPLES, exit=True)
+    with _limited_memory() if sys.platform == "linux" else contextlib.nullcontext():
+        yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@contextlib.contextmanager
+def _limited_memory():
+    import resource
+
     with open("/proc/self/statm") as file:
         mapped = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, before[1]))
-    faulthandler.dump_traceback_later(HANGING + EXAMPLES, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
-    resource.setrlimit(resource.RLIMIT_AS, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @whole_files
