@@ -7,6 +7,9 @@ import psutil
 MEMORY_SHARE = 0.8
 """Share of the available memory that is planned for; the rest is left to other processes and to the plan's errors."""
 
+BASE_BYTES = 500 * 2**20
+"""Python, torch, the network's weights, and an evaluation's buffers other than feature maps; measured."""
+
 
 def available_memory() -> int:
     """Bytes that this process may use, including those that it already uses: MEMORY_SHARE of those available."""
@@ -28,8 +31,11 @@ def resident_memory() -> int:
 
 
 def memory_left(limit: int | None) -> int:
-    """Bytes that this process may still take if it may use `limit` bytes in all, by default `available_memory`."""
-    return (available_memory() if limit is None else limit) - resident_memory()
+    """Bytes for images, if this process may use `limit` bytes in all, by default `available_memory`.
+
+    BASE_BYTES are reserved: the network is loaded while the images are still in memory at their full size.
+    """
+    return (available_memory() if limit is None else limit) - max(resident_memory(), BASE_BYTES)
 
 
 def _read(path: str) -> str:

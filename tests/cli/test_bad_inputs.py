@@ -106,6 +106,20 @@ def test_a_file_that_cannot_be_read_as_an_image_is_refused_in_a_line(data, said,
     assert said in complaint
 
 
+@pytest.mark.parametrize("command", ["stylize", "fast"])
+def test_an_image_that_does_not_fit_into_the_memory_limit_is_refused_before_it_is_read(
+    command, impasto, out, content_image
+):
+    large = content_image.with_name("large.png")
+    data = bytearray(file("RGB", "PNG"))
+    data[16:24] = struct.pack(">II", 12000, 8000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    large.write_bytes(data)
+    for images in ([large, content_image], [content_image, large]):
+        complaint = impasto(command, *images, "-o", out, "--memory-limit", "800M").complaint()
+        assert "large.png: has 12000 x 8000 pixels, which take 1.9 GB of memory to read; " in complaint
+
+
 @pytest.mark.parametrize(
     ("size", "said"),
     [((3, 7), "3x7 pixels become 14x32, the selected layers need 16 or more"), ((1, 20000), "1x20000 pixels become ")],

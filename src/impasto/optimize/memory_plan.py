@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from impasto.errors import SettingError
 from impasto.loss.objective import MIN_STRIP
+from impasto.memory import BASE_BYTES
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.schedule import Scale
@@ -11,8 +12,6 @@ from impasto.vgg.model import VGG19
 
 STRIP_HEIGHTS = (512, 384, 256, 192, 128, 96, 64, 48, 32, MIN_STRIP)
 """Rows of a strip, best first: the higher, the less time goes into moving rows between strips."""
-BASE_BYTES = 500 * 2**20
-"""Python, torch, the network's weights, and an evaluation's buffers other than feature maps; measured."""
 FRAGMENTATION = 1.3
 """Memory of the process per byte of feature maps: malloc cannot return the gaps between them; measured."""
 ADAM_IMAGES, LARGE_ADAM_IMAGES, LBFGS_IMAGES = 6, 2.5, 8
