@@ -175,6 +175,8 @@ def test_lists_of_paths_hold_paths(paths: object, content_image: Path) -> None:
         impasto.plot(paths)  # type: ignore[arg-type]
     with refused(PictureError, "inputs: got ", "; give a path as text, or a "):
         impasto.rerun(content_image, paths)  # type: ignore[arg-type]
+    with refused(SettingError, "overrides: got a dict; give impasto.Overrides(device=...)"):
+        impasto.rerun(content_image, overrides={"device": "cpu"})  # type: ignore[arg-type]
     with refused(PictureError, "images: got a str; give a list of images"):
         impasto.compare(str(content_image))  # type: ignore[arg-type]
 

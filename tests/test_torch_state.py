@@ -87,7 +87,7 @@ def repeat(given: Inputs) -> Tensor:
     result = given.folder / "result.png"
     impasto.stylize(given.content, given.style, SMALL, vgg=given.vgg).save(result)
     found = rerun.find_inputs(result, [given.content, given.style])
-    return api.complete(rerun.recreate_run(found, str(given.weights), threads=1)).tensor
+    return api.complete(rerun.recreate_run(found, str(given.weights), rerun.Overrides(threads=1))).tensor
 
 
 def distill(given: Inputs) -> Tensor:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from impasto.jobs.distill import distill as distill
     from impasto.jobs.info import info as info
     from impasto.jobs.installed import installed_weights as installed_weights
+    from impasto.jobs.rerun import Overrides as Overrides
     from impasto.jobs.rerun import rerun as rerun
     from impasto.loss import functional as losses  # noqa: F401
     from impasto.optimize.run import Run as Run
@@ -68,6 +69,7 @@ _NAMES = {
     "presets": "settings.presets",
     "recolor": "api",
     "reconstruct": "api",
+    "Overrides": "jobs.rerun",
     "rerun": "jobs.rerun",
     "stylize": "api",
     "sweep": "sweeps.sweep",

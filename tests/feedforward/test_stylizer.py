@@ -381,7 +381,7 @@ def test_rerun_fast_gives_the_same_pixels(
     threads = torch.get_num_threads()
     first = fast(files("content"), styles, Settings(size=96).replace(**changes), network=network)
     first.save(tmp_path / "a.png")
-    again = rerun.rerun_fast(rerun.find_inputs(tmp_path / "a.png", [files("photo").parent]), device="cpu")
+    again = rerun.rerun_fast(rerun.find_inputs(tmp_path / "a.png", [files("photo").parent]), rerun.Overrides("cpu"))
     assert torch.equal(again.tensor, first.tensor)
     assert again.recipe == first.recipe
     assert torch.get_num_threads() == threads

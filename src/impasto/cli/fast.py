@@ -132,21 +132,15 @@ def _refuse_step_options(options: RerunOptions) -> None:
 def rerun_in_one_pass(inputs: "RerunInputs", output: Path, options: RerunOptions, originals: Sequence[Path]) -> int:
     """`impasto rerun` of a result of the one-pass method; `originals` are files that must not be overwritten."""
     from impasto.jobs.claims import claimed
-    from impasto.jobs.rerun import rerun_fast
+    from impasto.jobs.rerun import Overrides, rerun_fast
     from impasto.jobs.saving import save_result
 
     _refuse_step_options(options)
     depth = inputs.recipe.settings.depth
     check_image_output(output, overwrite=options.overwrite, inputs=originals, depth=depth)
     with claimed([output]), display(as_json=options.json, quiet=options.quiet) as show:
-        picture = rerun_fast(
-            inputs,
-            device=options.device,
-            precision=options.precision,
-            threads=options.threads,
-            memory=options.memory,
-            on_event=show,
-        )
+        overrides = Overrides(options.device, options.precision, options.threads, options.memory)
+        picture = rerun_fast(inputs, overrides, show)
         save_result(picture.save, output, overwrite=options.overwrite)
         show(Saved(printable(output)))
     return 0

@@ -26,7 +26,7 @@ def rerun(
     options: RerunOptions = RerunOptions(),  # noqa: B008
 ) -> int:
     """Reproduce RESULT from the recipe embedded in it; its inputs are identified by their hashes, not their names."""
-    from impasto.jobs.rerun import find_inputs, recreate_run
+    from impasto.jobs.rerun import Overrides, find_inputs, recreate_run
 
     with piped([result, *inputs], output, json=options.json) as (files, target):
         found = find_inputs(files[0], files[1:])
@@ -35,14 +35,9 @@ def rerun(
             return rerun_in_one_pass(found, target, options, originals)
 
         def create(resume_from: "Checkpoint | None") -> "Run":
-            return recreate_run(
-                found,
-                options.weights,
-                device=options.device,
-                precision=options.precision,
-                threads=threads_for(options, resume_from),
-                memory=options.memory,
-                strips=None if resume_from is None else resume_from.strips,
-            )
+            threads = threads_for(options, resume_from)
+            overrides = Overrides(options.device, options.precision, threads, options.memory)
+            strips = None if resume_from is None else resume_from.strips
+            return recreate_run(found, options.weights, overrides, strips)
 
         return execute_run(create, target, options, originals, found.recipe.settings.depth)

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from impasto import api
-from impasto.arguments import as_path_list, check_callable, path_of_image
+from impasto.arguments import as_path_list, check_callable, of_type, path_of_image
 from impasto.errors import PictureError, RecipeError, printable
 from impasto.events import OnEvent
 from impasto.feedforward.one_pass import fast
@@ -49,15 +48,44 @@ class RerunInputs:
     files: Mapping[InputRecord, Path]
 
 
+@dataclass(frozen=True)
+class Overrides:
+    """What a rerun takes from its caller instead of from the recipe; the pixels may then differ slightly.
+
+    Attributes:
+        device, precision: of the network; "auto": those of the recipe.
+        threads: CPU threads; None: as many as in the recipe.
+        memory: memory limit in bytes; None: most of what is available.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    memory: int | None = None
+
+    def where(self, recipe: Recipe) -> tuple[str, str]:
+        """Device and precision of the network."""
+        return (
+            recipe.device if self.device == "auto" else self.device,
+            recipe.precision if self.precision == "auto" else self.precision,
+        )
+
+    def set_threads(self, recipe: Recipe) -> None:
+        """Threads split the sums, and the split determines the rounding; the recipe's number is used within limits."""
+        recorded = max(1, min(recipe.threads, MAX_THREADS))
+        torch.set_num_threads(recorded if self.threads is None else self.threads)
+
+
+NO_OVERRIDES = Overrides()
+"""Everything is as in the recipe."""
+
+
 def rerun(
     result: str | os.PathLike[str],
     inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     *,
     weights: str | os.PathLike[str] = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-    memory: int | None = None,
+    overrides: Overrides = NO_OVERRIDES,
     on_event: OnEvent | None = None,
 ) -> Picture:
     """Repeat a result from the recipe in its file; on the same machine with the same versions to the same pixels.
@@ -67,19 +95,19 @@ def rerun(
         inputs: the input images, which may have been renamed, or folders that contain them. They are also looked for
             beside the result, in the current folder, and among the bundled images.
         weights: as for `VGG19.load`; needed if neither the downloaded nor the bundled weights are those of the recipe.
-        device, precision, threads, memory: override the recipe; the pixels may then differ slightly.
+        overrides: device, precision, threads and memory, if they are not to be those of the recipe.
         on_event: called with each event of `impasto.events`.
 
     Raises:
         RecipeError: no recipe, an input or weights that were not found, or a result that was recolored afterwards.
     """
     check_callable(on_event)
+    overrides = of_type(overrides, Overrides, "overrides", "give impasto.Overrides(device=...)")
     places = as_path_list(inputs, "inputs", PictureError)
     found = find_inputs(path_of_image(result, "result"), places)
-    how: dict[str, Any] = {"device": device, "precision": precision, "threads": threads, "memory": memory}
     if found.recipe.settings.method == "fast":
-        return rerun_fast(found, **how, on_event=on_event)
-    return api.complete(recreate_run(found, weights, **how), on_event)
+        return rerun_fast(found, overrides, on_event)
+    return api.complete(recreate_run(found, weights, overrides), on_event)
 
 
 def find_inputs(result: Path, inputs: Sequence[Path] = ()) -> RerunInputs:
@@ -110,40 +138,37 @@ def find_inputs(result: Path, inputs: Sequence[Path] = ()) -> RerunInputs:
 def recreate_run(
     inputs: RerunInputs,
     weights_choice: str | os.PathLike[str] = "auto",
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-    memory: int | None = None,
+    overrides: Overrides = NO_OVERRIDES,
     strips: Sequence[int | None] | None = None,
 ) -> Run:
     """Create the run that a recipe describes; it gives the same pixels on the same machine with the same versions.
 
-    Sets torch's number of threads to that of the recipe, or to `threads`.
+    Sets torch's number of threads, see `Overrides`.
 
     Args:
         weights_choice: as for `VGG19.load`; needed if neither the downloaded nor the bundled weights are those of the
             recipe.
-        device, precision, threads, memory, strips: override the recipe; the pixels may then differ slightly.
+        overrides: what is not to be as in the recipe.
+        strips: as for `Run`; by default those of the recipe, if there is no memory limit.
 
     Raises:
         RecipeError: a result of the one-pass method, an incomplete recipe, or weights that are missing.
     """
     recipe = inputs.recipe
     _check_has_steps(recipe, printable(inputs.result))
-    device = recipe.device if device == "auto" else device
-    limit = main_memory_limit(memory, select_device(device))
+    device, precision = overrides.where(recipe)
+    limit = main_memory_limit(overrides.memory, select_device(device))
     pictures = {record: load(path, memory=limit) for record, path in inputs.files.items()}
-    _set_threads(recipe, threads)
+    overrides.set_threads(recipe)
     run = api.create_run(
         pictures[recipe.content] if recipe.content else None,
         [Style(pictures[style], style.weight, _mask(style, recipe, pictures)) for style in recipe.styles],
         recipe.settings,
         init=pictures[recipe.init] if recipe.init else None,
         keep=pictures[recipe.keep] if recipe.keep else None,
-        memory=memory,
-        strips=recipe.strips if strips is None and memory is None else strips,
-        vgg=_load_vgg(inputs, weights_choice, device, recipe.precision if precision == "auto" else precision),
+        memory=overrides.memory,
+        strips=recipe.strips if strips is None and overrides.memory is None else strips,
+        vgg=_load_vgg(inputs, weights_choice, device, precision),
     )
     run.steps = recipe.steps_done or run.steps
     return run
@@ -157,16 +182,8 @@ def _check_has_steps(recipe: Recipe, where: str) -> None:
 
 
 @isolated
-def rerun_fast(
-    inputs: RerunInputs,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-    memory: int | None = None,
-    on_event: OnEvent | None = None,
-) -> Picture:
-    """Repeat a result of the one-pass method; the options are those of `recreate_run`.
+def rerun_fast(inputs: RerunInputs, overrides: Overrides = NO_OVERRIDES, on_event: OnEvent | None = None) -> Picture:
+    """Repeat a result of the one-pass method; otherwise as `recreate_run`.
 
     Raises:
         RecipeError: a recipe without a content or style image.
@@ -174,26 +191,16 @@ def rerun_fast(
     recipe = inputs.recipe
     if recipe.content is None or not recipe.styles:
         raise RecipeError(f"{printable(inputs.result)}: its recipe names no content or no style image; create it again")
-    _set_threads(recipe, threads)
+    overrides.set_threads(recipe)
     style_files = [inputs.files[style] for style in recipe.styles]
-    network = network_for(
-        style_files,
-        recipe.device if device == "auto" else device,
-        recipe.precision if precision == "auto" else precision,
-    )
+    network = network_for(style_files, *overrides.where(recipe))
+    limit = main_memory_limit(overrides.memory, network.device)
     styles: list[StyleSource] = [
-        path
-        if is_style_file(path)
-        else Style(load(path, memory=main_memory_limit(memory, network.device)), style.weight)
+        path if is_style_file(path) else Style(load(path, memory=limit), style.weight)
         for path, style in zip(style_files, recipe.styles, strict=True)
     ]
     content = inputs.files[recipe.content]
-    return fast(content, styles, recipe.settings, network=network, memory=memory, on_event=on_event)
-
-
-def _set_threads(recipe: Recipe, threads: int | None) -> None:
-    """Threads split the sums, and the split determines the rounding: use as many as the recipe says, within limits."""
-    torch.set_num_threads(max(1, min(recipe.threads, MAX_THREADS)) if threads is None else threads)
+    return fast(content, styles, recipe.settings, network=network, memory=overrides.memory, on_event=on_event)
 
 
 def _mask(style: StyleRecord, recipe: Recipe, pictures: Mapping[InputRecord, Picture]) -> Picture | None:

@@ -66,11 +66,10 @@ class Inputs:
         content, pictures = color_transfer.apply_color_setting(content, rotated, settings.color)
         masks = dict.fromkeys(mask for mask in (keep, *(style.mask for style in styles)) if mask is not None)
         _check_masks(masks, content)
-        uncropped = [
+        fractions = [
             _long_edge(after) / _long_edge(before.picture) for after, before in zip(rotated, styles, strict=True)
         ]
-        fractions = list(zip(pictures, uncropped, strict=True))
-        self.scale_plans = plan_sizes(content, fractions, settings, self.layer_names)
+        self.scale_plans = plan_sizes(content, list(zip(pictures, fractions, strict=True)), settings, self.layer_names)
         self.size = self.scale_plans[-1].size
 
         self._scaled, sizes = ScaledPictures(settings.resampling), [plan.size for plan in self.scale_plans]

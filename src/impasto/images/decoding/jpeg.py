@@ -45,7 +45,7 @@ def examine(data: bytes, notes: list[str]) -> Container:
             bits = body[0] if body else 0
             raise PictureError(f"is a JPEG with {bits} bits per channel, which is not supported; save it with 8")
     if segments and segments[-1][0] == _START_OF_SCAN:  # the scans end with the file
-        notes.append("its end marker is missing: the image itself is complete")  # or `check` refuses it
+        notes.append("its end marker is missing, but the image is complete")  # or `check` refuses it
         data += _END
     if frame in _PROGRESSIVE and not _has_all_scans([body for kind, body in segments if kind == _START_OF_SCAN]):
         notes.append("its last scans are missing: it lacks fine detail")

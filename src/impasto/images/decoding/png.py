@@ -71,7 +71,7 @@ def examine(data: bytes, notes: list[str]) -> Container:
     kept = [chunk.whole for chunk in known if _kept(chunk)]
     complete = chunks[-1].kind == b"IEND"
     if not complete:
-        notes.append("its end is missing: the image itself is complete")  # or `check` refuses it
+        notes.append("its end is missing, but the image is complete")  # or `check` refuses it
         kept.append(memoryview(_END))
     return Container(
         data=data if complete and len(kept) == len(chunks) else b"".join([SIGNATURE, *kept]),
