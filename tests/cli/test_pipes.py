@@ -175,7 +175,7 @@ def test_two_pipes_in_one_command_are_refused(run_small, impasto, feed, content_
     ("flags", "said"),
     [
         ("--json", "-: a pipe carries one image and nothing else; leave out --json"),
-        ("--resume", "--resume: got no --checkpoint FILE, which a result on standard output needs"),
+        ("--resume", "--resume: a result on standard output needs a checkpoint file; give --checkpoint FILE"),
         ("--log -", "--log: got -, but only the result can go to a pipe; give the name of a file"),
         ("--preview -", "--preview: got -, but only the result"),
         ("--checkpoint -", "--checkpoint: got -, but only the result"),

@@ -122,8 +122,8 @@ def _spaces():
         formula=to_srgb(PALE, ADOBE_TO_XYZ),
         **converted,
     )
-    yield Entry("png-impossible-points", rgb(gamma(45455), primaries(*[0.0] * 8)), notes=("not possible",))
-    yield Entry("png-impossible-gamma", rgb(gamma(0)), notes=("not possible",))
+    yield Entry("png-impossible-points", rgb(gamma(45455), primaries(*[0.0] * 8)), notes=("is invalid",))
+    yield Entry("png-impossible-gamma", rgb(gamma(0)), notes=("is invalid",))
     yield Entry("png-srgb-before-gamma", rgb(chunk(b"sRGB", b"\0"), gamma(100000), samples=PALE))
     yield Entry("png-cicp-srgb", rgb(chunk(b"cICP", bytes([1, 13, 0, 1])), gamma(100000), samples=PALE), formula=PALE)
     yield Entry("png-cicp-p3", rgb(chunk(b"cICP", bytes([12, 13, 0, 1])), samples=PALE), formula=p3, **converted)
@@ -151,7 +151,7 @@ def _spaces():
     )
     yield Entry("png-cicp-pq", rgb(chunk(b"cICP", bytes([9, 16, 0, 1]))), refused="HDR image (PQ)")
     yield Entry("png-cicp-hlg", rgb(chunk(b"cICP", bytes([9, 18, 0, 1]))), refused="HDR image (HLG)")
-    yield Entry("png-cicp-of-video", rgb(chunk(b"cICP", bytes([1, 1, 1, 0]))), notes=("one of video",))
+    yield Entry("png-cicp-of-video", rgb(chunk(b"cICP", bytes([1, 1, 1, 0]))), notes=("is a video color space",))
     yield Entry("png-cicp-unknown", rgb(chunk(b"cICP", bytes([99, 13, 0, 1]))), notes=("CICP 99/13",))
     profile = chunk(b"iCCP", b"P3\0\0" + zlib.compress(display_p3()))
     yield Entry("png-profile-p3", rgb(profile, samples=PALE), formula=to_srgb(PALE, P3_TO_XYZ, 2.2), **converted)

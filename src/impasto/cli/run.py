@@ -110,7 +110,7 @@ def execute_run(create: CreateRun, output: Path, options: RerunOptions, inputs: 
     from impasto.jobs.outputs import Outputs, checkpoint_path
 
     if is_stand_in(output) and options.resume and options.checkpoint is None:
-        raise SettingError("--resume: got no --checkpoint FILE, which a result on standard output needs; give it")
+        raise SettingError("--resume: a result on standard output needs a checkpoint file; give --checkpoint FILE")
     outputs = Outputs(
         output,
         options.checkpoint or checkpoint_path(output),

@@ -36,7 +36,7 @@ class Primaries:
 
 
 def matrix_profile(name: str, primaries: Primaries, gamma: float | None) -> bytes | None:
-    """A display profile called `name`: light = sample^gamma, or by sRGB's curve if None; None if it is impossible."""
+    """A display profile called `name`: light = sample^gamma, or by sRGB's curve if None; None if it is invalid."""
     colorants = _colorants(primaries)
     if colorants is None or not (gamma is None or MIN_GAMMA <= gamma <= MAX_GAMMA):
         return None
@@ -54,7 +54,7 @@ def matrix_profile(name: str, primaries: Primaries, gamma: float | None) -> byte
 
 
 def _colorants(primaries: Primaries) -> Array | None:
-    """(3, 3): the XYZ of red, green and blue at full as columns, adapted to D50; None if they span no color space."""
+    """(3, 3): the XYZ of full red, green and blue as columns, adapted to D50; None if they span no color space."""
     points = np.array([primaries.red, primaries.green, primaries.blue, primaries.white])
     if not (np.isfinite(points).all() and (points[:, 1] > 0.001).all() and (points[:, 0] >= 0).all()):
         return None

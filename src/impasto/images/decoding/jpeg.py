@@ -89,7 +89,7 @@ def _has_all_scans(scans: list[bytes]) -> bool:
 
 
 def check_complete(data: bytes, notes: list[str]) -> None:
-    """Decode at an eighth of the size, to hear what libjpeg warns about.
+    """Decode at an eighth of the size, to get the warnings of libjpeg.
 
     Raises:
         PictureError: data that end early or contradict themselves.
@@ -100,6 +100,6 @@ def check_complete(data: bytes, notes: list[str]) -> None:
     except ValueError as error:
         complaint = str(error)
         if "extraneous bytes" in complaint:  # common: some cameras pad the data
-            notes.append("bytes that belong to no part of the image were skipped: some of it may be damaged")
+            notes.append("extra bytes in its data were skipped: parts of the image may be damaged")
         elif complaint.startswith(("Corrupt JPEG data", "Premature end")):
             raise PictureError(f"is truncated or damaged ({complaint}); get another copy of it") from error

@@ -162,7 +162,7 @@ def _profile(chunks: dict[bytes, bytes], notes: list[str]) -> bytes | None:
         primaries, transfer, matrix, full_range = chunks[b"cICP"]
         if matrix == 0 and full_range == 1:
             return cicp.profile(primaries, transfer, notes)
-        notes.append("its color space (cICP) is one of video, not of images: ignored")
+        notes.append("its color space (cICP) is a video color space: ignored")
     if b"iCCP" in chunks:
         return _embedded_profile(chunks[b"iCCP"], notes)
     if b"sRGB" in chunks:
@@ -199,5 +199,5 @@ def _calibrated_profile(gamma: bytes, chromaticities: bytes, notes: list[str]) -
     decoding = None if abs(exponent / _SRGB_GAMMA - 1) < 0.05 else 1e5 / max(exponent, 1)
     profile = matrix_profile("the color space of the file (gAMA, cHRM)", points, decoding)
     if profile is None:
-        notes.append("its color space (gAMA, cHRM) is not possible: assumed sRGB")
+        notes.append("its color space (gAMA, cHRM) is invalid: assumed sRGB")
     return profile or b""
