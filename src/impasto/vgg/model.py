@@ -49,6 +49,9 @@ class VGG19:
         self.pooling, self.padding = pooling, padding
         self.origin, self.sha256 = "given", ""  # where the weights came from
         self.device, self.dtype = torch.device(device), dtype
+        self._mean = torch.tensor(MEAN, dtype=devices.accumulation_dtype(self.device), device=self.device).view(
+            1, 3, 1, 1
+        )
         self.kernels = {
             # Convolutions are fastest in channels_last (NHWC) memory on CPU and CUDA; and the matrix of features by
             # positions, (M, C), that a Gram matrix needs is then a view.
@@ -137,8 +140,7 @@ class VGG19:
         there; where not, the rows given include the neighbor that the convolution reads.
         """
         images = images.to(self.device)
-        mean = images.new_tensor(MEAN).view(1, 3, 1, 1)
-        values = (images * 255 - mean).flip(1)
+        values = (images * 255 - self._mean.to(images.dtype)).flip(1)
         # Padded after the mean is subtracted: a zero is then ImageNet's mean color and not black.
         amounts = 1, 1, int(top), int(bottom)
         padded = F.pad(values, amounts, "constant" if self.padding == "zeros" else self.padding)
