@@ -1,10 +1,13 @@
 """The hand-written forward and backward passes against float64 autograd of the same network."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.settings import layers
 from impasto.vgg.backward import Backprop, gather_gradient
@@ -136,3 +139,25 @@ def test_no_autograd_graph_is_left(narrow64: VGG19) -> None:
     ((_, gradient),) = network.backward({"block2_conv2": loss_gradient})
     assert not gradient.requires_grad
     assert not features["block2_conv2"].requires_grad
+
+
+class Copies(TorchDispatchMode):
+    """Refuses a pool whose arguments are not in channels_last memory: its kernel would copy all of them."""
+
+    calls = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "max_pool2d_with_indices_backward" in str(func):
+            self.calls += 1
+            tensors = [leaf for leaf in args if isinstance(leaf, Tensor)]
+            assert all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in tensors)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("strip", [None, 16])
+def test_no_pool_copies_its_arguments(strip: int | None, narrow: VGG19) -> None:
+    network, image = Backprop(narrow, ["block5_conv1"], strip=strip, band=3_000), random_image(0, 49, 50).float()
+    network.forward(image, lambda *_: None)
+    with Copies() as copies:
+        gather_gradient(network.backward({"block5_conv1": loss_gradient}), image)
+    assert copies.calls > 8

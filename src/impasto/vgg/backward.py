@@ -109,14 +109,14 @@ class Backprop:
 
     def _backward_strip(self, gradients: Mapping[str, FeatureGradient]) -> GradientRows:
         """Propagate the gradient from the deepest layer to the image, as far down as the rows evaluated allow."""
-        above, pool_gradient = "", torch.empty(0)
+        above = ""
         for name in reversed(self.layers):
             window = self._pass.windows[name]
             new = slice(window.backward_end, self._backward_limit(window, above))
             if name in layers.CONVS:
-                self._backward_conv(name, above, new, pool_gradient, gradients.get(name))
+                self._backward_conv(name, above, new, gradients.get(name))
             else:
-                pool_gradient = self._backward_pool(name, above, new, gradients.get(name))
+                self._backward_pool(name, above, new, gradients.get(name))
             window.backward_end, above = new.stop, name
         return self._backward_image()
 
@@ -129,25 +129,22 @@ class Backprop:
             return window.height
         return max(upper.backward_end - 1, 0) if above in layers.CONVS else 2 * upper.backward_end
 
-    def _backward_pool(self, name: str, above: str, new: slice, own: FeatureGradient | None) -> Tensor:
-        """The gradient with respect to new rows of a pool's output."""
+    def _backward_pool(self, name: str, above: str, new: slice, own: FeatureGradient | None) -> None:
+        """The gradient with respect to new rows of a pool's output, written over them."""
         window = self._pass.windows[name]
-        chunks = [window[new][:, :, :0]]
         for band in self._pass.bands(new, name):
             gradient = self._conv_input_gradient(above, band) if above else None
-            chunks.append(_add_own(own, gradient, window[band], band))
-        return torch.cat(chunks, dim=2)
+            window[band].copy_(_add_own(own, gradient, window[band], band))
 
-    def _backward_conv(
-        self, name: str, above: str, new: slice, pool_gradient: Tensor, own: FeatureGradient | None
-    ) -> None:
+    def _backward_conv(self, name: str, above: str, new: slice, own: FeatureGradient | None) -> None:
         """The gradient with respect to a convolution's output before the ReLU, written over the features."""
         window, is_pooled = self._pass.windows[name], bool(above) and above not in layers.CONVS
         for band in self._pass.bands(new, name, POOL_SHARE if is_pooled else 1):
             features, gradient = window[band], None
             if is_pooled:
-                cells = slice((band.start - new.start) // 2, (band.stop - new.start) // 2)
-                gradient = adjoint.pool_gradient(self.vgg, features, pool_gradient[:, :, cells])
+                # In channels_last memory, as the features: else the operator copies all of its arguments.
+                cells = self._pass.windows[above][slice(band.start // 2, band.stop // 2)]
+                gradient = adjoint.pool_gradient(self.vgg, features, cells)
             elif above:
                 gradient = self._conv_input_gradient(above, band)
             gradient = _add_own(own, gradient, features, band)
