@@ -46,7 +46,8 @@ class ComputeOptions:
     """Device, precision, threads and memory."""
 
     device: Annotated[
-        str, Parameter(metavar="DEVICE", help="Device of the network: auto, cpu, cuda, cuda:1, mps or another of torch.")
+        str,
+        Parameter(metavar="DEVICE", help="Device of the network: auto, cpu, cuda, cuda:1, mps or another of torch."),
     ] = "auto"
     precision: Annotated[
         Precision, Parameter(help="auto: bfloat16 if the hardware supports it; tf32: NVIDIA GPUs only.")

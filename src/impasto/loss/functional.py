@@ -50,7 +50,7 @@ def gram_sum(features: Tensor, guide: Tensor | None = None) -> Tensor:
 
 
 def product_sum(left: Tensor, right: Tensor, chunk: int) -> Tensor:
-    """(N, M, C) and (N, M, C) -> (N, C, C) left^T right, at least float32, as a sum of products of `chunk` positions."""
+    """(N, M, C) twice -> (N, C, C) left^T right, at least float32, as a sum of products of `chunk` positions."""
     # Products of a chunk are added up in the dtype of the features, where the hardware is fastest, and these sums in
     # float32: the 8 significant bits of bfloat16 cannot hold a sum over 10^5 positions.
     precise = torch.promote_types(left.dtype, torch.float32)

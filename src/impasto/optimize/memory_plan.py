@@ -17,7 +17,8 @@ FRAGMENTATION = 1.3
 TEMPORARIES = 3
 """GPU: temporary tensors at the peak of a step, in sizes of the largest layer, which is evaluated all rows at once.
 
-In the backward pass of the first pool: the gradient before and after it, the maxima and their 8-byte indices.
+In the backward pass of the first pool: the gradient before and after it, the maxima and their 8-byte indices, together
+2.5 such sizes in bfloat16 and 2.2 in float32.
 """
 WORKSPACE = 1
 """GPU: memory that the kernels of the convolutions work in, in sizes of the largest layer."""

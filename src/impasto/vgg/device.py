@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch.backends import cudnn
@@ -95,8 +95,8 @@ _arithmetic_lock = threading.RLock()
 def arithmetic(on: torch.device, *, tf32: bool) -> Iterator[None]:
     """Within the block cuDNN uses its fastest deterministic kernels for every shape, on a CUDA device.
 
-    With `tf32`, convolutions and matrix products round their float32 factors to TF32, 10 bits of mantissa; without, they
-    keep all 23, which is not torch's default for convolutions. Afterwards torch's settings are those of the caller.
+    With `tf32`, convolutions and matrix products round their float32 factors to TF32, 10 bits of mantissa; without,
+    they keep all 23, which is not torch's default for convolutions. Afterwards torch's settings are the caller's.
     """
     if on.type != "cuda":
         yield
@@ -133,7 +133,7 @@ def available_memory(on: torch.device) -> int:
 
     On a CPU the bytes that it already uses count as available. On a GPU its tensors do not: they may be others'.
     """
-    accelerator = getattr(torch, on.type, None)
+    accelerator: Any = getattr(torch, on.type, None)
     if hasattr(accelerator, "mem_get_info"):  # torch.cuda, torch.xpu
         free, total = accelerator.mem_get_info(on)
         allocated = accelerator.memory_allocated(on)
@@ -155,7 +155,8 @@ def main_memory_limit(limit: int | None, on: torch.device) -> int | None:
 
 def release_memory(on: torch.device) -> None:
     """Return freed memory, which malloc and torch keep for reuse, to the system or the GPU."""
-    if hasattr(accelerator := getattr(torch, on.type, None), "empty_cache"):
+    accelerator: Any = getattr(torch, on.type, None)
+    if hasattr(accelerator, "empty_cache"):  # torch.cuda, torch.xpu, torch.mps
         accelerator.empty_cache()
     # malloc_trim exists in glibc only; psutil.heap_trim is newer than the oldest supported psutil.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None

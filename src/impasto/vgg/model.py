@@ -149,8 +149,10 @@ class VGG19:
         there; where not, the rows given include the neighbor that the convolution reads.
         """
         images = images.to(self.device)
-        mean = images.new_tensor(MEAN).view(1, 3, 1, 1)
-        values = (images * 255 - mean).flip(1)
+        values = images * 255
+        for channel, mean in enumerate(MEAN):  # numbers: a tensor of them would be copied from the host at every step
+            values[:, channel] -= mean
+        values = values.flip(1)
         # Padded after the mean is subtracted: a zero is then ImageNet's mean color and not black.
         amounts = 1, 1, int(top), int(bottom)
         padded = F.pad(values, amounts, "constant" if self.padding == "zeros" else self.padding)
