@@ -141,7 +141,8 @@ def available_memory(on: torch.device) -> int:
         reusable = accelerator.memory_reserved(on) - allocated
         # The share of the GPU that the caller has given this process; older versions of torch cannot tell.
         fraction: float = getattr(accelerator, "get_per_process_memory_fraction", lambda _: 1.0)(on)
-        return round(memory.MEMORY_SHARE * max(min(free + reusable, fraction * total - allocated), 0))
+        left: float = min(free + reusable, fraction * total - allocated)
+        return round(memory.MEMORY_SHARE * max(left, 0))
     if on.type == "mps":
         # Metal's recommendation is for the process as a whole.
         return round(memory.MEMORY_SHARE * (torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()))
