@@ -19,6 +19,9 @@ from benchmarks.gpu.rows import Report, Section
 from impasto.errors import SettingError
 from impasto.vgg.device import select_device
 
+SMALL = 1024
+"""Long edge of the largest complete run that precedes the timed steps, which select the kernels of its sizes."""
+
 
 def main() -> int:
     """Measure everything; return the exit status."""
@@ -52,9 +55,12 @@ def bench_on(device: torch.device, size: int | None, out: Path) -> Iterator[Benc
 
 def _sections(bench: Bench) -> Iterator[Section]:
     """All sections, the most important ones first."""
+    small = [size for size in bench.complete_sizes if size <= SMALL]
     yield from correctness.sections(bench)
+    yield complete.complete_runs(bench, small, 30)
     yield from speed.sections(bench)
-    yield from complete.sections(bench)
+    yield complete.complete_runs(bench, [size for size in bench.complete_sizes if size > SMALL], 60)
+    yield complete.one_pass(bench)
     yield complete.reproducibility(bench)
     yield correctness.variants(bench)
     yield from speed.more_sections(bench)

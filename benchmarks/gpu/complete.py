@@ -5,7 +5,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -25,12 +25,16 @@ MAX_DIFFERENCE = 0.5
 """Largest difference in levels of 255 between the mean values of results that should be the same image."""
 
 
-def sections(bench: Bench) -> Iterator[Section]:
-    """The sections of this module."""
-    rows = [Row(f"complete run at {size} px", partial(complete_run, bench, size)) for size in bench.complete_sizes]
-    yield Section("complete runs", 75, rows)
+def complete_runs(bench: Bench, sizes: Iterable[int], seconds: float) -> Section:
+    """Complete runs of the iterative method."""
+    rows = [Row(f"complete run at {size} px", partial(complete_run, bench, size)) for size in sizes]
+    return Section("complete runs", seconds, rows)
+
+
+def one_pass(bench: Bench) -> Section:
+    """The one-pass method."""
     rows = [Row(f"fast at {size} px", partial(fast, bench, size)) for size in bench.fast_sizes]
-    yield Section("fast", 15, rows)
+    return Section("fast", 15, rows)
 
 
 def reproducibility(bench: Bench) -> Section:
@@ -46,7 +50,18 @@ def reproducibility(bench: Bench) -> Section:
 
 
 def complete_run(bench: Bench, size: int, limit: float) -> Values:
-    """The default run with its files; if it takes too long, its time is extrapolated from the work done."""
+    """The default run with its files; if it takes too long, its time is extrapolated from the work done.
+
+    The first run of a size in this process includes the selection of its kernels; a short one is repeated without.
+    """
+    values = _complete_run(bench, size, limit)
+    seconds = values.get("total seconds")
+    if isinstance(seconds, float) and 2 * seconds < limit / 2:
+        return {**values, "again": _complete_run(bench, size, limit)["total seconds"]}
+    return values
+
+
+def _complete_run(bench: Bench, size: int, limit: float) -> Values:
     bench.forget_memory()
     started = bench.now()
     run = create_run(bench.content, bench.style, preset().replace(size=size), vgg=bench.vgg())
@@ -56,8 +71,11 @@ def complete_run(bench: Bench, size: int, limit: float) -> Values:
     if run.steps_done < run.steps:
         return _extrapolated(run, steps_done - first)
     picture = result_of(run)
-    picture.save(bench.out / f"default-{size}.{'png' if size < 2048 else 'jpg'}", overwrite=True)
+    file = bench.out / f"default-{size}.{'png' if size < 2048 else 'jpg'}"
+    picture.save(file, overwrite=True)
     seconds = bench.now() - started
+    if size not in (bench.complete_sizes[0], bench.complete_sizes[-1]):
+        file.unlink()
     check_image(picture)
     loss = (picture.recipe or {})["loss"]["total"]
     strips = {"strips": str([plan.strip for plan in run.plan])} if any(plan.strip for plan in run.plan) else {}
@@ -78,8 +96,11 @@ def fast(bench: Bench, size: int, limit: float) -> Values:
     network, settings = bench.network(), preset().replace(size=size, method="fast")
     started = bench.now()
     picture = impasto.fast(bench.content, bench.style, settings, network=network)
-    picture.save(bench.out / f"fast-{size}.jpg", overwrite=True)
+    file = bench.out / f"fast-{size}.jpg"
+    picture.save(file, overwrite=True)
     first = bench.now() - started
+    if size != bench.fast_sizes[-1]:
+        file.unlink()
     check_image(picture)
     content, style = bench.images()
     times = []
