@@ -15,9 +15,9 @@ from benchmarks.plan import Plan
 from impasto import Run, Settings, preset
 from impasto.loss import functional
 
-MIN_COSINE = {"float32": 0.99999, "tf32": 0.999, "bfloat16": 0.98}
-"""Least cosine of a gradient to that of float64: a few maxima of pools and signs of ReLUs change with rounding."""
-MAX_ERROR = {"float32": 1e-5, "tf32": 1e-3, "bfloat16": 2e-3}
+GRADIENT_ERROR = {"float32": 1e-4, "tf32": 0.03, "bfloat16": 0.15}
+"""Largest relative error of a gradient; on CPUs 5e-7 in float32 and 0.05 in bfloat16. TF32 is at least 3e-4."""
+GRAM_ERROR = {"float32": 1e-5, "tf32": 1e-3, "bfloat16": 2e-3}
 """Largest relative error of a Gram matrix."""
 LOSS_MARGIN = {"float32": 0.05, "tf32": 0.05, "bfloat16": 0.1}
 """Largest difference of final losses, relative: runs that round differently part after some steps."""
@@ -62,8 +62,8 @@ def gradient(bench: Bench, precision: str, _: float) -> Values:
     found = run.scale_run.objective.value_and_grad(image.to(bench.device))[1].double().cpu()
     cosine = float(F.cosine_similarity(found.flatten(), expected.flatten(), dim=0))
     error = float((found - expected).norm() / expected.norm())
-    if not cosine >= MIN_COSINE[precision]:
-        raise FailedError(f"cosine {cosine:.6f} is below {MIN_COSINE[precision]}, error {error:.2e}")
+    if not error <= GRADIENT_ERROR[precision]:
+        raise FailedError(f"error {error:.2e} is above {GRADIENT_ERROR[precision]}, cosine {cosine:.6f}")
     return {"relative error": error, "1 - cosine": 1 - cosine}
 
 
@@ -84,8 +84,8 @@ def gram(bench: Bench, precision: str, _: float) -> Values:
             functional.gram_sum(there)
         seconds = (bench.now() - started) / 5
     error = float((found - expected).norm() / expected.norm())
-    if not error <= MAX_ERROR[precision]:
-        raise FailedError(f"error {error:.2e} is above {MAX_ERROR[precision]}")
+    if not error <= GRAM_ERROR[precision]:
+        raise FailedError(f"error {error:.2e} is above {GRAM_ERROR[precision]}")
     return {"relative error": error, "ms": 1e3 * seconds, "GB/s read": features.nbytes / seconds / 1e9}
 
 

@@ -113,10 +113,14 @@ def test_auto_computes_in_float32_if_torch_does_not_report_the_processor(monkeyp
     assert device.select_dtype("auto", CPU) == torch.float32
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_emulated_bfloat16_of_a_gpu_does_not_count(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation or native)
-    assert device.has_bfloat16(torch.device("cuda")) is native
+@pytest.mark.parametrize(("capability", "native"), [((7, 5), False), ((8, 0), True), ((12, 0), True)])
+def test_emulated_bfloat16_of_a_gpu_does_not_count(
+    capability: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_device = {"cuda:1": capability, "cuda:0": (9, 0)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda on: of_device[str(on)])
+    assert device.has_bfloat16(torch.device("cuda:1")) is native
+    assert device.has_bfloat16(torch.device("cuda:0"))
     assert device.has_bfloat16(torch.device("mps")) is False
 
 
@@ -232,7 +236,8 @@ def test_memory_that_torch_keeps_for_reuse_on_a_gpu_is_available(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000, 5000))  # free and total, as the driver sees them
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: reserved)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: allocated)
-    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0, raising=False)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda index: 1.0 + 0 * index, raising=False)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)  # a device without an index is the current one
     assert device.available_memory(torch.device("cuda")) == round(MEMORY_SHARE * available)
 
 
@@ -243,7 +248,7 @@ def test_a_limit_of_the_process_on_a_gpu_applies(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1500, 5000))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 200)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 100)
-    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: fraction, raising=False)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", {1: fraction}.get, raising=False)
     expected = round(MEMORY_SHARE * min(available, 1600))
     assert device.available_memory(torch.device("cuda:1")) == expected
 

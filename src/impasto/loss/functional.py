@@ -58,7 +58,7 @@ def product_sum(left: Tensor, right: Tensor, chunk: int) -> Tensor:
     whole = positions // chunk * chunk
     chunks = [each[:, :whole].reshape(-1, chunk, channels) for each in (left, right)]
     sums = _products(*chunks).view(count, -1, channels, channels).sum(1, dtype=precise)
-    return sums + _products(left[:, whole:], right[:, whole:]).to(precise)
+    return sums if whole == positions else sums + _products(left[:, whole:], right[:, whole:]).to(precise)
 
 
 def _products(left: Tensor, right: Tensor) -> Tensor:

@@ -77,9 +77,8 @@ def select_dtype(precision: str, on: torch.device) -> torch.dtype:
 
 def has_bfloat16(on: torch.device) -> bool:
     """Whether the hardware multiplies bfloat16 faster than float32."""
-    if on.type == "cuda":
-        # torch emulates bfloat16 on older cards, which is slower than float32.
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if on.type == "cuda":  # torch emulates bfloat16 on older GPUs of NVIDIA, which is slower than float32
+        return torch.version.hip is not None or has_tf32(on)
     return on.type == "cpu" and bool({"avx512_bf16", "amx_bf16"} & set(cpu_features()))
 
 
@@ -140,7 +139,8 @@ def available_memory(on: torch.device) -> int:
         # What torch has reserved but not allocated to a tensor counts as used for the driver, and torch reuses it.
         reusable = accelerator.memory_reserved(on) - allocated
         # The share of the GPU that the caller has given this process; older versions of torch cannot tell.
-        fraction: float = getattr(accelerator, "get_per_process_memory_fraction", lambda _: 1.0)(on)
+        index = accelerator.current_device() if on.index is None else on.index
+        fraction: float = getattr(accelerator, "get_per_process_memory_fraction", lambda _: 1.0)(index)
         left: float = min(free + reusable, fraction * total - allocated)
         return round(memory.MEMORY_SHARE * max(left, 0))
     if on.type == "mps":
