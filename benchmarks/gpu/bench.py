@@ -18,6 +18,8 @@ from impasto.vgg.device import release_memory
 
 _Result = TypeVar("_Result")
 
+BATCH = 10
+"""Steps between two looks at the time, which wait for the GPU."""
 RATE_EDGE = 8192
 """Edge of the matrices whose product measures the GPU's rate in bfloat16."""
 
@@ -133,18 +135,18 @@ def graphs(bench: Bench, *, captured: bool) -> Iterator[None]:
         yield
 
 
-def take_steps(run: Run, seconds: float = float("inf")) -> list[float]:
+def take_steps(bench: Bench, run: Run, seconds: float = float("inf")) -> list[float]:
     """Take all steps, or those of some seconds; check that the loss of L-BFGS falls within every scale.
 
     Returns:
         The losses of L-BFGS' steps: the others are Adam's, which continues where L-BFGS can lower the loss no further.
     """
     losses: list[tuple[int, Tensor]] = []
-    started = time.perf_counter()
+    started = bench.now()
     for step in run:
         if isinstance(run.scale_run.optimizer, LBFGS):
             losses.append((step.scale, step.terms.total.clone()))  # read at the end: reading waits for the GPU
-        if time.perf_counter() - started > seconds:
+        if step.number % BATCH == BATCH - 1 and bench.now() - started > seconds:
             break
     numbers = [(scale, float(loss)) for scale, loss in losses]
     for (scale, before), (next_scale, after) in pairwise(numbers):

@@ -66,7 +66,7 @@ def _complete_run(bench: Bench, size: int, limit: float) -> Values:
     started = bench.now()
     run = create_run(bench.content, bench.style, preset().replace(size=size), vgg=bench.vgg())
     first = bench.now()
-    take_steps(run, limit - (first - started))
+    take_steps(bench, run, limit - (first - started))
     steps_done = bench.now()
     if run.steps_done < run.steps:
         return _extrapolated(run, steps_done - first)
@@ -138,7 +138,7 @@ def resumed(bench: Bench, _: float) -> Values:
         again = Run(content, [style], run.settings, vgg=bench.vgg(), strips=read.strips)
         if notes := checkpoint.resume(again, read):
             raise FailedError("; ".join(notes))
-        take_steps(again)
+        take_steps(bench, again)
     return _same(_result(bench), again.picture)
 
 
@@ -172,7 +172,7 @@ def _run(bench: Bench) -> Run:
 
 def _result(bench: Bench) -> Picture:
     run = _run(bench)
-    take_steps(run)
+    take_steps(bench, run)
     return run.picture
 
 

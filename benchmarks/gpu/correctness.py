@@ -93,7 +93,7 @@ def whole_run(bench: Bench, precision: str, _: float) -> Values:
     """L-BFGS at one scale: the loss falls at every step, the image is one, and the end is that of the CPU's run."""
     settings = bench.settings(2 * bench.check_size, steps=STEPS)
     run = bench.run(settings, precision)
-    losses = take_steps(run)
+    losses = take_steps(bench, run)
     check_image(run.picture)
     ours, theirs = (_final_loss(each) for each in (run, _cpu_run(bench, settings)))
     if not abs(ours / theirs - 1) <= LOSS_MARGIN[precision]:
@@ -104,7 +104,7 @@ def whole_run(bench: Bench, precision: str, _: float) -> Values:
 def variant(bench: Bench, changes: dict[str, object], _: float) -> Values:
     """Three steps from the same image; the loss afterwards on the device and on the CPU."""
     settings = bench.settings(bench.check_size, steps=3).replace(**changes)
-    return _compare(bench.run(settings, "float32"), bench.run(settings, "float32", on_cpu=True))
+    return _compare(bench, bench.run(settings, "float32"), bench.run(settings, "float32", on_cpu=True))
 
 
 def strips(bench: Bench, _: float) -> Values:
@@ -112,7 +112,7 @@ def strips(bench: Bench, _: float) -> Values:
     content, style = bench.images()
     settings, vgg = bench.settings(bench.check_size, steps=3), bench.vgg("float32")
     runs = [Run(content, [style], settings, vgg=vgg, strips=[rows]) for rows in (32, None)]
-    return _compare(*runs)
+    return _compare(bench, *runs)
 
 
 def texture(bench: Bench, _: float) -> Values:
@@ -125,9 +125,9 @@ def texture(bench: Bench, _: float) -> Values:
     return _ratio(*((picture.recipe or {})["loss"]["total"] for picture in pictures))
 
 
-def _compare(run: Run, other: Run) -> Values:
+def _compare(bench: Bench, run: Run, other: Run) -> Values:
     for each in (run, other):
-        take_steps(each)
+        take_steps(bench, each)
         check_image(each.picture)
     return _ratio(_final_loss(run), _final_loss(other))
 
@@ -158,7 +158,7 @@ def _reference(bench: Bench) -> tuple[Tensor, Tensor]:
 def _cpu_run(bench: Bench, settings: Settings) -> Run:
     def compute() -> Run:
         run = bench.run(settings, "float32", on_cpu=True)
-        take_steps(run)
+        take_steps(bench, run)
         return run
 
     return bench.once("cpu run", compute)

@@ -1,7 +1,6 @@
 """Steps per second, their share of the GPU's rate, their memory, and how often they wait for the GPU."""
 
 import contextlib
-import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.bench import Bench, graphs
+from benchmarks.gpu.bench import BATCH, Bench, graphs
 from benchmarks.gpu.rows import FailedError, Row, Section, SkippedError, Values
 from impasto import Run
 
@@ -57,9 +56,10 @@ def steps(bench: Bench, size: int, precision: str, optimizer: str, captured: boo
         for _ in range(WARM_UP):
             next(step)
         count, started = 0, bench.now()
-        while count < MAX_STEPS and time.perf_counter() - started < min(TIMED_SECONDS, limit):
-            next(step)
-            count += 1
+        while count < MAX_STEPS and bench.now() - started < min(TIMED_SECONDS, limit):
+            for _ in range(BATCH):
+                next(step)
+            count += BATCH
         seconds = (bench.now() - started) / count
     (plan,) = run.plan
     per_step = 2 * plan.multiply_adds / plan.scale.steps / seconds
