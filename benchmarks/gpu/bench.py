@@ -13,6 +13,7 @@ from torch import Tensor
 
 from benchmarks.gpu.rows import FailedError, SkippedError
 from impasto import VGG19, FastNetwork, Picture, Run, Settings, load, preset
+from impasto.optimize import step_graph
 from impasto.optimize.lbfgs import LBFGS
 from impasto.vgg.device import release_memory
 
@@ -124,13 +125,6 @@ def graphs(bench: Bench, *, captured: bool) -> Iterator[None]:
     """Within the block steps are captured as CUDA graphs, or not."""
     if captured and not bench.on_gpu:
         raise SkippedError("graphs exist on CUDA only")
-    try:
-        from impasto.optimize import step_graph
-    except ImportError as error:  # MERGE: until `impasto.optimize.step_graph` exists there are no graphs
-        if captured:
-            raise SkippedError("this version captures no graphs") from error
-        yield
-        return
     with contextlib.nullcontext() if captured else step_graph.disabled():
         yield
 

@@ -292,7 +292,7 @@ def test_after_lbfgs_the_result_is_the_image_with_the_lowest_loss(
     taken = iter(run)
     for _ in range(3):
         next(taken)
-    run.scale_run.optimizer.MAX_EVALUATIONS = 0  # stalls
+    run.scale_run.optimizer.stalled.fill_(True)
     stalled = next(taken)
     assert stalled.notes
     totals = [float(stalled.terms.total), *(float(step.terms.total) for step in taken)]

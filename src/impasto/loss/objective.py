@@ -1,6 +1,6 @@
 """The objective: an image -> its loss, term by term, and the gradient with respect to the image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,6 +34,16 @@ class Terms(NamedTuple):
     style: Tensor
     tv: Tensor
     layers: Mapping[str, Tensor] = {}
+
+    def stacked(self) -> Tensor:
+        """All numbers in one tensor (4 + layers,)."""
+        return torch.stack([*self[:4], *self.layers.values()])
+
+    @classmethod
+    def from_stacked(cls, values: Tensor, layers: Iterable[str]) -> "Terms":
+        """The terms whose `stacked()` is `values`, as views of it."""
+        total, content, style, tv, *layer_losses = values.unbind()
+        return cls(total, content, style, tv, dict(zip(layers, layer_losses, strict=True)))
 
     def to_floats(self) -> dict[str, float]:
         """The total and its terms as numbers."""

@@ -1,132 +1,198 @@
 """The quasi-Newton matrix of L-BFGS, from pairs of image and gradient changes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from impasto.optimize.optimizer import State
+from impasto.vgg import device as devices
 
-CHUNK_COLUMNS = 2**16
-"""Columns of the basis that are gathered at a time: 10 MiB in float32 at 41 rows."""
-CHUNK_VALUES = 2**22
-"""Values of an image that a dot product multiplies at a time: temporaries of 16 MiB in float32."""
+CHUNK_BYTES = {"cpu": 2**24}
+GPU_CHUNK_BYTES = 2**28
+"""Bytes of temporaries for sums over an image or the history: on a CPU they stay in its caches."""
 
 
 class CurvaturePairs:
     """The latest pairs (s, y) of changes of the image and of the gradient.
 
-    The two-loop recursion needs only inner products of the vectors involved (vector-free L-BFGS, Chen et al. 2014).
+    The recursion of L-BFGS needs only inner products of the vectors involved (vector-free L-BFGS, Chen et al. 2014).
     They are stored as a matrix and updated by the three new rows of each step, so that a step reads the history four
-    times (once per new row, once for the direction) instead of two passes over every pair in turn. The
-    restriction to the free set is a correction of that matrix: the inner products over the active set, usually few
-    values, are subtracted.
+    times (twice for the new rows, once each for the free set and the direction) instead of two passes over every pair
+    in turn. The restriction to the free set is a correction of that matrix: the inner products over the active set are
+    subtracted.
+
+    Nothing here waits for a GPU: which pair is the newest, and how many there are, are tensors.
 
     Args:
         image: as many values as the pairs have, of their dtype and on their device.
         size: number of pairs stored at most.
 
     Attributes:
-        count: number of pairs stored.
+        count: number of pairs stored, int64 scalar.
+        scale: gamma = s'y / y'y of the newest pair, the scale of the inverse Hessian (Nocedal & Wright, eq. 7.20).
     """
 
     MIN_CURVATURE = 1e-6
     """Least cosine between s and y on the free set at which a pair is used: keeps s'y > 0 and away from rounding."""
 
     def __init__(self, image: Tensor, size: int) -> None:
-        self.size, self.count, self._newest = size, 0, -1
-        # Memory layout with m = size and n values: rows 0 to m-1 hold the image changes s, rows m to 2m-1 the
-        # gradient changes y, both as ring buffers with the latest pair in row `_newest`; row 2m holds the gradient on
-        # the free set. `_inner_products` = basis basis^T, float64 on the CPU, as the recursion's few thousand
-        # operations on scalars would each cost a kernel launch on a GPU.
-        self._basis = image.new_zeros(2 * size + 1, image.numel())
-        self._inner_products = torch.zeros(2 * size + 1, 2 * size + 1, dtype=torch.float64)
+        self.size, self._slots = size, size + 1
+        # Memory layout with k = size + 1 slots and n values: rows 0 to k-1 hold the image changes s, rows k to 2k-1 the
+        # gradient changes y, both as ring buffers with the latest pair in slot `newest`; row 2k holds the gradient on
+        # the free set. A pair is written to the slot after the newest before it is known whether it counts, so that
+        # one slot is always unused. `_products` = basis basis^T.
+        rows = 2 * self._slots + 1
+        dtype = devices.accumulation_dtype(image.device)
+        self._basis = image.new_zeros(rows, image.numel())
+        self._products = image.new_zeros(rows, rows, dtype=dtype)
+        self.scale = image.new_zeros((), dtype=dtype)
+        self.count, self._newest = (torch.zeros((), dtype=torch.int64, device=image.device) for _ in range(2))
+        self.clear(self.count == 0)
 
-    def add(self, s: Tensor, y: Tensor) -> None:
-        """Store a pair, replacing the oldest, if the curvature s'y is positive: else the Hessian is not either."""
-        if dot(y, s) <= 0:
-            return
-        self._newest = (self._newest + 1) % self.size
-        self._set_row(self._newest, s)
-        self._set_row(self.size + self._newest, y)
-        self.count = min(self.count + 1, self.size)
+    def add(self, s: Tensor, y: Tensor, wanted: Tensor) -> None:
+        """Store a pair, replacing the oldest, where `wanted` (bool scalar) and the curvature s'y is positive.
 
-    def clear(self) -> None:
-        """Forget all pairs."""
-        self.count, self._newest = 0, -1
+        With a curvature that is not positive the Hessian is not positive definite either.
+        """
+        curvature = dot(y, s)
+        kept = wanted & (curvature > 0)
+        slot = (self._newest + 1).view(1) % self._slots
+        # 0 instead of what may not be finite: all rows are factors of a direction, if only with a coefficient of 0
+        self._basis[slot] = s.masked_fill(~kept, 0).flatten()
+        self._basis[slot + self._slots] = y.masked_fill(~kept, 0).flatten()
+        self._update_products(torch.cat([slot, slot + self._slots]))
+        self.scale.copy_(torch.where(kept, curvature / dot(y, y), self.scale))
+        self._newest.copy_(torch.where(kept, slot[0], self._newest))
+        self.count.copy_(torch.where(kept, (self.count + 1).clamp_max(self.size), self.count))
 
-    def newton_direction(self, gradient: Tensor, active: Tensor) -> Tensor:
-        """-H g, shaped like `gradient`, of the quasi-Newton matrix H restricted to the values that are not `active`."""
-        self._set_row(2 * self.size, gradient.masked_fill(active, 0))
-        on_free_set = self._inner_products - self._inner_products_over(active.flatten().nonzero().flatten())
-        coefficients = self._two_loop_recursion(on_free_set)
-        return (coefficients.to(self._basis) @ self._basis).view_as(gradient)
+    def clear(self, wanted: Tensor) -> None:
+        """Forget all pairs where `wanted` (bool scalar)."""
+        self.count.masked_fill_(wanted, 0)
+        self._newest.masked_fill_(wanted, self.size)  # the next slot is 0
+
+    def newton_direction(self, gradient: Tensor, active: Tensor, scale: Tensor) -> Tensor:
+        """-H g, shaped like `gradient`, of the quasi-Newton matrix H restricted to the values that are not `active`.
+
+        `scale`: of H if no pair has a positive curvature there.
+        """
+        last = torch.full_like(self._newest, len(self._basis) - 1).view(1)
+        self._basis[-1] = gradient.masked_fill(active, 0).flatten()
+        self._update_products(last)
+        coefficients = self._coefficients(self._products - self._products_over(active.flatten()), scale)
+        return (coefficients.to(self._basis.dtype) @ self._basis).view_as(gradient)
 
     def state(self) -> State:
-        """The pairs and their inner products; the row of the latest pair."""
-        s, y = self._basis[: self.count], self._basis[self.size :][: self.count]
-        return {"s": s, "y": y, "inner_products": self._inner_products}, {"newest": self._newest}
+        """The pairs in the order of their slots, and their inner products; the number of pairs, and the newest slot."""
+        count, newest = int(self.count), int(self._newest)
+        stored = self.stored(count, newest, self.size)
+        s, y = self._basis[:stored], self._basis[self._slots :][:stored]
+        numbers = {"count": count, "newest": newest, "scale": float(self.scale)}
+        return {"s": s, "y": y, "products": self._products}, numbers
+
+    @staticmethod
+    def stored(count: int, newest: int, size: int) -> int:
+        """How many slots of a state hold pairs: all of them once the ring has wrapped around.
+
+        Raises:
+            ValueError: no history of `size` pairs has `count` pairs and this newest slot.
+        """
+        if count > size or newest > size or (count < size and newest != (count - 1) % (size + 1)):
+            raise ValueError(f"L-BFGS has {count} of {size} pairs, the newest in slot {newest}")
+        return count if newest == (count - 1) % (size + 1) else size + 1
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Continue from a state."""
-        self._inner_products = tensors["inner_products"].cpu()
-        self._newest, self.count = numbers["newest"], len(tensors["s"])
-        self._basis[: self.count] = tensors["s"]
-        self._basis[self.size :][: self.count] = tensors["y"]
+        used = len(tensors["s"])
+        self._basis[:used], self._basis[self._slots :][:used] = tensors["s"], tensors["y"]
+        self._products.copy_(tensors["products"])
+        self.count.fill_(numbers["count"])
+        self._newest.fill_(numbers["newest"])
+        self.scale.fill_(numbers["scale"])
 
-    def _set_row(self, row: int, values: Tensor) -> None:
-        """Write a row of the basis, and its inner products with all rows."""
-        self._basis[row] = values.flatten()
-        self._inner_products[row] = self._inner_products[:, row] = (self._basis @ self._basis[row]).double().cpu()
-
-    @property
-    def scale(self) -> float:
-        """gamma = s'y / y'y of the newest pair, the scale of the inverse Hessian (Nocedal & Wright, eq. 7.20)."""
-        s, y = self._newest, self.size + self._newest
-        return float(self._inner_products[s, y] / self._inner_products[y, y])
-
-    def _inner_products_over(self, columns: Tensor) -> Tensor:
-        """The rows' inner products restricted to some columns of the basis, (2m + 1, 2m + 1) float64."""
-        products = torch.zeros_like(self._inner_products)
-        for chunk in torch.split(columns, CHUNK_COLUMNS):
+    def _update_products(self, rows: Tensor) -> None:
+        """Compute the inner products of some rows of the basis, (k,) int64, with all rows."""
+        new = self._products.new_zeros(len(rows), len(self._products))
+        for chunk in self._chunks():
             part = self._basis[:, chunk]
-            products += (part @ part.T).double().cpu()
+            new += (part[rows] @ part.T).to(new.dtype)
+        self._products[rows] = new
+        self._products[:, rows] = new.T
+
+    def _products_over(self, active: Tensor) -> Tensor:
+        """The rows' inner products restricted to the `active` columns of the basis, (n,) bool."""
+        products = torch.zeros_like(self._products)
+        if devices.is_synchronous(active.device):
+            # They are few: gathering them takes a fraction of the time of multiplying all.
+            for columns in torch.split(active.nonzero().flatten(), self._chunk_columns):
+                part = self._basis[:, columns]
+                products += (part @ part.T).to(products.dtype)
+        else:
+            # A GPU would have to wait for their number.
+            for chunk in self._chunks():
+                part = self._basis[:, chunk]
+                products += ((part * active[chunk]) @ part.T).to(products.dtype)
         return products
 
-    def _two_loop_recursion(self, products: Tensor) -> Tensor:
-        """The L-BFGS direction -H g as coefficients (2m + 1,) on the rows of the basis.
+    def _coefficients(self, products: Tensor, scale: Tensor) -> Tensor:
+        """The L-BFGS direction -H g as coefficients on the rows of the basis.
 
-        Nocedal & Wright, algorithm 7.4, with every vector replaced by its coefficients: v'w becomes v @ products @ w.
+        The compact representation (Byrd, Nocedal, Schnabel 1994, theorem 2.2), with R the upper triangle of S'Y, D its
+        diagonal, and p = R^-1 S'g:
+
+            H g = gamma g + S R^-T ((D + gamma Y'Y) p - gamma Y'g) - gamma Y p
         """
-        rows = [(self._newest - age) % self.size for age in range(self.count)]  # newest first
-        pairs = [(row, self.size + row) for row in rows]  # indices of s and y
-        norms = products.diagonal().sqrt()
+        age = torch.arange(self.size - 1, -1, -1, device=products.device)  # oldest pair first
+        s_rows = (self._newest - age) % self._slots
+        y_rows, last = s_rows + self._slots, len(products) - 1
+        by_y = products[:, y_rows]
+        sy, yy = by_y[s_rows], by_y[y_rows]
+        curvatures, norms = sy.diagonal(), products.diagonal().sqrt()
         # restricted to the free set, a pair may have lost its positive curvature
-        pairs = [(s, y) for s, y in pairs if products[s, y] > self.MIN_CURVATURE * norms[s] * norms[y]]
-        q = torch.zeros(len(products), dtype=products.dtype)
-        q[-1] = -1  # -g
-        alphas = []
-        for s, y in pairs:
-            alphas.append(q @ products[s] / products[s, y])
-            q[y] -= alphas[-1]
-        if pairs:  # initial inverse Hessian gamma I with gamma = s'y / y'y of the newest pair (eq. 7.20)
-            s, y = pairs[0]
-            q *= products[s, y] / products[y, y]
-        for (s, y), alpha in zip(reversed(pairs), reversed(alphas), strict=True):
-            beta = q @ products[y] / products[s, y]
-            q[s] += alpha - beta
-        return q
+        used = (age < self.count) & (curvatures > self.MIN_CURVATURE * norms[s_rows] * norms[y_rows])
+        # Pairs that are not used drop out with the row and column of an identity in R, and zeros elsewhere.
+        identity = torch.eye(self.size, dtype=products.dtype, device=products.device)
+        triangle = torch.where(used & used[:, None], sy.triu(), identity)
+        newest = used & (used.flip(0).cumsum(0).flip(0) == 1)
+        newest_scale = (curvatures / yy.diagonal()).masked_fill(~newest, 0).sum()
+        gamma = torch.where(used.any(), newest_scale, scale)
+        p = _solve(triangle, products[s_rows, last].masked_fill(~used, 0), transposed=False)
+        inner = curvatures * p + gamma * (yy @ p - products[y_rows, last])
+        of_s = _solve(triangle, inner.masked_fill(~used, 0), transposed=True)
+        coefficients = torch.zeros_like(products[0])
+        coefficients[s_rows], coefficients[y_rows] = -of_s, gamma * p
+        coefficients[-1] = -gamma
+        return coefficients
+
+    @property
+    def _chunk_columns(self) -> int:
+        limit = CHUNK_BYTES.get(self._basis.device.type, GPU_CHUNK_BYTES)
+        return max(limit // (len(self._basis) * self._basis.element_size()), 1)
+
+    def _chunks(self) -> Iterator[slice]:
+        """The columns of the basis in chunks."""
+        columns = self._chunk_columns
+        return (slice(start, start + columns) for start in range(0, self._basis.shape[1], columns))
 
 
-def dot(a: Tensor, b: Tensor, minus: Tensor | None = None) -> float:
-    """The inner product of `a` and `b`, or `b - minus`, summed in float64 a chunk at a time.
+def _solve(triangle: Tensor, right: Tensor, *, transposed: bool) -> Tensor:
+    """x with R x = right, or R' x = right, for an upper triangular R."""
+    matrix = triangle.T if transposed else triangle
+    solution: Tensor = torch.linalg.solve_triangular(matrix, right[:, None], upper=not transposed)
+    return solution[:, 0]
+
+
+def dot(a: Tensor, b: Tensor, minus: Tensor | None = None) -> Tensor:
+    """The inner product of `a` and `b`, or `b - minus`, a scalar, summed a chunk at a time in the dtype for sums.
 
     float32 sums of millions of terms of both signs would lose the sign of a small slope or curvature.
     """
-    total = 0.0
-    for start in range(0, a.numel(), CHUNK_VALUES):
-        chunk = slice(start, start + CHUNK_VALUES)
+    dtype = devices.accumulation_dtype(a.device)
+    total = a.new_zeros((), dtype=dtype)
+    size = CHUNK_BYTES.get(a.device.type, GPU_CHUNK_BYTES) // a.element_size()
+    for start in range(0, a.numel(), size):
+        chunk = slice(start, start + size)
         factor = b.flatten()[chunk] if minus is None else b.flatten()[chunk] - minus.flatten()[chunk]
-        total += float(torch.sum(a.flatten()[chunk] * factor, dtype=torch.float64))
+        total += torch.sum(a.flatten()[chunk] * factor, dtype=dtype)
     return total

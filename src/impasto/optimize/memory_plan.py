@@ -1,10 +1,12 @@
 """Memory and time that each scale of a run needs, and the height of strips that fits into a memory limit."""
 
+import math
 from dataclasses import dataclass, replace
 
 from impasto.errors import SettingError
 from impasto.loss.objective import MIN_STRIP
 from impasto.memory import BASE_BYTES
+from impasto.optimize.curvature import GPU_CHUNK_BYTES
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.schedule import Scale
@@ -15,15 +17,18 @@ STRIP_HEIGHTS = (512, 384, 256, 192, 128, 96, 64, 48, 32, MIN_STRIP)
 FRAGMENTATION = 1.3
 """CPU: memory of the process per byte of feature maps: malloc cannot return the gaps between them; measured."""
 TEMPORARIES = 3
-"""GPU: temporary tensors at the peak of a step, in sizes of the largest layer, which is evaluated all rows at once.
+"""GPU: temporary tensors of an evaluation at its peak, in sizes of the largest layer, evaluated all rows at once.
 
 In the backward pass of the first pool: the gradient before and after it, the maxima and their 8-byte indices, together
 2.5 such sizes in bfloat16 and 2.2 in float32.
 """
+TEMPORARY_IMAGES = 2
+"""GPU: float32 images that the optimizer computes with, besides a chunk of the history of L-BFGS."""
 WORKSPACE = 1
-"""GPU: memory that the kernels of the convolutions work in, in sizes of the largest layer."""
-GRAPH_POOLS = 2
-"""CUDA: a captured step keeps its temporaries and workspace in a pool of its own, beside those of the first steps."""
+"""GPU: memory that the kernels of the convolutions work in, in sizes of the largest layer.
+
+A CUDA graph has its own pool for temporaries and workspace, in place of those of the steps before it.
+"""
 GPU_BYTES = 256 * 2**20
 """GPU: kernels that are loaded later, and the workspaces of the matrix products (cuBLAS: 32 MiB a stream)."""
 ADAM_IMAGES, LARGE_ADAM_IMAGES, LBFGS_IMAGES = 6, 2.5, 6
@@ -131,7 +136,7 @@ class CostModel:
         """The scale evaluated in strips of `strip` rows (None: whole), with its memory and work."""
         whole = strip is None or strip >= plan.size[0]
         # the targets are computed from the style images before the first step, so the larger of the two counts
-        network = max(self._network_bytes(size, strip) for size in (plan.size, *plan.style_sizes))
+        network = max(self._network_bytes(plan, size, strip) for size in (plan.size, *plan.style_sizes))
         return replace(
             plan,
             strip=None if whole else strip,
@@ -150,10 +155,9 @@ class CostModel:
         """Bytes of the optimizer, of the content targets and of the guides."""
         height, width = plan.size
         values = 3 * height * width
-        history_size = lbfgs_history_size(values) if self.settings.optimizer == "lbfgs" else 0
         images: float = LARGE_ADAM_IMAGES if is_large(values) else ADAM_IMAGES
-        if history_size:
-            images = LBFGS_IMAGES + lbfgs_rows(history_size)
+        if rows := self._history_rows(plan):
+            images = LBFGS_IMAGES + rows
         images += self.settings.average > 0
         content = [name for name in self.settings.content_layers if name in self.layer_names]
         targets = sum(self.vgg.channels(name) * layers.position_count(name, height, width) for name in content)
@@ -162,13 +166,19 @@ class CostModel:
         )
         return round(4 * (images * values + guides)) + self.vgg.dtype.itemsize * targets
 
-    def _network_bytes(self, size: Size, strip: int | None) -> int:
-        """Bytes of an evaluation of an image in strips of `strip` rows (None: whole)."""
+    def _history_rows(self, plan: ScalePlan) -> int:
+        """Rows of the basis of L-BFGS; 0: another optimizer."""
+        size = lbfgs_history_size(3 * math.prod(plan.size)) if self.settings.optimizer == "lbfgs" else 0
+        return lbfgs_rows(size) if size else 0
+
+    def _network_bytes(self, plan: ScalePlan, size: Size, strip: int | None) -> int:
+        """Bytes of an evaluation of an image in strips of `strip` rows (None: whole), and of temporaries of a step."""
         features = self._feature_bytes(size, strip)
         if self.vgg.device.type == "cpu":  # whose temporaries, of a band of rows, are part of `BASE_BYTES`
             return round(FRAGMENTATION * sum(features))
-        pools = GRAPH_POOLS if self.vgg.device.type == "cuda" else 1
-        return sum(features) + pools * (TEMPORARIES + WORKSPACE) * max(features)
+        image, largest = 4 * 3 * math.prod(plan.size), max(features)
+        of_optimizer = TEMPORARY_IMAGES * image + min(self._history_rows(plan) * image, GPU_CHUNK_BYTES)
+        return sum(features) + max(TEMPORARIES * largest, of_optimizer) + WORKSPACE * largest
 
     def _feature_bytes(self, size: Size, strip: int | None) -> list[int]:
         """Bytes of the feature maps that are kept, layer by layer.

@@ -22,18 +22,22 @@ class Optimizer(Protocol):
     """An optimizer of one image, which it keeps within [0, 1]: what is optimized is what gets saved.
 
     Attributes:
-        image: (1, 3, H, W) float in [0, 1], the current iterate; replaced by every step, never modified in place.
-        stalled: whether the optimizer cannot lower the loss any further.
+        image: (1, 3, H, W) float in [0, 1], the current iterate, modified in place by every step.
+        stalled: bool scalar: the optimizer cannot lower the loss any further.
     """
 
     image: Tensor
-    stalled: bool
+    stalled: Tensor
 
     def step(self, evaluate: Evaluate) -> Terms:
-        """Replace `image` by the next iterate; return the terms of the previous one."""
+        """Replace `image` by the next iterate; return the terms of the previous one.
+
+        All that a step changes are tensors, in place, so that a step can be recorded and replayed; from the second step
+        on it reads no value of a GPU.
+        """
 
     def state(self) -> State:
         """The state for a checkpoint; the tensors are views, not copies."""
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Continue from a state; takes ownership of the tensors."""
+        """Continue from a state, whose tensors are copied."""

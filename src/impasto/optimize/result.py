@@ -13,7 +13,7 @@ from impasto.torch_state import isolated
 @isolated
 def result_of(run: Run) -> Picture:
     """The image so far, with its recipe and with notes on anything unexpected about it."""
-    run.scale_run.objective.release_memory()  # from here on only copies of the image need memory
+    run.scale_run.release_memory()  # from here on only copies of the image need memory
     picture = run.picture
     rounded = picture.rounded()
     notes = ["identical to the initial image"] if run.equals_initial(rounded) else []

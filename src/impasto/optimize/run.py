@@ -118,16 +118,17 @@ class Run:
         # after the last step of a scale, `picture` is still its result; the next scale begins with its first step
         ends = list(accumulate(plan.scale.steps for plan in self.plan))
         while self.steps_done < self.steps:
-            terms, notes = self._step(ends[self.scale_index])
+            terms, notes = self._step(ends)
             self.seconds = time.perf_counter() - started
             yield Step(self.steps_done - 1, max(self.current_plan.size), self.seconds, terms, notes, run=self)
 
     @isolated
-    def _step(self, scale_end: int) -> tuple[Terms, tuple[str, ...]]:
-        """Take one step, at the next scale if the current one ends before step `scale_end`."""
-        if self.steps_done == scale_end:
+    def _step(self, scale_ends: Sequence[int]) -> tuple[Terms, tuple[str, ...]]:
+        """Take one step, at the next scale if all steps of the current one are taken."""
+        if self.steps_done == scale_ends[self.scale_index]:
             self._next_scale()
-        terms, notes = self.scale_run.step(self.steps_done)
+        is_last = self.steps_done + 1 in {scale_ends[self.scale_index], self.steps}
+        terms, notes = self.scale_run.step(self.steps_done, is_last=is_last)
         self._record_strip(self.scale_run.objective.strip)
         self.steps_done += 1
         return terms, notes
@@ -142,7 +143,8 @@ class Run:
     def picture(self) -> Picture:
         """The result so far, postprocessed, with the content image's alpha if it has one."""
         alpha = self.inputs.alpha_at(self.current_plan.size)
-        return Picture(self.inputs.postprocess(self.scale_run.current.cpu())[0], alpha, rounding=self._rounding)
+        image = self.inputs.postprocess(self.scale_run.current.to("cpu", copy=True))[0]
+        return Picture(image, alpha, rounding=self._rounding)
 
     @isolated
     def evaluate(self, picture: Picture) -> Terms:

@@ -99,7 +99,12 @@ class _Adam(_Numbers):
 
 
 class _LBFGS(_Numbers):
-    newest: int = Field(ge=-1)
+    count: Count
+    newest: Count
+    scale: float = Field(ge=0)
+    length: float = Field(gt=0, le=1)
+    rejected: Count
+    stalled: bool
     layers: list[str]
 
 

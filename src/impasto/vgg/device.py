@@ -116,6 +116,16 @@ def arithmetic(on: torch.device, *, tf32: bool) -> Iterator[None]:
         yield
 
 
+def is_synchronous(on: torch.device) -> bool:
+    """Whether reading a value does not wait for work that is queued on the device: only on a CPU nothing is queued."""
+    return on.type == "cpu"
+
+
+def accumulation_dtype(on: torch.device) -> torch.dtype:
+    """The dtype for sums over images and for scalars that depend on them: float64, which MPS does not have."""
+    return torch.float32 if on.type == "mps" else torch.float64
+
+
 def cpu_features() -> tuple[str, ...]:
     """The instruction sets of this processor that speed up the network, as far as torch reports them."""
     # torch.cpu.get_capabilities is newer than the oldest supported torch.

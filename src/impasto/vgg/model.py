@@ -50,6 +50,9 @@ class VGG19:
         self.pooling, self.padding = pooling, padding
         self.origin, self.sha256 = "given", ""  # where the weights came from
         self.device, self.dtype, self.tf32 = torch.device(device), dtype, False
+        self._mean = torch.tensor(MEAN, dtype=devices.accumulation_dtype(self.device), device=self.device).view(
+            1, 3, 1, 1
+        )
         self.kernels = {
             # Convolutions are fastest in channels_last (NHWC) memory on CPU and CUDA; and the matrix of features by
             # positions, (M, C), that a Gram matrix needs is then a view.
@@ -149,10 +152,7 @@ class VGG19:
         there; where not, the rows given include the neighbor that the convolution reads.
         """
         images = images.to(self.device)
-        values = images * 255
-        for channel, mean in enumerate(MEAN):  # numbers: a tensor of them would be copied from the host at every step
-            values[:, channel] -= mean
-        values = values.flip(1)
+        values = (images * 255 - self._mean.to(images.dtype)).flip(1)
         # Padded after the mean is subtracted: a zero is then ImageNet's mean color and not black.
         amounts = 1, 1, int(top), int(bottom)
         padded = F.pad(values, amounts, "constant" if self.padding == "zeros" else self.padding)
