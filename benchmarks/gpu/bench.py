@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -129,15 +129,23 @@ def graphs(bench: Bench, *, captured: bool) -> Iterator[None]:
         yield
 
 
-def take_steps(bench: Bench, run: Run, seconds: float = float("inf")) -> list[float]:
-    """Take all steps, or those of some seconds; check that the loss of L-BFGS falls within every scale.
+class Taken(NamedTuple):
+    """What steps have given: the losses of those of L-BFGS, and the notes.
 
-    Returns:
-        The losses of L-BFGS' steps: the others are Adam's, which continues where L-BFGS can lower the loss no further.
+    The other steps are Adam's, which continues where L-BFGS can lower the loss no further.
     """
+
+    losses: list[float]
+    notes: list[str]
+
+
+def take_steps(bench: Bench, run: Run, seconds: float = float("inf")) -> Taken:
+    """Take all steps, or those of some seconds; check that the loss of L-BFGS falls within every scale."""
     losses: list[tuple[int, Tensor]] = []
+    notes: list[str] = []
     started = bench.now()
     for step in run:
+        notes += step.notes
         if isinstance(run.scale_run.optimizer, LBFGS):
             losses.append((step.scale, step.terms.total.clone()))  # read at the end: reading waits for the GPU
         if step.number % BATCH == BATCH - 1 and bench.now() - started > seconds:
@@ -146,7 +154,7 @@ def take_steps(bench: Bench, run: Run, seconds: float = float("inf")) -> list[fl
     for (scale, before), (next_scale, after) in pairwise(numbers):
         if scale == next_scale and not after <= before:
             raise FailedError(f"at {scale} px the loss rises from {before:.7g} to {after:.7g}")
-    return [loss for _, loss in numbers]
+    return Taken([loss for _, loss in numbers], notes)
 
 
 def check_image(picture: Picture) -> None:

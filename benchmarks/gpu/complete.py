@@ -66,7 +66,7 @@ def _complete_run(bench: Bench, size: int, limit: float) -> Values:
     started = bench.now()
     run = create_run(bench.content, bench.style, preset().replace(size=size), vgg=bench.vgg())
     first = bench.now()
-    take_steps(bench, run, limit - (first - started))
+    taken = take_steps(bench, run, limit - (first - started))
     steps_done = bench.now()
     if run.steps_done < run.steps:
         return _extrapolated(run, steps_done - first)
@@ -79,8 +79,9 @@ def _complete_run(bench: Bench, size: int, limit: float) -> Values:
     check_image(picture)
     loss = (picture.recipe or {})["loss"]["total"]
     strips = {"strips": str([plan.strip for plan in run.plan])} if any(plan.strip for plan in run.plan) else {}
-    parts = {"steps alone": steps_done - first, "steps": run.steps, "loss": loss}
-    return {"total seconds": seconds, **parts, "precision": run.vgg.precision, **strips, **(bench.peak() or {})}
+    parts = {"steps alone": steps_done - first, "steps": run.steps, "loss": loss, "precision": run.vgg.precision}
+    notes = {"notes": "; ".join(taken.notes)} if taken.notes else {}
+    return {"total seconds": seconds, **parts, **strips, **notes, **(bench.peak() or {})}
 
 
 def _extrapolated(run: Run, seconds: float) -> Values:

@@ -19,12 +19,13 @@ GRADIENT_ERROR = {"float32": 1e-4, "tf32": 0.03, "bfloat16": 0.15}
 """Largest relative error of a gradient; on CPUs 5e-7 in float32 and 0.05 in bfloat16. TF32 is at least 3e-4."""
 GRAM_ERROR = {"float32": 1e-5, "tf32": 1e-3, "bfloat16": 2e-3}
 """Largest relative error of a Gram matrix."""
-LOSS_MARGIN = {"float32": 0.05, "tf32": 0.05, "bfloat16": 0.1}
-"""Largest difference of final losses, relative: runs that round differently part after some steps."""
+LOSS_MARGIN = 0.15
+"""Largest difference of final losses, relative: a step on a GPU is one trial, one on a CPU goes on until a trial is
+accepted; and runs that round differently part after some steps."""
 STEPS = 30
 
 VARIANTS: dict[str, dict[str, object]] = {
-    "adam": {"optimizer": "adam"},
+    "adam": {},
     "keras-adam": {"optimizer": "keras-adam"},
     "wasserstein": {"style_loss": "wasserstein"},
     "nearest": {"style_loss": "nearest"},
@@ -33,10 +34,10 @@ VARIANTS: dict[str, dict[str, object]] = {
     "zero padding": {"padding": "zeros"},
     "circular padding": {"padding": "circular"},
     "luminance": {"color": "luminance"},
-    "iterate average": {"optimizer": "adam", "average": 0.9},
+    "iterate average": {"average": 0.9},
     "two scales": {"scale_factor": 2.0, "first_scale": 64},
 }
-"""Settings whose code paths have not been taken otherwise."""
+"""Settings whose code paths have not been taken otherwise; with Adam, whose steps are the same on every device."""
 
 
 def sections(bench: Bench) -> Iterator[Section]:
@@ -49,7 +50,7 @@ def sections(bench: Bench) -> Iterator[Section]:
 
 
 def variants(bench: Bench) -> Section:
-    """Three steps of every method, loss, optimizer and padding, against the same steps on the CPU."""
+    """Three steps of every loss, padding and so on, against the same steps on the CPU."""
     rows = [Row(f"variant: {name}", partial(variant, bench, changes)) for name, changes in VARIANTS.items()]
     rows += [Row("variant: strips", partial(strips, bench)), Row("variant: texture", partial(texture, bench))]
     return Section("variants", 30, rows)
@@ -93,36 +94,40 @@ def whole_run(bench: Bench, precision: str, _: float) -> Values:
     """L-BFGS at one scale: the loss falls at every step, the image is one, and the end is that of the CPU's run."""
     settings = bench.settings(2 * bench.check_size, steps=STEPS)
     run = bench.run(settings, precision)
-    losses = take_steps(bench, run)
+    losses = take_steps(bench, run).losses
     check_image(run.picture)
     ours, theirs = (_final_loss(each) for each in (run, _cpu_run(bench, settings)))
-    if not abs(ours / theirs - 1) <= LOSS_MARGIN[precision]:
+    if not abs(ours / theirs - 1) <= LOSS_MARGIN:
         raise FailedError(f"the final loss is {ours:.6g}, on the CPU {theirs:.6g}")
     return {"loss : loss on the CPU": ours / theirs, "first loss": losses[0], "final loss": ours}
 
 
 def variant(bench: Bench, changes: dict[str, object], _: float) -> Values:
     """Three steps from the same image; the loss afterwards on the device and on the CPU."""
-    settings = bench.settings(bench.check_size, steps=3).replace(**changes)
+    settings = _three_steps(bench).replace(**changes)
     return _compare(bench, bench.run(settings, "float32"), bench.run(settings, "float32", on_cpu=True))
 
 
 def strips(bench: Bench, _: float) -> Values:
     """An image evaluated in strips of 32 rows, against the whole image, both on the device."""
     content, style = bench.images()
-    settings, vgg = bench.settings(bench.check_size, steps=3), bench.vgg("float32")
+    settings, vgg = _three_steps(bench), bench.vgg("float32")
     runs = [Run(content, [style], settings, vgg=vgg, strips=[rows]) for rows in (32, None)]
     return _compare(bench, *runs)
 
 
 def texture(bench: Bench, _: float) -> Values:
     """A texture from noise, on the device and on the CPU."""
-    settings = bench.settings(bench.check_size, steps=3)
+    settings = _three_steps(bench)
     style = bench.images()[1]
     pictures = [impasto.texture(style, settings, vgg=bench.vgg("float32", on_cpu=on_cpu)) for on_cpu in (False, True)]
     for picture in pictures:
         check_image(picture)
     return _ratio(*((picture.recipe or {})["loss"]["total"] for picture in pictures))
+
+
+def _three_steps(bench: Bench) -> Settings:
+    return bench.settings(bench.check_size, steps=3, optimizer="adam")
 
 
 def _compare(bench: Bench, run: Run, other: Run) -> Values:

@@ -31,7 +31,9 @@ def sections(bench: Bench) -> Iterator[Section]:
 def more_sections(bench: Bench) -> Iterator[Section]:
     """Other precisions, Adam, and steps without graphs."""
     rows = [_step_row(bench, size, "bfloat16", "lbfgs", False) for size in bench.timed_sizes]
-    rows += [_step_row(bench, size, "bfloat16", "adam", captured) for size in bench.timed_sizes for captured in (1, 0)]
+    rows += [
+        _step_row(bench, size, "bfloat16", "adam", captured) for size in bench.timed_sizes for captured in (True, False)
+    ]
     others = [name for name in bench.precisions if name != "bfloat16"]
     rows += [_step_row(bench, size, name, "lbfgs", True) for name in others for size in bench.timed_sizes[:2]]
     yield Section("more steps", 60, rows)
@@ -53,14 +55,15 @@ def steps(bench: Bench, size: int, precision: str, optimizer: str, captured: boo
     with graphs(bench, captured=captured):
         run = bench.run(bench.settings(size, steps=WARM_UP + MAX_STEPS, optimizer=optimizer), precision)
         step = iter(run)
-        for _ in range(WARM_UP):
-            next(step)
+        notes = [note for _ in range(WARM_UP) for note in next(step).notes]
         count, started = 0, bench.now()
         while count < MAX_STEPS and bench.now() - started < min(TIMED_SECONDS, limit):
             for _ in range(BATCH):
                 next(step)
             count += BATCH
         seconds = (bench.now() - started) / count
+    if captured and notes:
+        raise FailedError("; ".join(notes))
     (plan,) = run.plan
     per_step = 2 * plan.multiply_adds / plan.scale.steps / seconds
     values = {
