@@ -1,6 +1,7 @@
 """What all rows share: the device, the images, a run on the device, its time and its memory."""
 
 import contextlib
+import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class Bench:
 
     def forget_memory(self) -> None:
         """Return freed memory to the GPU, and count the peak from here on."""
+        gc.collect()  # a run may be part of a reference cycle
         release_memory(self.device)
         if self.on_gpu:
             torch.cuda.reset_peak_memory_stats(self.device)
