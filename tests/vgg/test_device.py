@@ -2,13 +2,15 @@ import os
 import platform
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch.backends import cudnn
+from torch.backends import cuda, cudnn
 
 from impasto.errors import SettingError
 from impasto.memory import BASE_BYTES, MEMORY_SHARE, memory_left, resident_memory, total_memory
+from impasto.torch_state import default_state
 from impasto.vgg import device
 
 CPU = torch.device("cpu")
@@ -149,15 +151,12 @@ def test_only_cuda_has_tf32(kind: str) -> None:
         device.select_dtype("tf32", torch.device(kind))
 
 
-def settings_of_torch() -> dict[str, object]:
-    """The settings of this process that choose the kernels on CUDA."""
-    settings: dict[str, object] = {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
-    settings["matmul"] = torch.get_float32_matmul_precision()
+def settings_of_torch() -> list[object]:
+    """The settings of this process that choose the kernels on CUDA: two for both precisions, then the precisions."""
+    settings: list[object] = [cudnn.benchmark, cudnn.deterministic]
     if hasattr(cudnn, "conv"):
-        settings |= {"conv": cudnn.conv.fp32_precision, "rnn": cudnn.rnn.fp32_precision}
-    else:
-        settings["tf32"] = cudnn.allow_tf32
-    return settings
+        return [*settings, cudnn.conv.fp32_precision, cuda.matmul.fp32_precision, cudnn.rnn.fp32_precision]
+    return [*settings, cudnn.allow_tf32, cuda.matmul.allow_tf32]
 
 
 @pytest.mark.parametrize("tf32", [True, False])
@@ -165,26 +164,29 @@ def test_kernels_on_cuda_are_the_fastest_of_the_precision_and_the_callers_settin
     before, on = settings_of_torch(), torch.device("cuda")
     with device.arithmetic(on, tf32=tf32):
         within = settings_of_torch()
-        assert cudnn.benchmark
-        assert cudnn.deterministic
-        assert within.get("conv", within.get("tf32")) in (("tf32", True) if tf32 else ("ieee", False))
-        assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
+        precision = ("tf32" if tf32 else "ieee") if hasattr(cudnn, "conv") else tf32
+        assert within[:4] == [True, True, precision, precision]
         with device.arithmetic(on, tf32=tf32):
             assert settings_of_torch() == within
         assert settings_of_torch() == within
+        with default_state():  # a step of a training computes in it
+            assert settings_of_torch() == within
     assert settings_of_torch() == before
 
 
 @pytest.mark.skipif(not hasattr(cudnn, "conv"), reason="torch before 2.9 has the older settings only")
-def test_a_caller_may_use_torchs_newer_settings() -> None:
-    before = cudnn.conv.fp32_precision
+@pytest.mark.parametrize("of", [cudnn.conv, cuda.matmul] if hasattr(cudnn, "conv") else [])
+@pytest.mark.parametrize("theirs", ["ieee", "tf32"])
+def test_a_caller_may_use_torchs_newer_settings(of: Any, theirs: str) -> None:
+    before = of.fp32_precision
     try:
-        cudnn.conv.fp32_precision = "ieee"  # after which reading cudnn.allow_tf32 raises
-        with device.arithmetic(torch.device("cuda"), tf32=True):
-            assert cudnn.conv.fp32_precision == "tf32"
-        assert cudnn.conv.fp32_precision == "ieee"
+        of.fp32_precision = theirs  # after which reading the older setting may raise
+        for tf32, ours in ((True, "tf32"), (False, "ieee")):
+            with device.arithmetic(torch.device("cuda"), tf32=tf32):
+                assert of.fp32_precision == ours
+            assert of.fp32_precision == theirs
     finally:
-        cudnn.conv.fp32_precision = before
+        of.fp32_precision = before
 
 
 def test_threads_take_turns_at_launching_kernels() -> None:
@@ -192,7 +194,7 @@ def test_threads_take_turns_at_launching_kernels() -> None:
 
     def launch() -> None:
         with device.arithmetic(on, tf32=False):
-            seen.append(torch.get_float32_matmul_precision())
+            seen.append(settings_of_torch())
 
     before = settings_of_torch()
     with device.arithmetic(on, tf32=True):
@@ -201,7 +203,8 @@ def test_threads_take_turns_at_launching_kernels() -> None:
         thread.join(0.05)
         assert not seen
     thread.join()
-    assert seen == ["highest"]
+    with device.arithmetic(on, tf32=False):
+        assert seen == [settings_of_torch()]
     assert settings_of_torch() == before
 
 

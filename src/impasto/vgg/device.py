@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import torch
-from torch.backends import cudnn
+from torch.backends import cuda, cudnn
 
 from impasto import memory
 from impasto.errors import SettingError
@@ -100,19 +100,16 @@ def arithmetic(on: torch.device, *, tf32: bool) -> Iterator[None]:
     if on.type != "cuda":
         yield
         return
+    changes: list[tuple[object, str, object]] = [(cudnn, "benchmark", True), (cudnn, "deterministic", True)]
+    if hasattr(cudnn, "conv"):  # torch 2.9, where reading the older settings fails if the caller uses the newer ones
+        changes += [(owner, "fp32_precision", "tf32" if tf32 else "ieee") for owner in (cudnn.conv, cuda.matmul)]
+    else:
+        changes += [(owner, "allow_tf32", tf32) for owner in (cudnn, cuda.matmul)]
     # The settings belong to the process: of several threads, one at a time launches kernels.
     with _arithmetic_lock, contextlib.ExitStack() as stack:
-        changes: list[tuple[object, str, object]] = [(cudnn, "benchmark", True), (cudnn, "deterministic", True)]
-        if hasattr(cudnn, "conv"):  # torch 2.9, where reading `allow_tf32` fails if its caller uses the newer settings
-            changes.append((cudnn.conv, "fp32_precision", "tf32" if tf32 else "ieee"))
-        else:
-            changes.append((cudnn, "allow_tf32", tf32))
         for owner, name, value in changes:
             stack.callback(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, value)
-        if tf32:
-            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-            torch.set_float32_matmul_precision("high")
         yield
 
 
