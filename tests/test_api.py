@@ -11,6 +11,7 @@ from impasto.errors import RecipeError, SettingError
 from impasto.images.loading import read_recipe
 from impasto.images.recipe import Recipe
 from impasto.optimize.result import result_of
+from impasto.optimize.spec import make_spec
 from impasto.version import __version__
 from impasto.vgg.model import VGG19
 
@@ -232,6 +233,33 @@ def test_a_recipe_of_another_version_that_cannot_be_used_is_said_to_be_so(
     assert "unknown setting 'sharpness'" in str(caught.value)
     advice = f"; it was made by impasto 9.9, this is {impasto.__version__}: use that, or start over"
     assert str(caught.value).endswith(advice)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps", "xpu"])
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_a_recipe_may_name_any_kind_of_device_and_precision(
+    device: str, precision: str, content_image: Path, style: Path, vgg: VGG19
+) -> None:
+    recipe = impasto.stylize(content_image, style, SMALL.replace(steps=1), vgg=vgg).recipe
+    parsed = Recipe.parse({**recipe, "device": device, "precision": precision}, "out.png")
+    assert (parsed.device, parsed.precision) == (device, precision)
+    assert impasto.Overrides().where(parsed) == (device, precision)
+    assert impasto.Overrides("cuda:1").where(parsed) == ("cuda:1", precision)
+
+
+def test_a_run_on_the_second_gpu_is_recorded_without_its_number_and_starts_fast_there(
+    content_image: Path, style: Path, vgg: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = vgg.configured(pooling="max", padding="zeros")
+    second.device, second.tf32 = torch.device("cuda:1"), True
+    spec = make_spec("stylize", SMALL, {}, [], second)
+    assert (spec["device"], spec["precision"]) == ("cuda", "tf32")
+    asked = []
+    monkeypatch.setattr(api, "FastNetwork", lambda *where: asked.append(where))
+    monkeypatch.setattr(api, "fast", lambda content, *_, **__: content)
+    monkeypatch.setattr(api, "Run", lambda *_, **__: None)
+    api.create_run(content_image, style, SMALL.replace(init="fast"), vgg=second)
+    assert asked == [("cuda:1", "tf32")]
 
 
 def test_an_unknown_layer_to_reconstruct_is_refused_before_any_work(content_image: Path, vgg: VGG19) -> None:

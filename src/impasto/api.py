@@ -184,7 +184,7 @@ def _fast_initial_image(
     """
     if content is None or not styles:
         raise SettingError("init: got 'fast', which needs a content image and a style image; give both, or 'noise'")
-    network = FastNetwork(vgg.device.type, vgg.precision)
+    network = FastNetwork(str(vgg.device), vgg.precision)
     unmasked = [dataclasses.replace(style, mask=None) for style in styles]
     color = "style" if settings.color == "luminance" else settings.color
     result = fast(content, unmasked, settings.replace(color=color, strength=0.5), network=network, memory=memory)

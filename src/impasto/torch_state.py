@@ -37,7 +37,7 @@ def default_state() -> Iterator[None]:
         # Outside of inference mode tensors can be used anywhere: a run that is created in it may be continued without.
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
-        for kind in ("cpu", "cuda", "mps"):
+        for kind in device_kinds():
             if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.empty(0).device.type != "cpu":  # older versions of `get_default_device` miss `with torch.device(...)`
@@ -49,6 +49,16 @@ def default_state() -> Iterator[None]:
             stack.callback(torch.set_float32_matmul_precision, precision)
             torch.set_float32_matmul_precision("highest")
         yield
+
+
+def device_kinds() -> tuple[str, ...]:
+    """The kinds of device that this build of torch may know, whether or not this machine has one."""
+    kinds = ["cuda", "mps", "cpu"]
+    if hasattr(torch, "accelerator"):  # torch 2.6
+        accelerator = torch.accelerator.current_accelerator()
+        if accelerator is not None and accelerator.type not in kinds:
+            kinds.insert(2, accelerator.type)
+    return tuple(kinds)
 
 
 def _matmul_precision() -> str:

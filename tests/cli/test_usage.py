@@ -25,7 +25,7 @@ from impasto.version import __version__
         ("stylize p.png q.png -o o.png --size 512px", "--size: got '512px'; give a whole number (see"),
         ("stylize p.png q.png -o o.png --quiet=3", "--quiet: got '3'; give the flag alone, without a value (see"),
         ("stylize p.png q.png -o o.png --optimizer adm", 'Invalid value "adm" for --optimizer. Choose from: "adam"'),
-        ("stylize p.png q.png -o o.png --device gpu", 'Invalid value "gpu" for --device. Choose from: "auto", "cpu"'),
+        ("stylize p.png q.png -o o.png --device gpu", "device: got 'gpu'; give auto, cuda, mps, "),
         ("rerun p.png -o o.png --preset keras", "Unknown option: --preset"),
         ("info extra", "got 'extra', which is one argument too many (see `impasto info --help`)"),
         ("info --size 9.5", "--size: got '9.5'; give a whole number (see `impasto info --help`)"),

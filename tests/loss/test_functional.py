@@ -3,12 +3,27 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.loss import functional
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+class LargestResult(TorchDispatchMode):
+    """The number of values of each operator's largest result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[object, int] = {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.values[func.overloadpacket] = max(self.values.get(func.overloadpacket, 0), result.numel())
+        return result
 
 
 def test_the_gram_matrix_of_two_channels_at_four_positions_equals_a_hand_calculation() -> None:
@@ -54,6 +69,27 @@ def test_features_in_bfloat16_are_accumulated_in_float32() -> None:
     assert gram.dtype == torch.float32
     exact = functional.gram(features.double())
     assert float(((gram - exact) / exact).square().mean().sqrt()) < 5e-4  # one rounding to bfloat16 alone: 1.6e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("chunk", [1, 7, 256, 640, 10_000])  # one, several and no whole chunks, on CPUs and on GPUs
+def test_a_sum_of_products_does_not_depend_on_its_chunks(chunk: int, dtype: torch.dtype) -> None:
+    left, right = (noise(2, 640, 5, seed=seed).to(dtype) for seed in (1, 2))
+    tolerance = {torch.float64: 1e-14, torch.float32: 1e-6, torch.bfloat16: 4e-3}[dtype]  # one rounding to bfloat16
+    found = functional.product_sum(left, right, chunk)
+    assert found.dtype == torch.promote_types(dtype, torch.float32)
+    torch.testing.assert_close(found.double(), left.double().mT @ right.double(), rtol=tolerance, atol=0)
+
+
+@pytest.mark.parametrize("guided", [True, False])
+@pytest.mark.parametrize("size", [(4, 4), (100, 100), (1024, 1024)])
+def test_products_of_an_accelerator_take_less_memory_than_the_features(size: tuple[int, int], guided: bool) -> None:
+    features = torch.empty(1, 64, *size, dtype=torch.bfloat16, device="meta", memory_format=torch.channels_last)
+    guide = torch.empty(1, 1, *size, device="meta") if guided else None
+    with LargestResult() as largest:
+        functional.gram_sum(features, guide)
+    assert largest.values[torch.ops.aten.bmm] <= 16 * 64**2
+    assert max(largest.values.values()) <= max(features.numel(), 16 * 64**2)
 
 
 @pytest.mark.parametrize("positions", [(1, 1), (3, 5), (16, 16), (25, 41)])

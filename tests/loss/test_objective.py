@@ -4,10 +4,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from impasto.loss import functional
 from impasto.loss.conventions import loss_weights
-from impasto.loss.objective import Objective, Terms
+from impasto.loss.nearest import Sample
+from impasto.loss.objective import LossWeights, Objective, Terms
+from impasto.loss.statistics import Gaussian, Gram, LayerTarget, Moments
 from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
 from impasto.settings import layers
 from impasto.settings.model import Settings
@@ -252,3 +255,37 @@ def test_narrower_strips_are_half_as_high_and_at_least_sixteen_rows(whole: Objec
         whole.narrow_strips(100)
         strips.append(whole.strip)
     assert strips == [48, 16, 16, 16]
+
+
+class NoNewTensors(TorchFunctionMode):
+    """Refuses to make tensors of Python's numbers, which a GPU would have to copy from main memory."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        assert func not in (torch.tensor, torch.Tensor.new_tensor)
+        assert func is not torch.as_tensor or isinstance(args[0], Tensor)
+        return func(*args, **(kwargs or {}))
+
+
+def without_values(loss: str, guide: Tensor | None) -> LayerTarget:
+    """A target of four channels on torch's device without values."""
+    square, vector = torch.empty(1, 4, 4, device="meta"), torch.empty(1, 4, device="meta")
+    if loss == "gram":
+        return Gram(Moments(square), guide)
+    if loss == "wasserstein":
+        return Gaussian(Moments(square, vector), guide)
+    return Sample(torch.empty(64, 4, device="meta"), guide)
+
+
+@pytest.mark.parametrize("strip", [None, 16])
+@pytest.mark.parametrize("guided", [True, False])
+@pytest.mark.parametrize("loss", ["gram", "wasserstein", "nearest"])
+def test_an_evaluation_does_not_wait_for_the_device(loss: str, guided: bool, strip: int | None, narrow: VGG19) -> None:
+    # Reading a value on the device "meta" raises an error, and so does an operation on tensors of two devices.
+    vgg, image = VGG19(narrow.kernels, device="meta"), torch.empty(1, 3, 40, 48, device="meta")
+    style = without_values(loss, torch.empty(1, 1, 40, 48, device="meta") if guided else None)
+    compared = Targets(content_targets(vgg, image, ["block4_conv2"]), [StyleTarget({"block1_conv1": style})])
+    weights = LossWeights(1.0, 1.0, 1.0, {"block4_conv2": 1.0}, [{"block1_conv1": 1.0}])
+    evaluated = Objective(vgg, compared, weights, strip=strip)
+    with NoNewTensors():
+        terms, gradient = evaluated.value_and_grad(image)
+    assert (terms.total.device.type, gradient.device.type) == ("meta", "meta")

@@ -1,10 +1,18 @@
 import dataclasses
+import weakref
 
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from impasto.errors import SettingError
-from impasto.optimize.memory_plan import STRIP_HEIGHTS, CostModel, ScalePlan
-from impasto.settings.layers import WIDTHS
+from impasto.loss.conventions import loss_weights
+from impasto.loss.objective import Objective
+from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
+from impasto.optimize.memory_plan import GPU_BYTES, STRIP_HEIGHTS, CostModel, ScalePlan
+from impasto.optimize.scale_run import ScaleRun
+from impasto.settings.layers import CONVS, WIDTHS, block_of
 from impasto.settings.model import Settings
 from impasto.settings.schedule import Scale
 from impasto.vgg.model import VGG19
@@ -73,3 +81,61 @@ SIZES = {"square": (2048, 2048), "high": (8192, 2048), "wide": (2048, 8192)}
 def test_seconds_are_proportional_to_steps(costs: CostModel) -> None:
     one, many = (costs.estimate(plan(512, steps), None) for steps in (1, 10))
     assert many.seconds(1e-12) == pytest.approx(10 * one.seconds(1e-12))
+
+
+class LiveBytes(TorchDispatchMode):
+    """The bytes of all tensors that exist, and their peak."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._storages: set[int] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor) and tensor.device.type == "meta":
+                self._track(tensor.untyped_storage())
+        return result
+
+    def _track(self, storage: torch.UntypedStorage) -> None:
+        key, size = id(storage), storage.nbytes()  # one object as long as a tensor uses it
+        if key not in self._storages:
+            self._storages.add(key)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._storages.discard(key)
+        self.now -= size
+
+
+def vgg_without_values(dtype: torch.dtype) -> VGG19:
+    """A VGG19 on torch's device without memory, whose layers are evaluated all rows at once as on a GPU."""
+    kernels, channels = {}, 3
+    for name in CONVS:
+        width = WIDTHS[block_of(name) - 1]
+        kernels[name] = torch.empty(width, channels, 3, 3, device="meta"), torch.empty(width, device="meta")
+        channels = width
+    return VGG19(kernels, device="meta", dtype=dtype)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize(("dtype", "strip"), [(torch.bfloat16, None), (torch.float32, None), (torch.bfloat16, 192)])
+def test_the_memory_on_a_gpu_is_that_of_the_tensors_of_a_step(
+    dtype: torch.dtype, strip: int | None, optimizer: str
+) -> None:
+    vgg, settings = vgg_without_values(dtype), Settings(optimizer=optimizer, convention="impasto")
+    names = (*settings.content_layers, *settings.style_layers)
+    planned = CostModel(vgg, settings, names, input_bytes=10**12).estimate(plan(512), strip)
+    with LiveBytes() as live:
+        image, style = (torch.empty(1, 3, *planned.size, device="meta") for _ in range(2))
+        content = content_targets(vgg, image, settings.content_layers, strip=strip)
+        styles = style_targets(vgg, [(style, 1.0)], settings.style_layers, strip=strip)
+        targets = Targets(content, [StyleTarget(styles)])
+        objective = Objective(vgg, targets, loss_weights(settings, targets), strip=strip)
+        run = ScaleRun(objective, image, settings)
+        for number in range(2):
+            run.step(number, is_last=False)
+    assert 0.7 < live.peak / (planned.memory - GPU_BYTES - vgg.nbytes) < 1

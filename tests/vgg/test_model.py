@@ -175,3 +175,16 @@ def test_the_bundled_network_is_loaded_in_the_given_precision() -> None:
     assert (vgg.precision, vgg.device.type, vgg.origin, len(vgg.sha256)) == ("bfloat16", "cpu", "bundled", 64)
     with pytest.raises(SettingError, match="precision: got 'half'"):
         VGG19.load("bundled", device="cpu", precision="half")
+
+
+def test_a_network_in_tf32_says_so_and_keeps_it_with_other_settings(narrow: VGG19) -> None:
+    vgg = narrow.configured(pooling="avg", padding="zeros")
+    vgg.tf32 = True
+    assert vgg.configured(pooling="max", padding="circular").precision == "tf32"
+    assert (vgg.dtype, narrow.precision) == (torch.float32, "float32")
+
+
+def test_the_size_of_the_weights_is_that_of_their_numbers() -> None:
+    values = 20_024_384
+    assert VGG19.random().nbytes == 4 * values
+    assert VGG19.random(dtype=torch.bfloat16).nbytes == 2 * values

@@ -12,7 +12,7 @@ from impasto.cli.option_groups import MAIN, OUTPUT, RUN
 from impasto.cli.settings_options import WholeNumber
 from impasto.cli.streams import PIPE
 from impasto.errors import SettingError
-from impasto.settings.model import MAX_THREADS, Device, Precision
+from impasto.settings.model import MAX_THREADS, Precision
 
 PresetName = Annotated[
     str,
@@ -45,8 +45,13 @@ options_class = Parameter(name="*", group=RUN, negative=(), show_default=_shown_
 class ComputeOptions:
     """Device, precision, threads and memory."""
 
-    device: Annotated[Device, Parameter(help="Device of the network.")] = "auto"
-    precision: Annotated[Precision, Parameter(help="auto: bfloat16 if the hardware supports it.")] = "auto"
+    device: Annotated[
+        str,
+        Parameter(metavar="DEVICE", help="Device of the network: auto, cpu, cuda, cuda:1, mps or another of torch."),
+    ] = "auto"
+    precision: Annotated[
+        Precision, Parameter(help="auto: bfloat16 if the hardware supports it; tf32: NVIDIA GPUs only.")
+    ] = "auto"
     threads: Annotated[WholeNumber | None, Parameter(help="CPU threads; default: one per core.")] = None
     memory_limit: Annotated[
         str | None, Parameter(metavar="SIZE", help="Memory limit: 4G, 800M; default: the available memory.")

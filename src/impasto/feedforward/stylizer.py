@@ -27,20 +27,20 @@ class _FeedForwardNetwork:
     """A transformer ready for inference on a device.
 
     Attributes:
-        device, dtype: where and in what precision it is evaluated.
+        device, dtype, tf32: where and in what precision it is evaluated.
         sha256: of the file with its weights.
     """
 
-    def __init__(self, transformer: Transformer, sha256: str, device: str, precision: str) -> None:
+    def __init__(self, transformer: Transformer, sha256: str, device: torch.device | str, precision: str) -> None:
         self.device = devices.select_device(device)
-        self.dtype = devices.select_dtype(precision, self.device)
+        self.dtype, self.tf32 = devices.select_dtype(precision, self.device), precision == "tf32"
         self.sha256 = sha256
         self._inference = TransformerInference(transformer, device=self.device, dtype=self.dtype)
 
     @property
     def precision(self) -> str:
-        """The name of `dtype`: "float32" or "bfloat16"."""
-        return str(self.dtype).removeprefix("torch.")
+        """The name of `dtype`, or "tf32": float32 whose factors are rounded to TF32."""
+        return "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
 
     @isolated
     def stylize(
@@ -57,19 +57,21 @@ class _FeedForwardNetwork:
         # on the CPU the limit is that of the whole process, what it holds already included
         available = max(limit - resident_memory(), 0) if self.device.type == "cpu" else limit
         try:
-            return self._inference(content, affines, available, out)
+            with devices.arithmetic(self.device, tf32=self.tf32):
+                return self._inference(content, affines, available, out)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error) or out is not None:  # the content image may be overwritten in part
                 raise
         devices.release_memory(self.device)
-        return self._inference.run_in_strips(content, affines, FALLBACK_STRIP)
+        with devices.arithmetic(self.device, tf32=self.tf32):
+            return self._inference.run_in_strips(content, affines, FALLBACK_STRIP)
 
 
 class FastNetwork(_FeedForwardNetwork):
     """Magenta's network for any style: load it once, stylize any number of images."""
 
     @isolated
-    def __init__(self, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, device: torch.device | str = "auto", precision: str = "auto") -> None:
         """Load the network.
 
         Raises:
@@ -116,7 +118,7 @@ class SingleStyleNetwork(_FeedForwardNetwork):
     """
 
     @isolated
-    def __init__(self, distilled: DistilledStyle, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, distilled: DistilledStyle, device: torch.device | str = "auto", precision: str = "auto") -> None:
         super().__init__(distilled.network.transformer, distilled.sha256, device, precision)
         self.name = distilled.name
         self.affines = distilled.network.affines
@@ -124,7 +126,7 @@ class SingleStyleNetwork(_FeedForwardNetwork):
 
 @isolated
 def network_for(
-    styles: StyleSource | Sequence[StyleSource], device: str = "auto", precision: str = "auto"
+    styles: StyleSource | Sequence[StyleSource], device: torch.device | str = "auto", precision: str = "auto"
 ) -> FastNetwork | SingleStyleNetwork:
     """The network for `styles`: Magenta's for style images, or the one in a file that `distill` wrote.
 

@@ -119,7 +119,8 @@ class Training:
         first = self.steps_done
         while self.steps_done < self.steps:
             started, number = time.perf_counter(), self.steps_done
-            terms = self._train_on(number)
+            with self.vgg.arithmetic():
+                terms = self._train_on(number)
             if not math.isfinite(float(terms.total)):
                 raise DivergedError(f"step {number}: the loss is {float(terms.total)}; give smaller weights")
             self.steps_done += 1

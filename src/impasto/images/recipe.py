@@ -77,8 +77,8 @@ class Recipe(BaseModel):
     init: InputRecord | None
     keep: InputRecord | None = None
     weights: str = Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the weights file.")
-    device: str = Field(pattern="^(cpu|cuda|mps)$")
-    precision: str = Field(pattern="^(float32|bfloat16)$")
+    device: str = Field(pattern="^[a-z]{1,20}$", description="Kind of device, without an index.")
+    precision: str = Field(pattern="^(float32|tf32|bfloat16)$")
     threads: int
     strips: tuple[Annotated[int, Field(ge=1)] | None, ...] = Field(
         (), max_length=1000, description="Rows evaluated at a time, per scale; null is all."

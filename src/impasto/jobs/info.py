@@ -61,7 +61,7 @@ class Info:
     Attributes:
         impasto, python, torch, pillow: versions.
         platform: operating system and its version.
-        device, precision: of the network: cpu, cuda or mps; float32 or bfloat16.
+        device, precision: of the network: cpu, cuda, mps, ...; float32, tf32 or bfloat16.
         processor: its name.
         processor_features: the instruction sets that torch reports; empty if unknown.
         threads: of torch.

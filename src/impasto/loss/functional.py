@@ -11,6 +11,9 @@ from torch import Tensor
 
 CHUNK = 256
 """Positions whose products are added up in the dtype of the features, before float32 takes over."""
+LARGE_PRODUCTS = 16
+"""Products that an accelerator divides the positions of a layer into: CHUNK positions would be too few to fill it, and
+their products, one C x C matrix each, would take more memory than the features."""
 
 SEARCH_CHUNK = 2**11
 """Positions whose nearest neighbors are searched at a time: their cosines with 4096 samples take 32 MB in float32."""
@@ -39,18 +42,32 @@ def gram_sum(features: Tensor, guide: Tensor | None = None) -> Tensor:
 
     A `guide` (N, 1, h, W) weights the positions: F diag(guide) F^T.
     """
-    # Products of CHUNK positions are added up in the dtype of the features, where the hardware is fastest, and these
-    # sums in float32: the 8 significant bits of bfloat16 cannot hold a sum over 10^5 positions.
     flat = _flat(features)
-    precise = torch.promote_types(flat.dtype, torch.float32)
-    count, positions, channels = flat.shape
-    whole = positions // CHUNK * CHUNK
-    chunks, rest = flat[:, :whole].reshape(count, -1, CHUNK, channels), flat[:, whole:]
-    weighted, weighted_rest = chunks, rest
-    if guide is not None:
-        flat = flat * _flat(guide).to(flat.dtype)
-        weighted, weighted_rest = flat[:, :whole].reshape(chunks.shape), flat[:, whole:]
-    return (weighted.mT @ chunks).sum(1, dtype=precise) + (weighted_rest.mT @ rest).to(precise)
+    weighted = flat if guide is None else flat * _flat(guide).to(flat.dtype)
+    positions = flat.shape[1]
+    chunk = CHUNK if flat.device.type == "cpu" else max(positions // LARGE_PRODUCTS, CHUNK)
+    return product_sum(weighted, flat, chunk)
+
+
+def product_sum(left: Tensor, right: Tensor, chunk: int) -> Tensor:
+    """(N, M, C) twice -> (N, C, C) left^T right, at least float32, as a sum of products of `chunk` positions."""
+    # Products of a chunk are added up in the dtype of the features, where the hardware is fastest, and these sums in
+    # float32: the 8 significant bits of bfloat16 cannot hold a sum over 10^5 positions.
+    precise = torch.promote_types(left.dtype, torch.float32)
+    count, positions, channels = left.shape
+    whole = positions // chunk * chunk
+    chunks = [each[:, :whole].reshape(-1, chunk, channels) for each in (left, right)]
+    sums = _products(*chunks).view(count, -1, channels, channels).sum(1, dtype=precise)
+    return sums if whole == positions else sums + _products(left[:, whole:], right[:, whole:]).to(precise)
+
+
+def _products(left: Tensor, right: Tensor) -> Tensor:
+    """(B, M, C) and (B, M, C) -> (B, C, C) left^T right, in float32 where the hardware adds up bfloat16 in float32."""
+    # torch 2.8, CUDA only: elsewhere the products are rounded to bfloat16.
+    if left.is_cuda and left.dtype == torch.bfloat16 and torch.version.cuda and hasattr(torch.ops.aten.bmm, "dtype"):
+        products: Tensor = torch.ops.aten.bmm.dtype(left.mT, right, torch.float32)
+        return products
+    return left.mT @ right
 
 
 def feature_sum(features: Tensor, guide: Tensor | None = None) -> Tensor:

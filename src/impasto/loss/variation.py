@@ -32,7 +32,7 @@ class Variation:
 
     def gradient(self, images: Tensor, weight: float) -> Tensor:
         """The gradient of `weight` times the value, shaped like the images."""
-        return self.derivatives(images, images.new_tensor(weight) * self.factor)
+        return self.derivatives(images, images.new_full((), weight) * self.factor)
 
 
 def _of_means(images: Tensor, weight: Tensor) -> Tensor:

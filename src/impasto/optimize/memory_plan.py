@@ -1,10 +1,12 @@
 """Memory and time that each scale of a run needs, and the height of strips that fits into a memory limit."""
 
+import math
 from dataclasses import dataclass, replace
 
 from impasto.errors import SettingError
 from impasto.loss.objective import MIN_STRIP
 from impasto.memory import BASE_BYTES
+from impasto.optimize.curvature import GPU_CHUNK_BYTES
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.schedule import Scale
@@ -13,14 +15,29 @@ from impasto.vgg.model import VGG19
 STRIP_HEIGHTS = (512, 384, 256, 192, 128, 96, 64, 48, 32, MIN_STRIP)
 """Rows of a strip, best first: the higher, the less time goes into moving rows between strips."""
 FRAGMENTATION = 1.3
-"""Memory of the process per byte of feature maps: malloc cannot return the gaps between them; measured."""
-ADAM_IMAGES, LARGE_ADAM_IMAGES, LBFGS_IMAGES = 6, 2.5, 8
-"""Float32 images held at the peak of a step, besides the iterate average and the history of L-BFGS.
+"""CPU: memory of the process per byte of feature maps: malloc cannot return the gaps between them; measured."""
+TEMPORARIES = 3
+"""GPU: temporary tensors of an evaluation at its peak, in sizes of the largest layer, evaluated all rows at once.
+
+In the backward pass of the first pool: the gradient before and after it, the maxima and their 8-byte indices, together
+2.5 such sizes in bfloat16 and 2.2 in float32.
+"""
+TEMPORARY_IMAGES = 2
+"""GPU: float32 images that the optimizer computes with, besides a chunk of the history of L-BFGS."""
+WORKSPACE = 1
+"""GPU: memory that the kernels of the convolutions work in, in sizes of the largest layer.
+
+A CUDA graph has its own pool for temporaries and workspace, in place of those of the steps before it.
+"""
+GPU_BYTES = 256 * 2**20
+"""GPU: kernels that are loaded later, and the workspaces of the matrix products (cuBLAS: 32 MiB a stream)."""
+ADAM_IMAGES, LARGE_ADAM_IMAGES, LBFGS_IMAGES = 6, 2.5, 6
+"""Float32 images held at the peak of a step, besides the iterate average and the basis of L-BFGS.
 
 Adam: image and new image, gradient, both moments, best image. Adam on a large image, during the evaluation: image,
 moments in bfloat16 (one image), best image in 8 bits (a quarter), bands of the gradient (a quarter); the new image
-takes the place of the feature maps, which are released before. L-BFGS: image and gradient before and after the step
-(y is computed in place of the gradient), direction or s, best image, and two for temporaries.
+takes the place of the feature maps, which are released before. L-BFGS: image and gradient, those of the trial step,
+direction, best image.
 """
 STEP_OVERHEAD = 1.15
 """Time of a step relative to its evaluation: the optimizer, the losses, additional evaluations of the line search."""
@@ -53,6 +70,11 @@ def lbfgs_history_size(values: int) -> int:
     return max(min(HISTORY_VALUES // (2 * values), MAX_HISTORY), MIN_HISTORY)  # a pair is two vectors, s and y
 
 
+def lbfgs_rows(history_size: int) -> int:
+    """Rows of the basis of L-BFGS, each of the size of an image: s and y of every pair and of a spare one, gradient."""
+    return 2 * (history_size + 1) + 1
+
+
 @dataclass(frozen=True)
 class ScalePlan:
     """One scale of a run: the sizes of its images, how it is evaluated, and what that needs.
@@ -61,7 +83,7 @@ class ScalePlan:
         size: of the image that is optimized.
         style_sizes: of the style images.
         strip: rows of the image that are evaluated at a time; None: all.
-        memory: bytes that the process needs.
+        memory: bytes that the process needs, of the device that evaluates the network.
         multiply_adds: of all steps together.
     """
 
@@ -83,7 +105,7 @@ class CostModel:
 
     Attributes:
         layer_names: the layers that losses are computed in.
-        input_bytes: memory of the input images.
+        input_bytes: main memory of the input images.
         guided_regions: number of regions that have a guide.
     """
 
@@ -114,23 +136,28 @@ class CostModel:
         """The scale evaluated in strips of `strip` rows (None: whole), with its memory and work."""
         whole = strip is None or strip >= plan.size[0]
         # the targets are computed from the style images before the first step, so the larger of the two counts
-        features = max(self._feature_bytes(size, strip) for size in (plan.size, *plan.style_sizes))
+        network = max(self._network_bytes(plan, size, strip) for size in (plan.size, *plan.style_sizes))
         return replace(
             plan,
             strip=None if whole else strip,
-            memory=BASE_BYTES + self.input_bytes + self._step_bytes(plan) + round(FRAGMENTATION * features),
+            memory=self._fixed_bytes() + self._step_bytes(plan) + network,
             # the backward pass multiplies as often as the forward pass, which strips run twice
             multiply_adds=(2 if whole else 3) * plan.scale.steps * layers.multiply_adds(self.layer_names, *plan.size),
         )
+
+    def _fixed_bytes(self) -> int:
+        """Bytes that do not depend on the scale."""
+        if self.vgg.device.type == "cpu":
+            return BASE_BYTES + self.input_bytes
+        return GPU_BYTES + self.vgg.nbytes
 
     def _step_bytes(self, plan: ScalePlan) -> int:
         """Bytes of the optimizer, of the content targets and of the guides."""
         height, width = plan.size
         values = 3 * height * width
-        history_size = lbfgs_history_size(values) if self.settings.optimizer == "lbfgs" else 0
         images: float = LARGE_ADAM_IMAGES if is_large(values) else ADAM_IMAGES
-        if history_size:
-            images = LBFGS_IMAGES + 2 * history_size + 1  # the basis: s and y of every pair, and the gradient
+        if rows := self._history_rows(plan):
+            images = LBFGS_IMAGES + rows
         images += self.settings.average > 0
         content = [name for name in self.settings.content_layers if name in self.layer_names]
         targets = sum(self.vgg.channels(name) * layers.position_count(name, height, width) for name in content)
@@ -139,8 +166,22 @@ class CostModel:
         )
         return round(4 * (images * values + guides)) + self.vgg.dtype.itemsize * targets
 
-    def _feature_bytes(self, size: Size, strip: int | None) -> int:
-        """Bytes of the feature maps that are kept of an image evaluated in strips of `strip` rows (None: whole).
+    def _history_rows(self, plan: ScalePlan) -> int:
+        """Rows of the basis of L-BFGS; 0: another optimizer."""
+        size = lbfgs_history_size(3 * math.prod(plan.size)) if self.settings.optimizer == "lbfgs" else 0
+        return lbfgs_rows(size) if size else 0
+
+    def _network_bytes(self, plan: ScalePlan, size: Size, strip: int | None) -> int:
+        """Bytes of an evaluation of an image in strips of `strip` rows (None: whole), and of temporaries of a step."""
+        features = self._feature_bytes(size, strip)
+        if self.vgg.device.type == "cpu":  # whose temporaries, of a band of rows, are part of `BASE_BYTES`
+            return round(FRAGMENTATION * sum(features))
+        image, largest = 4 * 3 * math.prod(plan.size), max(features)
+        of_optimizer = TEMPORARY_IMAGES * image + min(self._history_rows(plan) * image, GPU_CHUNK_BYTES)
+        return sum(features) + max(TEMPORARIES * largest, of_optimizer) + WORKSPACE * largest
+
+    def _feature_bytes(self, size: Size, strip: int | None) -> list[int]:
+        """Bytes of the feature maps that are kept, layer by layer.
 
         Whole: the feature maps of all layers, h w C values each. In strips: per layer a window of rows, those of the
         strip and those that deeper layers still need. As every 3x3 convolution sees one row more to either side, this
@@ -149,7 +190,7 @@ class CostModel:
         (height, width), names = size, layers.up_to_last(self.layer_names)
         whole = strip is None or strip >= height
         reach = sum(layers.min_edge([name]) for name in names if name in layers.CONVS)  # of the deepest layer
-        values = reach_so_far = 0
+        sizes, reach_so_far = [], 0
         for name in names:
             stride = layers.min_edge([name])
             reach_so_far += stride if name in layers.CONVS else 0
@@ -157,5 +198,5 @@ class CostModel:
             if not whole:
                 window = (2 * (reach - reach_so_far) + (strip or 0)) // stride + 3
                 rows = min(rows, window + window // 4)  # `RowWindow` allocates a quarter more than it needs
-            values += self.vgg.channels(name) * rows * (width // stride)
-        return self.vgg.dtype.itemsize * values
+            sizes.append(self.vgg.dtype.itemsize * self.vgg.channels(name) * rows * (width // stride))
+        return sizes

@@ -42,8 +42,7 @@ def _check_scale_factor(value: float) -> float:
     return value
 
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 Color = Literal["style", "content", "luminance", "match"]
 Depth = Literal[8, 16]
 MAX_THREADS = 1024

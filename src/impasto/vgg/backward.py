@@ -61,10 +61,11 @@ class Backprop:
         check_images(image, self.wanted)
         self._pass.start(image)
         self._padded_end = 0
-        for stop in self._strip_ends():
-            self._pass.advance(stop, self.wanted, on_features)
-            if self._is_striped:
-                self._discard_rows(backward=False)
+        with self.vgg.arithmetic():
+            for stop in self._strip_ends():
+                self._pass.advance(stop, self.wanted, on_features)
+                if self._is_striped:
+                    self._discard_rows(backward=False)
 
     @torch.no_grad()
     def backward(self, gradients: Mapping[str, FeatureGradient]) -> GradientRows:
@@ -77,8 +78,10 @@ class Backprop:
             self._pass.restart()
             self._padded_end = 0
         for stop in self._strip_ends():
-            self._pass.advance(stop)  # does nothing if the image was evaluated whole
-            yield from self._backward_strip(gradients)
+            with self.vgg.arithmetic():  # not around the `yield`: the settings belong to the process
+                self._pass.advance(stop)  # does nothing if the image was evaluated whole
+                chunks = list(self._backward_strip(gradients))
+            yield from chunks
             if self._is_striped:
                 self._discard_rows(backward=True)
 

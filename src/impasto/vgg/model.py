@@ -1,5 +1,6 @@
 """VGG19: images -> features, each layer by its Keras name (Simonyan and Zisserman 2015, arXiv 1409.1556)."""
 
+import contextlib
 import copy
 import os
 from collections.abc import Iterable, Mapping
@@ -48,7 +49,7 @@ class VGG19:
     ) -> None:
         self.pooling, self.padding = pooling, padding
         self.origin, self.sha256 = "given", ""  # where the weights came from
-        self.device, self.dtype = torch.device(device), dtype
+        self.device, self.dtype, self.tf32 = torch.device(device), dtype, False
         self._mean = torch.tensor(MEAN, dtype=devices.accumulation_dtype(self.device), device=self.device).view(
             1, 3, 1, 1
         )
@@ -65,7 +66,7 @@ class VGG19:
         cls,
         choice: str | os.PathLike[str] | weights.WeightsSource = "auto",
         *,
-        device: str = "auto",
+        device: torch.device | str = "auto",
         precision: str = "auto",
     ) -> "VGG19":
         """The trained network, from a weights source or from the one that `impasto.weights.find(choice)` returns.
@@ -79,6 +80,7 @@ class VGG19:
         loaded = weights.load(source)
         network = cls(loaded.tensors, device=on, dtype=devices.select_dtype(precision, on))
         network.origin, network.sha256 = source.kind, loaded.sha256
+        network.tf32 = precision == "tf32"
         return network
 
     @classmethod
@@ -103,8 +105,17 @@ class VGG19:
 
     @property
     def precision(self) -> str:
-        """The dtype's name: float32 or bfloat16."""
-        return str(self.dtype).removeprefix("torch.")
+        """The dtype's name, or tf32: float32 whose factors are rounded to TF32 in convolutions and products."""
+        return "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
+
+    def arithmetic(self) -> contextlib.AbstractContextManager[None]:
+        """The context in which the network is evaluated, see `impasto.vgg.device.arithmetic`."""
+        return devices.arithmetic(self.device, tf32=self.tf32)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        return sum(tensor.nbytes for kernel in self.kernels.values() for tensor in kernel)
 
     def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
         """A network that shares these weights, with another pooling and padding."""
@@ -127,10 +138,11 @@ class VGG19:
         wanted = tuple(wanted)
         check_images(images, wanted)
         values, features = self.preprocess(images), {}
-        for name in layers.up_to_last(wanted):
-            values = self._convolve(name, values) if name in self.kernels else self.pool(values)
-            if name in wanted:
-                features[name] = values
+        with self.arithmetic():
+            for name in layers.up_to_last(wanted):
+                values = self._convolve(name, values) if name in self.kernels else self.pool(values)
+                if name in wanted:
+                    features[name] = values
         return features
 
     def preprocess(self, images: Tensor, *, top: bool = True, bottom: bool = True) -> Tensor:
