@@ -23,7 +23,7 @@ In the backward pass of the first pool: the gradient before and after it, the ma
 2.5 such sizes in bfloat16 and 2.2 in float32.
 """
 TEMPORARY_IMAGES = 2
-"""GPU: float32 images that the optimizer computes with, besides a chunk of the history of L-BFGS."""
+"""Float32 images that the optimizer computes with at the peak of a step, besides a chunk of the history of L-BFGS."""
 WORKSPACE = 1
 """GPU: memory that the kernels of the convolutions work in, in sizes of the largest layer.
 
@@ -31,12 +31,11 @@ A CUDA graph has its own pool for temporaries and workspace, in place of those o
 """
 GPU_BYTES = 256 * 2**20
 """GPU: kernels that are loaded later, and the workspaces of the matrix products (cuBLAS: 32 MiB a stream)."""
-ADAM_IMAGES, LARGE_ADAM_IMAGES, LBFGS_IMAGES = 6, 2.5, 6
+ADAM_IMAGES, LARGE_ADAM_IMAGES, LBFGS_IMAGES = 5, 2.5, 6
 """Float32 images held at the peak of a step, besides the iterate average and the basis of L-BFGS.
 
-Adam: image and new image, gradient, both moments, best image. Adam on a large image, during the evaluation: image,
-moments in bfloat16 (one image), best image in 8 bits (a quarter), bands of the gradient (a quarter); the new image
-takes the place of the feature maps, which are released before. L-BFGS: image and gradient, those of the trial step,
+Adam: image, gradient, both moments, best image. Adam on a large image: image, moments in bfloat16 (one image), best
+image in 8 bits (a quarter), bands of the gradient (a quarter). L-BFGS: image and gradient, those of the trial step,
 direction, best image.
 """
 STEP_OVERHEAD = 1.15
@@ -158,6 +157,8 @@ class CostModel:
         images: float = LARGE_ADAM_IMAGES if is_large(values) else ADAM_IMAGES
         if rows := self._history_rows(plan):
             images = LBFGS_IMAGES + rows
+        if self.vgg.device.type == "cpu" and not is_large(values):  # a GPU's are counted with those of the network
+            images += TEMPORARY_IMAGES
         images += self.settings.average > 0
         content = [name for name in self.settings.content_layers if name in self.layer_names]
         targets = sum(self.vgg.channels(name) * layers.position_count(name, height, width) for name in content)

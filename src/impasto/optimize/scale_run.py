@@ -75,7 +75,7 @@ class ScaleRun:
         Raises:
             DivergedError: the loss is not finite or has exploded, and recovery did not help.
         """
-        losses = self._graph()
+        losses = self._graph(self._take_step)
         notes = [*self._evaluation.take_notes(), *self._graph.take_notes()]
         self._unchecked += 1
         if self._synchronous or is_last or self._unchecked == CHECK_INTERVAL:
@@ -151,7 +151,7 @@ class ScaleRun:
     def _use(self, optimizer: Optimizer) -> None:
         """Take the next steps with an optimizer."""
         self.optimizer = optimizer
-        self._graph = StepGraph(self._take_step, optimizer.image.device)
+        self._graph = StepGraph(optimizer.image.device)
 
     def _take_step(self) -> Tensor:
         """One step without any choice that depends on a number; the terms before it, `Terms.stacked`."""

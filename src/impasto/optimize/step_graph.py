@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from impasto.vgg import device as devices
+
 WARM_UP = 3
 """Steps before the recording: libraries allocate their workspaces and choose their algorithms in these."""
 
@@ -27,28 +29,31 @@ class StepGraph:
     """Calls a function; on an NVIDIA GPU it is recorded after WARM_UP calls and then replayed.
 
     Args:
-        function: reads and writes the same tensors at every call, waits for no result of the device, and returns a
-            tensor. What it does besides, such as counting in Python, happens in no replay.
         device: where the function computes.
     """
 
-    def __init__(self, function: Callable[[], Tensor], device: torch.device) -> None:
-        self._function, self._device = function, device
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._calls, self._has_failed = 0, False
         self._notes: list[str] = []
         self._graph: torch.cuda.CUDAGraph | None = None
         self._result = torch.empty(0)
 
-    def __call__(self) -> Tensor:
-        """What the function returns, in a tensor that later calls do not modify."""
+    def __call__(self, function: Callable[[], Tensor]) -> Tensor:
+        """What the function returns, in a tensor that later calls do not modify.
+
+        Args:
+            function: the same at every call. It always reads and writes the same tensors, waits for no result of the
+                device, and returns a tensor. What it does besides, such as counting in Python, happens in no replay.
+        """
         if self._device.type != "cuda" or not _is_enabled or self._has_failed:
-            return self._function()
+            return function()
         with torch.cuda.device(self._device):
             if self._graph is None and self._calls >= WARM_UP:
-                self._record()
+                self._record(function)
             if self._graph is None:
                 self._calls += 1
-                return self._function()
+                return function()
             self._graph.replay()
             return self._result.clone()
 
@@ -57,12 +62,16 @@ class StepGraph:
         notes, self._notes = self._notes, []
         return notes
 
-    def _record(self) -> None:
+    def _record(self, function: Callable[[], Tensor]) -> None:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.empty_cache()  # the graph has its own memory pool: what steps before it have freed is of no use
         try:
-            with torch.cuda.graph(graph):
-                self._result = self._function()
+            # Other threads may use the GPU meanwhile, but not change how this one computes.
+            with (
+                devices.arithmetic(self._device, tf32=False),
+                torch.cuda.graph(graph, capture_error_mode="thread_local"),
+            ):
+                self._result = function()
         except RuntimeError as error:
             self._has_failed = True
             self._notes.append(f"CUDA graphs cannot be used here ({' '.join(str(error).split())[:100]})")
