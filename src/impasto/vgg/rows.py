@@ -16,7 +16,8 @@ def circular_rows(images: Tensor, rows: slice) -> Tensor:
 class RowWindow:
     """A window over the rows of one layer, which moves from the top of the image to the bottom.
 
-    Each row holds features first. The backward pass of a convolution writes the gradient over them.
+    Each row holds features first. The backward pass of a convolution writes the gradient over them. Above the first row
+    of the layer and below its last one is a row of zeros, which a convolution reads without a copy.
 
     Attributes:
         forward_end: the first row whose features are not computed yet.
@@ -28,7 +29,7 @@ class RowWindow:
         self.dtype, self.device = dtype, device
         self.forward_end, self.backward_end = 0, 0
         self._needed_from = 0  # the first row that is still needed
-        self._buffer_start = 0  # the row of the layer that is row 0 of the buffer
+        self._buffer_start = -1  # the row of the layer that is row 0 of the buffer
         self._buffer = self._allocate(0)
 
     def __getitem__(self, rows: slice) -> Tensor:
@@ -37,13 +38,7 @@ class RowWindow:
 
     def with_neighbors(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
         """The rows and one neighbor above and below, zeros outside the image; and the padding (y, x) still to add."""
-        # The whole layer needs no copy: the convolution pads it by itself.
-        if rows == slice(0, self.height):
-            return self[rows], (1, 1)
-        inside = self[slice(max(rows.start - 1, 0), min(rows.stop + 1, self.height))]
-        if rows.start == 0 or rows.stop == self.height:
-            inside = F.pad(inside, (0, 0, int(rows.start == 0), int(rows.stop == self.height)))
-        return inside, (0, 1)
+        return self[slice(rows.start - 1, rows.stop + 1)], (0, 1)
 
     def with_circular_neighbors(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
         """As `with_neighbors`, with the opposite edge outside the image; the window must hold the whole layer."""
@@ -51,14 +46,17 @@ class RowWindow:
 
     def reset(self) -> None:
         """Start again at the top of an image."""
-        self.forward_end = self.backward_end = self._needed_from = self._buffer_start = 0
+        self.forward_end = self.backward_end = self._needed_from = 0
+        self._buffer_start = -1
 
     def extend(self, stop: int) -> slice:
         """Move the end of the window down to row `stop`; return the new rows, which are not computed yet."""
-        if stop - self._buffer_start > self._buffer.shape[2]:
+        if stop + 1 - self._buffer_start > self._buffer.shape[2]:
             self._make_room(stop - self._needed_from)
         new = slice(self.forward_end, stop)
         self.forward_end = stop
+        if stop == self.height:
+            self[slice(stop, stop + 1)].zero_()
         return new
 
     def discard_above(self, row: int) -> None:
@@ -68,18 +66,21 @@ class RowWindow:
     def _make_room(self, needed: int) -> None:
         """Move the rows still needed to the front of the buffer; replace a buffer of less than `needed` rows."""
         old, live = self._buffer, self.forward_end - self._needed_from
-        offset = self._needed_from - self._buffer_start
-        if needed > old.shape[2]:
+        offset = self._needed_from - 1 - self._buffer_start
+        if needed + 2 > old.shape[2]:
             # A quarter more than needed, so that rows are moved less often.
             size = min(needed + (needed // 4 if self._needed_from else 0), self.height)
             self._buffer = self._allocate(size)
         # Source and destination may overlap in one buffer: copy at most `offset` rows at a time, top to bottom.
         for start in range(0, live, max(offset, 1)):
             stop = min(start + max(offset, 1), live)
-            self._buffer[:, :, start:stop] = old[:, :, start + offset : stop + offset]
-        self._buffer_start = self._needed_from
+            self._buffer[:, :, 1 + start : 1 + stop] = old[:, :, 1 + start + offset : 1 + stop + offset]
+        self._buffer_start = self._needed_from - 1
 
     def _allocate(self, height: int) -> Tensor:
+        """A buffer for `height` rows of the layer and one above and below; the one above is of zeros."""
         # In channels_last (NHWC) memory a range of rows is contiguous, so that convolutions read slices without a copy.
-        shape = 1, self.channels, height, self.width
-        return torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=torch.channels_last)
+        shape = 1, self.channels, height + 2, self.width
+        buffer = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=torch.channels_last)
+        buffer[:, :, :1] = 0
+        return buffer
