@@ -55,6 +55,16 @@ def has_bfloat16(on: torch.device) -> bool:
     return on.type == "cpu" and bool({"avx512_bf16", "amx_bf16"} & set(cpu_features()))
 
 
+def has_float64(on: torch.device) -> bool:
+    """Whether tensors on a device can be float64: on Apple's GPU they cannot."""
+    return on.type != "mps"
+
+
+def accumulation_dtype(on: torch.device) -> torch.dtype:
+    """The most precise dtype of a device, for sums in which terms of both signs cancel."""
+    return torch.float64 if has_float64(on) else torch.float32
+
+
 def cpu_features() -> tuple[str, ...]:
     """The instruction sets of this processor that speed up the network, as far as torch reports them."""
     # torch.cpu.get_capabilities is newer than the oldest supported torch.
