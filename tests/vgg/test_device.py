@@ -102,6 +102,7 @@ def test_freed_memory_that_malloc_keeps_is_released() -> None:
     del last
 
 
+@pytest.mark.posix("sysconf")
 def test_available_memory_is_a_share_of_the_total() -> None:
     total = total_memory()
     assert total == pytest.approx(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), rel=0.01)
@@ -125,6 +126,7 @@ def test_memory_of_tensors_that_exist_on_apples_gpu_is_not_available(monkeypatch
     assert device.available_memory(torch.device("mps")) == round(MEMORY_SHARE * 3000)
 
 
+@pytest.mark.linux("containers")
 def test_a_memory_limit_of_the_container_applies(monkeypatch: pytest.MonkeyPatch) -> None:
     read_text = Path.read_text
 

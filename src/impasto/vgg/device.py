@@ -1,7 +1,7 @@
 """The device and precision that the network is evaluated in, and the memory that is available there."""
 
 import ctypes
-import os
+import sys
 from typing import get_args
 
 import torch
@@ -101,6 +101,6 @@ def release_memory(on: torch.device) -> None:
     if on.type == "cuda":
         torch.cuda.empty_cache()
     # malloc_trim exists in glibc only; psutil.heap_trim is newer than the oldest supported psutil.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
