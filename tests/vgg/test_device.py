@@ -85,6 +85,11 @@ def test_emulated_bfloat16_of_a_gpu_does_not_count(native: bool, monkeypatch: py
     assert device.has_bfloat16(torch.device("mps")) is False
 
 
+def test_sums_are_float64_where_there_is_float64() -> None:
+    kinds = {kind: device.accumulation_dtype(torch.device(kind)) for kind in ("cpu", "cuda", "mps")}
+    assert kinds == {"cpu": torch.float64, "cuda": torch.float64, "mps": torch.float32}
+
+
 @pytest.mark.parametrize("name", ["float16", "bf16", ""])
 def test_an_unknown_precision_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(SettingError, match=f"precision: got '{name}'; give one of auto, float32, bfloat16"):
