@@ -231,3 +231,9 @@ def test_a_run_is_created_in_one_thread_and_finished_in_another(files: Callable[
         run = Run(content, [style], SMALL, vgg=given.vgg)
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(finish, run).result() == expected
+
+
+def test_warning_filters_which_belong_to_the_process_are_changed_in_one_place_under_a_lock() -> None:
+    source = Path(impasto.__file__).parent
+    changing = {path.name for path in source.rglob("*.py") if "catch_warnings" in path.read_text(encoding="utf-8")}
+    assert changing == {"quiet.py"}
