@@ -1,6 +1,8 @@
 """What the tests share: a VGG19 of a few channels, its weights in a file, and two small pictures."""
 
+import os
 import signal
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +19,13 @@ hypothesis.settings.register_profile("alike", derandomize=True, database=None, d
 hypothesis.settings.load_profile("alike")  # a change is judged by the same examples wherever it is
 
 WIDTHS = (4, 6, 8, 8, 8)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip the tests of what this system does not have: a marker gives the systems that have it, and what it is."""
+    for systems, is_missing in (("linux", sys.platform != "linux"), ("posix", os.name != "posix")):
+        for mark in item.iter_markers(systems) if is_missing else ():
+            pytest.skip(f"{mark.args[0]}: {systems} only")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -238,3 +238,59 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
         assert "is read-only" in refusal(tmp_path / "out.png")
     finally:
         tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["nul.png", "CON", "com1.jpg", "a:b.png", "what?.png", "trailing.", "trailing "])
+def test_names_that_windows_cannot_have_are_refused_there(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not WINDOWS:
+        files.check_output(tmp_path / name, overwrite=False)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert "Windows cannot have a file of that name; choose another" in refusal(tmp_path / name)
+    files.check_output(tmp_path / "console.nul.png", overwrite=False)
+
+
+@pytest.mark.parametrize("platform", ["win32", "linux"])
+def test_windows_is_asked_again_to_replace_a_file_that_another_program_has_open(
+    platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals, replace = [PermissionError(errno.EACCES, os.strerror(errno.EACCES))] * 2, os.replace
+
+    def refuse(*names: Path) -> None:
+        if refusals:
+            raise refusals.pop()
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(sys, "platform", platform)
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+    if platform == "win32":
+        write(path, b"new")
+        assert path.read_bytes() == b"new"
+    else:
+        with pytest.raises(SaveError, match=r"could not be written \(Permission denied\)"):
+            write(path, b"new")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_stays_open_on_windows_is_a_save_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SaveError, match="could not be written"):
+        write(tmp_path / "out.png", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("platform", "same"), [("win32", True), ("darwin", True), ("linux", False)])
+def test_names_that_differ_in_case_or_composition_are_of_one_file_on_windows_and_macos(
+    platform: str, same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    one, other = tmp_path / "T\u00fcbingen.png", tmp_path / "Tu\u0308BINGEN.PNG"
+    assert (files.comparable(one) == files.comparable(other)) is same
+    assert files.comparable(one) != files.comparable(tmp_path / "other.png")

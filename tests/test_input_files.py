@@ -23,6 +23,7 @@ READERS = [
 
 
 @pytest.mark.parametrize(("read", "suffix", "error"), READERS)
+@pytest.mark.posix("named pipes and /dev/zero")
 def test_a_named_pipe_or_a_device_is_refused_and_not_waited_for(read, suffix, error, tmp_path):
     pipe, device = tmp_path / f"pipe{suffix}", tmp_path / f"device{suffix}"
     os.mkfifo(pipe)

@@ -3,13 +3,23 @@
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import stat
+import sys
+import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from impasto.errors import OutputError, SaveError, printable
+
+_NO_WINDOWS_NAME = re.compile(r'(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[<>:"|?*].*|.*[ .]', re.IGNORECASE)
+"""Names of devices, with any suffix; reserved characters, of which : begins a hidden stream; what Windows cuts off."""
+
+_PATIENCE = 1.0
+"""Seconds for which Windows is asked again to replace a file: virus scanners and indexers open new files briefly."""
 
 
 def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
@@ -22,6 +32,8 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
     folder = real_path(path).parent  # a symbolic link is written where it points to
     if len(os.fsencode(path.name)) > 255:
         raise OutputError(f"{printable(path.name[:40])}...: a file name has at most 255 bytes; choose a shorter one")
+    if sys.platform == "win32" and _NO_WINDOWS_NAME.fullmatch(path.name):
+        raise OutputError(f"{printable(path)}: Windows cannot have a file of that name; choose another")
     if not os.path.isdir(path.parent) or not os.path.isdir(folder):
         missing = path.parent if not os.path.isdir(path.parent) else folder
         state = "is a file" if os.path.isfile(missing) else "does not exist"
@@ -88,20 +100,37 @@ def _publish(partial: Path, target: Path, *, overwrite: bool) -> None:
         OutputError: there is a file of that name, which may not be overwritten.
     """
     if overwrite:
-        os.replace(partial, target)
+        _replace(partial, target)
     else:
         try:
             os.link(partial, target)  # unlike a renaming it fails if the name is taken
         except OSError as error:
             if os.path.lexists(target):
                 raise _taken(target) from error
-            os.replace(partial, target)  # a file system without hard links (exFAT, some network shares)
+            os.rename(partial, target)  # a file system without hard links (exFAT, some network shares)
     with contextlib.suppress(OSError):  # the name survives a power failure; Windows cannot open a folder
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _replace(partial: Path, target: Path) -> None:
+    deadline = time.monotonic() + (_PATIENCE if sys.platform == "win32" else 0)
+    while True:
+        try:
+            return os.replace(partial, target)
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_PATIENCE / 20)
+
+
+def comparable(path: Path) -> str:
+    """The real path, equal for names of the same file: on Windows and macOS a.png is A.PNG, also if neither exists."""
+    text = os.fspath(real_path(path))
+    return unicodedata.normalize("NFC", text).casefold() if sys.platform in ("win32", "darwin") else text
 
 
 def real_path(path: Path) -> Path:

@@ -10,6 +10,7 @@ import ctypes
 import functools
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
@@ -42,13 +43,43 @@ def default_state() -> Iterator[None]:
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.empty(0).device.type != "cpu":  # older versions of `get_default_device` miss `with torch.device(...)`
             stack.enter_context(torch.device("cpu"))
+        stack.enter_context(_PROCESS_STATE)
+        yield
+
+
+class _ProcessState:
+    """What torch keeps for the whole process: the first call that computes sets it, the last one to end restores it.
+
+    If each call restored what it has found, it would do so while another thread computes.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._entered = 0
+        self._callers = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self._entered += 1
+            if self._entered == 1:
+                self._set()
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self._entered -= 1
+            if not self._entered:
+                self._callers.close()
+
+    def _set(self) -> None:
         if (dtype := torch.get_default_dtype()) != torch.float32:
-            stack.callback(torch.set_default_dtype, dtype)
+            self._callers.callback(torch.set_default_dtype, dtype)
             torch.set_default_dtype(torch.float32)
         if (precision := _matmul_precision()) != "highest":
-            stack.callback(torch.set_float32_matmul_precision, precision)
+            self._callers.callback(torch.set_float32_matmul_precision, precision)
             torch.set_float32_matmul_precision("highest")
-        yield
+
+
+_PROCESS_STATE = _ProcessState()
 
 
 def device_kinds() -> tuple[str, ...]:
@@ -69,6 +100,11 @@ def _matmul_precision() -> str:
         return "highest"
 
 
+def _renew_lock() -> None:
+    """In a forked process the lock may be held by a thread that does not exist there."""
+    _PROCESS_STATE.lock = threading.Lock()
+
+
 def _release_threads() -> None:
     """End this thread's OpenMP threads; its next parallel loop starts new ones.
 
@@ -79,4 +115,4 @@ def _release_threads() -> None:
 
 
 if sys.platform == "linux":
-    os.register_at_fork(before=_release_threads)
+    os.register_at_fork(before=_release_threads, after_in_child=_renew_lock)

@@ -169,6 +169,7 @@ def test_alpha_is_kept(run_small, content_image, out, pixels):
 
 
 @pytest.mark.parametrize("missing", ["content", "style"])
+@pytest.mark.posix("named pipes")
 def test_a_picture_that_is_not_there_or_no_file_is_refused(missing, run_small, content_image, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for bad, said in (("no.png", "does not exist"), (tmp_path, "is a folder"), (tmp_path / "pipe", "not a regular")):

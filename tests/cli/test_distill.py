@@ -93,7 +93,7 @@ def test_a_stopped_training_is_resumed_to_the_same_bytes(distill, style, tmp_pat
 
     def stopping(step):
         if step.number == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return step_events(step)
 
     monkeypatch.setattr(reporting, "step_events", stopping)
@@ -124,6 +124,7 @@ def test_the_events_of_a_training(distill, style):
     assert events[-1]["path"] == str(style)
 
 
+@pytest.mark.linux("/proc/self/fd")
 def test_a_checkpoint_that_cannot_be_written_is_reported_once_and_does_not_end_the_training(distill, monkeypatch):
     fsync = os.fsync
 

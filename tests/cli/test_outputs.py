@@ -51,6 +51,7 @@ def full_disk(monkeypatch):
         ("/dev/full", "is not a regular file; choose another name"),
     ],
 )
+@pytest.mark.linux("/dev/full")
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(name, said, stylize, tmp_path, monkeypatch):
     monkeypatch.setattr(api, "create_run", None)  # the work
     (tmp_path / "file.png").write_text("precious")
@@ -62,6 +63,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(name, said, s
     assert (tmp_path / "file.png").read_text() == "precious"
 
 
+@pytest.mark.posix("links without a privilege")
 def test_a_link_into_a_folder_that_is_not_there_is_refused_even_if_it_may_be_replaced(stylize, out):
     out.symlink_to("no/such.png")
     assert "does not exist; create it" in stylize("--overwrite").complaint()
@@ -72,6 +74,7 @@ def test_a_read_only_folder_is_refused(stylize, monkeypatch):
     assert "is read-only; choose another place" in stylize().complaint()
 
 
+@pytest.mark.posix("links without a privilege")
 def test_no_flag_makes_an_input_an_output(run_small, content_image, style_image, narrow_weights, tmp_path):
     preset = tmp_path / "mine.toml"
     preset.write_text("[settings]\nsteps = 1\n")
@@ -122,6 +125,7 @@ def test_an_output_may_begin_with_a_dash(stylize, small, tmp_path, monkeypatch):
     assert (tmp_path / "-p.png").exists()
 
 
+@pytest.mark.posix("links without a privilege")
 def test_a_link_stays_a_link_and_its_file_is_replaced(stylize, out, tmp_path, pixels):
     (tmp_path / "file.png").write_text("old")
     out.symlink_to("file.png")
@@ -177,6 +181,7 @@ def test_a_preview_that_cannot_be_saved_does_not_end_the_run(stylize, out, full_
     assert [path.name for path in out.parent.iterdir()] == ["out.png"]
 
 
+@pytest.mark.linux("/dev/full")
 def test_a_full_log_does_not_end_the_run(stylize, out, monkeypatch):
     log, step_events = out.with_name("l.jsonl"), reporting.step_events
 

@@ -276,6 +276,7 @@ def test_a_result_is_kept_if_the_pipe_breaks(start, content_image, style_image, 
         assert image.size == (32, 24)
 
 
+@pytest.mark.posix("SIGINT of another process")
 def test_an_interrupted_run_sends_the_image_so_far(start, content_image, style_image, tmp_path):
     flags = ["-o", "-", "--steps", 1_000_000, "--log", "run.jsonl", "--checkpoint", "run.checkpoint"]
     process = start("stylize", content_image, style_image, *flags, stdout=subprocess.PIPE)

@@ -10,6 +10,11 @@ from impasto import reporting
 from impasto.errors import DivergedError
 from impasto.optimize.run import Run
 
+STOPS = [
+    (getattr(signal, name), 128 + getattr(signal, name))
+    for name in ("SIGTERM", "SIGINT", "SIGHUP")
+    if hasattr(signal, name)
+]
 LONG = ("--steps", 1000)
 
 
@@ -22,7 +27,7 @@ def stopping(monkeypatch):
 
         def stopped(step):
             if step.number + 1 == after:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
             return reports(step)
 
         monkeypatch.setattr(reporting, "step_events", stopped)
@@ -31,7 +36,7 @@ def stopping(monkeypatch):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("number", "status"), STOPS)
 def test_a_run_that_was_stopped_is_resumed_to_the_same_picture(  # noqa: PLR0917
     number, status, optimizer, stylize, stopping, monkeypatch, out, tmp_path
 ):
@@ -108,6 +113,7 @@ def test_checkpoints_are_saved_as_often_as_requested(stylize, monkeypatch):
     assert kept == [1, 2, 3]
 
 
+@pytest.mark.linux("/proc/self/fd")
 def test_a_full_disk_keeps_the_last_checkpoint_and_is_reported_once(stylize, stopping, out, monkeypatch):
     stopping(signal.SIGTERM, 2)
     stylize()

@@ -1,6 +1,5 @@
 """Runs replace only their own files, and no two of them write to the same file."""
 
-import os
 import signal
 
 import pytest
@@ -34,7 +33,7 @@ def stop(at_step, stylize):
     """Stop a run after a step."""
 
     def run(*flags, step=1):
-        at_step(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        at_step(step, lambda: signal.raise_signal(signal.SIGTERM))
         outcome = stylize(*flags)
         at_step(None)
         return outcome.status

@@ -30,6 +30,7 @@ def long_run(start, content_image, style_image):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.posix("signals of another process")
 def test_an_interrupted_run_keeps_the_picture(number, status, long_run, tmp_path, impasto):
     long_run.send_signal(number)
     rest, err = long_run.communicate(timeout=LIMIT)
@@ -43,6 +44,7 @@ def test_an_interrupted_run_keeps_the_picture(number, status, long_run, tmp_path
     assert sorted(os.listdir(tmp_path)) == ["l.jsonl", "out.png", "out.png.checkpoint"]
 
 
+@pytest.mark.posix("SIGHUP")
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored(start, content_image, style_image):
     def ignore():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
@@ -61,7 +63,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(start, content_ima
 
 
 def interrupt(*_, **__):
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 
 def test_a_second_interrupt_ends_the_run_at_once(stylize, out, monkeypatch):
@@ -105,6 +107,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(start, content_image, styl
     assert (tmp_path / "out.png").exists()
 
 
+@pytest.mark.posix("preexec_fn")
 def test_closed_streams_do_not_end_the_run(start, content_image, style_image, tmp_path):
     def close():
         os.close(1)
@@ -141,6 +144,7 @@ def run(*arguments, **options):
     return subprocess.run(command, stderr=subprocess.PIPE, timeout=LIMIT, check=False, **options)
 
 
+@pytest.mark.linux("/dev/full")
 def test_a_full_disk_behind_standard_output_is_told_in_a_line():
     with open("/dev/full", "wb") as full:
         process = run("presets", stdout=full)

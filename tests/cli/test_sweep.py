@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import sys
@@ -57,7 +56,7 @@ def stopping(monkeypatch):
 
         def stopping_events(taken):
             if (len(started), taken.number + 1) == (combination, step):
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
             return step_events(taken)
 
         monkeypatch.setattr(runner, "execute", counting)

@@ -77,6 +77,7 @@ def test_a_timelapse_in_the_place_of_another_file_of_the_run_is_refused(stylize,
     assert "is also an input" in stylize("--timelapse", content_image, "--overwrite").complaint()
 
 
+@pytest.mark.linux("/proc/self/fd")
 def test_a_timelapse_that_cannot_be_written_does_not_lose_the_result(stylize, out, monkeypatch):
     fsync = os.fsync
 
@@ -97,7 +98,7 @@ def test_a_stopped_run_has_a_timelapse_and_a_resumed_one_only_of_the_remaining_s
 
     def stopped(step):
         if step.number == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return reports(step)
 
     monkeypatch.setattr(reporting, "step_events", stopped)

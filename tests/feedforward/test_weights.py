@@ -75,6 +75,7 @@ def test_a_file_with_another_hash_is_refused(
     assert refusal(weights.TRANSFORMER) == f"{path}: its SHA-256 is {result}, not {wanted}{REMEDY}"
 
 
+@pytest.mark.posix("/dev/zero")
 def test_reading_an_endless_file_stops_at_the_limit(pretend_installed: Callable[[Path], None]) -> None:
     pretend_installed(Path("/dev/zero"))
     assert refusal(weights.PREDICTOR).startswith("/dev/zero: its SHA-256 is ")

@@ -78,6 +78,7 @@ def test_the_format_does_not_depend_on_the_name(tmp_path):
     assert np.array_equal(levels(load(tmp_path / "a.txt").tensor), RGB)
 
 
+@pytest.mark.posix("named pipes and /dev/zero")
 def test_paths_that_are_no_regular_files_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name, word in [("none.png", "does not exist"), (".", "folder"), ("pipe", "regular"), ("a\0b", "null")]:

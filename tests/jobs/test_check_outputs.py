@@ -1,5 +1,7 @@
 """The files that a run writes are validated before any work is done."""
 
+import sys
+
 import pytest
 
 from impasto.errors import OutputError
@@ -52,6 +54,13 @@ def test_outputs_that_cannot_be_written_are_refused(names, complaint, check, tmp
     (tmp_path / "old.png").write_text("old")
     with pytest.raises(OutputError, match=complaint):
         check(**names)
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_names_that_differ_in_case_are_two_outputs_in_one_place(platform, check, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    with pytest.raises(OutputError, match=r"out\.png: is given for two outputs"):
+        check(preview="OUT.PNG")
 
 
 @pytest.mark.parametrize("field", ["result", "checkpoint", "log"])

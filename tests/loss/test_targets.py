@@ -1,5 +1,7 @@
 import hypothesis
+import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from impasto.images.masks import layer_guides
 from impasto.loss import functional
 from impasto.loss.nearest import Sample
 from impasto.loss.objective import LossWeights, Objective
-from impasto.loss.statistics import Gaussian, Moments
+from impasto.loss.statistics import NOISE, Gaussian, Moments
 from impasto.loss.targets import SAMPLE_SIZE, StyleTarget, Targets, content_targets, style_targets
 from impasto.settings import layers
 from impasto.vgg.model import VGG19
@@ -83,7 +85,10 @@ def single(kind: str, here: Tensor, counted: Tensor, target) -> Tensor:
     if kind == "wasserstein":
         (mean, cov), first = moments(here, counted), target.moments.first[0]
         wanted = target.moments.second[0] - torch.outer(first, first)
-        root = square_root(wanted + 1e-12 * torch.eye(len(wanted), dtype=wanted.dtype))
+        powers = cov.trace() + mean.square().sum() + target.moments.second[0].trace()
+        noise = NOISE * powers * torch.eye(len(wanted), dtype=wanted.dtype)
+        cov, wanted = cov + noise, wanted + noise
+        root = square_root(wanted)
         between = cov.trace() + wanted.trace() - 2 * square_root(root @ cov @ root).trace()
         return ((mean - first).square().sum() + between) / len(first)
     away = flat.T - target.values.mean(0)
@@ -95,10 +100,7 @@ def single(kind: str, here: Tensor, counted: Tensor, target) -> Tensor:
 
 @pytest.mark.parametrize("guided", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_value_and_gradient_of_every_style_loss_equal_autograd(
-    narrow64: VGG19, kind: str, guided: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(functional, "RIDGE", 1e-30)
+def test_value_and_gradient_of_every_style_loss_equal_autograd(narrow64: VGG19, kind: str, guided: bool) -> None:
     vgg = narrow64.configured(pooling="avg", padding="replicate")
     guides: list[Tensor | None] = [guide(5), guide(6)] if guided else [None]
     whole = objective(vgg, kind, guides)
@@ -106,9 +108,8 @@ def test_value_and_gradient_of_every_style_loss_equal_autograd(
     expected = formula(whole, kind, guides, image)
     (slope,) = torch.autograd.grad(expected, image)
     terms, gradient = whole.value_and_grad(image.detach())
-    near = 1e-5 if kind == "wasserstein" else 1e-9  # the accuracy of the iteration for the root
-    assert float(terms.total) == pytest.approx(float(expected.detach()), rel=near)
-    assert float((gradient - slope).norm() / slope.norm()) < near
+    assert float(terms.total) == pytest.approx(float(expected.detach()), rel=1e-9)
+    assert float((gradient - slope).norm() / slope.norm()) < 1e-9
 
 
 @given(
@@ -149,18 +150,72 @@ def test_the_distance_of_scalar_gaussians_is_that_of_their_means_and_deviations(
         return Moments(torch.tensor([[[mean**2 + deviation**2]]]).double(), torch.tensor([[mean]]).double())
 
     loss, slope = Gaussian(gaussian(3, 0.5)).loss_and_gradient(gaussian(1, 2))
-    assert float(loss) == pytest.approx(4 + 1.5**2, rel=1e-5)
-    # at mean m and second moment q: (m - 3)^2 + (sqrt(q - m^2) - 0.5)^2
-    assert float(slope.second) == pytest.approx(1.5 / 2, rel=1e-5)
-    assert float(slope.first) == pytest.approx(-4 - 1.5, rel=1e-5)
+    noise = NOISE * (5 + 9.25)  # the second moments
+    assert float(loss) == pytest.approx(4 + ((4 + noise) ** 0.5 - (0.25 + noise) ** 0.5) ** 2, rel=1e-9)
+    # at mean m and second moment q: (m - 3)^2 + (sqrt(q - m^2) - 0.5)^2, but for the noise
+    assert float(slope.second) == pytest.approx(1.5 / 2, rel=1e-3)
+    assert float(slope.first) == pytest.approx(-4 - 1.5, rel=1e-3)
 
 
 def test_the_bures_distance_of_commuting_covariances_is_that_of_their_deviations() -> None:
-    one, other = (
-        torch.diag_embed(torch.tensor([values], dtype=torch.float64)) for values in ([4.0, 9, 1], [1.0, 16, 0])
-    )
-    squared, _ = functional.squared_bures_distance(one, functional.matrix_sqrt(other))
-    assert float(squared) == pytest.approx(1 + 1 + 1, rel=1e-2)
+    one, other = (torch.diag(torch.tensor(values, dtype=torch.float64)) for values in ([4.0, 9, 1], [1.0, 16, 4]))
+    forth, back = functional.transport_maps(one, other)
+    torch.testing.assert_close(forth.diagonal(), torch.tensor([1 / 2, 4 / 3, 2], dtype=torch.float64))
+    torch.testing.assert_close(forth @ back, torch.eye(3, dtype=torch.float64))
+    assert float(functional.squared_bures_distance(one, other, forth)) == pytest.approx(1 + 1 + 1)
+
+
+def covariance(channels: int, rank: int, decay: float, seed: int) -> Tensor:
+    """A covariance of random directions with eigenvalues 1, 2^-decay, 3^-decay, ..., and 0 from `rank` on."""
+    generator = torch.Generator().manual_seed(seed)
+    directions, _ = torch.linalg.qr(torch.randn(channels, channels, generator=generator, dtype=torch.float64))
+    values = torch.arange(1, channels + 1, dtype=torch.float64) ** -decay
+    values[rank:] = 0
+    return (directions * values) @ directions.T
+
+
+def centered(second: Tensor) -> Moments:
+    return Moments(second[None], torch.zeros(1, len(second), dtype=second.dtype))
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1, 100])
+@pytest.mark.parametrize(("channels", "rank", "decay"), [(64, 64, 0.5), (64, 20, 2), (512, 100, 3)])
+def test_the_distance_of_any_covariances_is_that_of_scipys_matrix_roots(
+    channels: int, rank: int, decay: float, scale: float
+) -> None:
+    one, other = scale * covariance(channels, rank // 2, decay, 1), covariance(channels, rank, decay, 2)
+    noise = NOISE * (one.trace() + other.trace()) * torch.eye(channels, dtype=torch.float64)
+    root = scipy.linalg.sqrtm((other + noise).numpy())
+    middle = scipy.linalg.sqrtm(root @ (one + noise).numpy() @ root)
+    distance = float((one + noise).trace() + (other + noise).trace()) - 2 * np.trace(middle)
+    forth = torch.from_numpy(root @ np.linalg.inv(middle) @ root)
+    drift = NOISE * (2 * channels - forth.trace() - torch.linalg.inv(forth).trace())
+    slope = torch.eye(channels, dtype=torch.float64) * (1 + drift) - forth
+    for dtype, near, near_slope in ((torch.float64, 1e-9, 1e-9), (torch.float32, 1e-4, 3e-3)):
+        loss, gradient = Gaussian(centered(other.to(dtype))).loss_and_gradient(centered(one.to(dtype)))
+        assert float(loss) == pytest.approx(distance / channels, rel=near)
+        assert float((gradient.second[0].double() * channels - slope).norm() / slope.norm()) < near_slope
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("channels", "rank", "decay"), [(64, 20, 2), (64, 1, 1), (512, 20, 3)])
+def test_a_covariance_of_any_rank_is_a_minimum_of_the_distance_from_itself(
+    channels: int, rank: int, decay: float, dtype: torch.dtype
+) -> None:
+    own = centered(covariance(channels, rank, decay, 1).to(dtype))
+    loss, gradient = Gaussian(own).loss_and_gradient(own)
+    far_loss, far = Gaussian(own).loss_and_gradient(centered(covariance(channels, rank, decay, 2).to(dtype)))
+    assert abs(float(loss)) < 1e-5 * float(far_loss)
+    assert float(gradient.second.norm()) < 1e-3 * float(far.second.norm())
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_features_without_variance_have_a_finite_distance(value: float) -> None:
+    flat = Moments(torch.full((1, 8, 8), value**2), torch.full((1, 8), value))
+    rich = centered(covariance(8, 8, 1, 1).float())
+    for one, other in ((flat, rich), (rich, flat), (flat, flat)):
+        loss, gradient = Gaussian(one).loss_and_gradient(other)
+        assert all(each.isfinite().all() for each in (loss, gradient.second, gradient.first))
 
 
 @pytest.mark.parametrize("kind", ["gram", "wasserstein"])

@@ -104,7 +104,7 @@ def test_a_step_on_a_gpu_reads_no_value_and_copies_nothing_to_or_from_the_host(
 @STEPS
 def test_a_step_on_mps_has_no_float64(changes: dict[str, Any], narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(size=50, scale_factor=1, **changes)
-    monkeypatch.setattr("impasto.vgg.device.accumulation_dtype", lambda _: torch.float32)
+    monkeypatch.setattr("impasto.vgg.device.has_float64", lambda _: False)
     run = scale_run(settings, narrow)
     with NoFloat64():
         for number in range(2):

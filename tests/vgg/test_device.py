@@ -126,6 +126,11 @@ def test_emulated_bfloat16_of_a_gpu_does_not_count(
     assert device.has_bfloat16(torch.device("mps")) is False
 
 
+def test_sums_are_float64_where_there_is_float64() -> None:
+    kinds = {kind: device.accumulation_dtype(torch.device(kind)) for kind in ("cpu", "cuda", "mps")}
+    assert kinds == {"cpu": torch.float64, "cuda": torch.float64, "mps": torch.float32}
+
+
 @pytest.mark.parametrize("name", ["float16", "bf16", ""])
 def test_an_unknown_precision_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(SettingError, match=f"precision: got '{name}'; give one of auto, float32, tf32, bfloat16"):
@@ -225,6 +230,7 @@ def test_freed_memory_that_malloc_keeps_is_released() -> None:
     del last
 
 
+@pytest.mark.posix("sysconf")
 def test_available_memory_is_a_share_of_the_total() -> None:
     total = total_memory()
     assert total == pytest.approx(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), rel=0.01)
@@ -262,6 +268,7 @@ def test_memory_of_tensors_that_exist_on_apples_gpu_is_not_available(monkeypatch
     assert device.available_memory(torch.device("mps")) == round(MEMORY_SHARE * 3000)
 
 
+@pytest.mark.linux("containers")
 def test_a_memory_limit_of_the_container_applies(monkeypatch: pytest.MonkeyPatch) -> None:
     read_text = Path.read_text
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         _open_closed_streams()
+        _escape_what_stdout_cannot_encode()
         gc.set_threshold(*GC_THRESHOLDS)
         arguments = sys.argv[1:] if arguments is None else arguments
         if not {"--help", "-h", "--version"}.intersection(arguments):
@@ -64,6 +66,15 @@ def _open_closed_streams() -> None:
     for number in range(3):
         if not _is_open(number):
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+
+
+def _escape_what_stdout_cannot_encode() -> None:
+    """Print the name of a file as \\u8272 where standard output has no such character, as standard error does.
+
+    Redirected on Windows, its encoding is that of the country, which has 256 characters.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _is_open(number: int) -> bool:

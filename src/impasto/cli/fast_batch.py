@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from impasto import files
 from impasto.cli.display import Display
 from impasto.cli.image_options import check_image_output
 from impasto.errors import BatchError, ImpastoError, OutputError, PictureError, UsageError, printable
@@ -90,8 +91,9 @@ class FastBatch:
             BatchError: at the end, if some failed.
         """
         targets = [_target(content, self.output) for content in contents]
+        names = list(map(files.comparable, targets))
         for index, target in enumerate(targets):
-            if target in targets[:index]:
+            if names[index] in names[:index]:
                 raise OutputError(f"{printable(target)}: is the output of two content images; rename one of them")
             self._check(target, overwrite=self.overwrite, inputs=self.inputs)
         for note in notes:

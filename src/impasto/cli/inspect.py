@@ -1,7 +1,7 @@
 """`impasto inspect`: the recipe embedded in an image."""
 
 from impasto.cli.image_options import ResultArgument
-from impasto.cli.printing import print_line
+from impasto.cli.printing import print_json
 from impasto.cli.streams import piped
 
 
@@ -10,5 +10,5 @@ def inspect(result: ResultArgument, /) -> int:
     from impasto.images.loading import load_recipe
 
     with piped([result], None) as ((file,), _):
-        print_line(load_recipe(file).model_dump_json(indent=2))
+        print_json(load_recipe(file).model_dump(mode="json"))
     return 0

@@ -1,7 +1,10 @@
 """The consoles; lines and tables on standard output."""
 
+import codecs
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +31,12 @@ def console(*, stderr: bool = False) -> Console:
 def print_line(text: str) -> None:
     """Print a line."""
     print(text)  # noqa: T201
+
+
+def print_json(value: Any) -> None:
+    """Print JSON; with escapes unless standard output is UTF-8, since other escapes than JSON's would break it."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    print_line(json.dumps(value, indent=2, ensure_ascii=codecs.lookup(encoding).name != "utf-8"))
 
 
 def print_saved(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP as a request to stop after the current step."""
+"""SIGINT, SIGTERM, SIGHUP and Windows' SIGBREAK as a request to stop after the current step."""
 
 import contextlib
 import os
@@ -6,7 +6,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-SIGNALS = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+NAMES = "SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"
+SIGNALS = [number for name in NAMES if (number := getattr(signal, name, None)) is not None]
 STOPPING = "stopping after this step, the image so far is saved; a second signal stops at once"
 
 

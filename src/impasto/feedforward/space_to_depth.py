@@ -57,12 +57,13 @@ def reflect_pad_cells(values: Tensor, top: int, bottom: int) -> Tensor:
     padded = cells.new_empty(top + height + bottom, width + 4, channels // 4, 2, 2)
     rows = padded[top : top + height]
     rows[:, 2:-2] = cells
+    # slices, not lists of indices, which would be copied to the device
     for phase in (0, 1):
-        rows[:, [0, 1], ..., phase] = cells[:, [2 - phase, 1 - phase], ..., phase]
-        rows[:, [-2, -1], ..., phase] = cells[:, [width - 1 - phase, width - 2 - phase], ..., phase]
+        rows[:, :2, ..., phase] = cells[:, 1 - phase : 3 - phase, ..., phase].flip(1)
+        rows[:, -2:, ..., phase] = cells[:, width - 2 - phase : width - phase, ..., phase].flip(1)
     for phase in (0, 1):
         if top:
-            padded[[0, 1], ..., phase, :] = rows[[2 - phase, 1 - phase], ..., phase, :]
+            padded[:2, ..., phase, :] = rows[1 - phase : 3 - phase, ..., phase, :].flip(0)
         if bottom:
-            padded[[-2, -1], ..., phase, :] = rows[[height - 1 - phase, height - 2 - phase], ..., phase, :]
+            padded[-2:, ..., phase, :] = rows[height - 2 - phase : height - phase, ..., phase, :].flip(0)
     return padded.view(1, top + height + bottom, width + 4, channels).permute(0, 3, 1, 2)

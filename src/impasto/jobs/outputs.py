@@ -73,7 +73,7 @@ def check_outputs(
     """
     for path in outputs.paths:
         files.check_output(path, overwrite=outputs.may_replace(path, resume_from), inputs=inputs)
-    if len(set(map(files.real_path, outputs.paths))) < len(outputs.paths):
+    if len(set(map(files.comparable, outputs.paths))) < len(outputs.paths):
         raise OutputError(f"{printable(outputs.result)}: is given for two outputs; choose another name for one")
     check_result(outputs.result)
     if outputs.preview is not None:

@@ -18,12 +18,8 @@ their products, one C x C matrix each, would take more memory than the features.
 SEARCH_CHUNK = 2**11
 """Positions whose nearest neighbors are searched at a time: their cosines with 4096 samples take 32 MB in float32."""
 
-RIDGE = 1e-6
-"""Added to the eigenvalues before their square root, as a share of the mean of the target's squared eigenvalues.
-
-The slope of the square root, 1 / (2 sqrt(x)), is unbounded at 0, and a covariance of C channels over fewer than C
-positions has eigenvalues of 0. With 1e-6 no slope exceeds 1000 times that at the mean.
-"""
+LEAST_SHARE = 5e-5
+"""Least eigenvalue of a covariance, as a share of its norm, for which `transport_maps` converges."""
 
 BAND = 2**20
 """Values of an image whose differences are computed at a time: 4 MB in float32."""
@@ -112,38 +108,41 @@ def squared_error_sum(one: Tensor, other: Tensor) -> Tensor:
     return (one.to(torch.promote_types(one.dtype, torch.float32)) - other).square().sum()
 
 
-def matrix_sqrt(covariance: Tensor) -> Tensor:
-    """(N, C, C) symmetric positive semi-definite A -> its square root A^1/2, of the same kind, in float64."""
-    # Rounding makes eigenvalues of 0 slightly negative. In float64 the roots lose half of 16 digits there, not of 7.
-    values, vectors = torch.linalg.eigh(covariance.double())
-    root: Tensor = (vectors * values.clamp_min(0).sqrt()[:, None]) @ vectors.mT
-    return root
+def transport_maps(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The map T of least motion between centered Gaussians of covariances S and A, and that back, both (C, C).
 
-
-def squared_bures_distance(covariance: Tensor, target_root: Tensor) -> tuple[Tensor, Tensor]:
-    """The squared Bures distance of covariances S and A, and its gradient with respect to S.
-
-    tr S + tr A - 2 tr (A^1/2 S A^1/2)^1/2: together with the squared distance of the means it is the squared
-    Wasserstein-2 distance of two Gaussians (Dowson and Landau 1982, J. Multivariate Analysis 12, 450-455).
+    T = A^1/2 (A^1/2 S A^1/2)^-1/2 A^1/2, symmetric, so that T S T = A; the map back is its inverse.
 
     Args:
-        covariance: S, (1, C, C).
-        target_root: A^1/2, from `matrix_sqrt`.
-
-    Returns:
-        A scalar and (1, C, C), in the dtype of `covariance`.
+        source, target: S and A, (C, C), symmetric, positive definite: the eigenvalues of S A are at least LEAST_SHARE^2
+            times the product of their Frobenius norms. With smaller ones T is less accurate, with negative ones the
+            iteration diverges.
     """
-    # With A^1/2 S A^1/2 = V diag(l) V^T the last term is -2 sum sqrt(l), and its gradient with respect to S is
-    # -A^1/2 V diag(1 / sqrt(l)) V^T A^1/2. RIDGE keeps l above 0, and `tiny` does if A = 0. At S = A the eigenvalues l
-    # are those of A^2, with mean tr A^2 / C: the scale of the ridge.
-    values, vectors = torch.linalg.eigh(target_root @ covariance.double() @ target_root)
-    ridge = RIDGE * (target_root @ target_root).square().sum() / len(values[0]) + torch.finfo(values.dtype).tiny
-    roots = (values.clamp_min(0) + ridge).sqrt()
-    aligned = target_root @ vectors
-    identity = torch.eye(len(values[0]), dtype=values.dtype, device=values.device)
-    gradient = identity - (aligned / roots[:, None]) @ aligned.mT
-    traces = covariance.diagonal(dim1=1, dim2=2).sum(dtype=values.dtype) + target_root.square().sum()
-    return (traces - 2 * roots.sum()).to(covariance.dtype), gradient.to(covariance.dtype)
+    # T and T^-1 are the blocks of the matrix sign of [[0, A], [S, 0]] (Higham 2008, Functions of Matrices, chapter 5),
+    # which the Newton-Schulz iteration X (3 - X^2) / 2 finds by products alone: a GPU is slow at decompositions, and
+    # the host waits for them. float32 suffices, since the condition of A^1/2 S A^1/2, which is that of S times that of
+    # A, never enters a sum. Each step is scaled for the interval [least, 1] that holds the singular values (Chen and
+    # Chow 2014, A stable scaling of Newton-Schulz), which halves their number; it depends on the dtype alone.
+    identity = torch.eye(len(source), dtype=source.dtype, device=source.device)
+    norms = torch.linalg.matrix_norm(target), torch.linalg.matrix_norm(source)
+    forth, back, least = target / norms[0], source / norms[1], LEAST_SHARE
+    while 1 - least > torch.finfo(source.dtype).eps:
+        scale = (3 / (1 + least + least**2)) ** 0.5
+        factor = torch.addmm(identity, back, forth, beta=1.5 * scale, alpha=-0.5 * scale**3)
+        forth, back = forth @ factor, factor @ back
+        least = 1.5 * scale * least - 0.5 * (scale * least) ** 3
+    stretch = (norms[0] / norms[1]).sqrt()
+    return (forth + forth.T) * (stretch / 2), (back + back.T) / (2 * stretch)
+
+
+def squared_bures_distance(source: Tensor, target: Tensor, transport: Tensor) -> Tensor:
+    """The squared Bures distance of covariances S and A (C, C), a scalar, given the map from `transport_maps`.
+
+    tr S + tr A - 2 tr (A^1/2 S A^1/2)^1/2: together with the squared distance of the means it is the squared
+    Wasserstein-2 distance of two Gaussians (Dowson and Landau 1982, J. Multivariate Analysis 12, 450-455). The gradient
+    with respect to S is 1 - T.
+    """
+    return source.trace() + target.trace() - 2 * (transport * source).sum()
 
 
 def nearest_indices(features: Tensor, directions: Tensor, center: Tensor) -> Tensor:

@@ -21,6 +21,13 @@ ROWS = 64
 """Rows of a target that are squared at a time: squares of a whole bfloat16 target in float32 take several times its
 memory."""
 
+NOISE = 5e-5
+"""Variance of the noise that is added to both Gaussians, in each channel, as a share of their mean squares.
+
+Without it the distance has no gradient where the image has no variance but the style image has some: a covariance of C
+channels over fewer than C positions has eigenvalues of 0, and the slope of the square root is unbounded there.
+"""
+
 
 class Accumulator(Protocol):
     """Collects what one layer's loss needs from the features of one image."""
@@ -116,7 +123,10 @@ class Gram:
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """Mean and covariance; the loss is the squared Wasserstein-2 distance of Gaussians with them, divided by C."""
+    """Mean and covariance; the loss is the squared Wasserstein-2 distance of Gaussians with them, divided by C.
+
+    Noise is added to both (NOISE), so that it is 0 and has no gradient where both are equal, whatever their ranks.
+    """
 
     moments: Moments
     guide: Tensor | None = None
@@ -125,16 +135,6 @@ class Gaussian:
     def normalizer(self) -> float:
         """The mean square of the features."""
         return float(self.moments.second.diagonal(dim1=1, dim2=2).mean()) or 1.0
-
-    # The root takes an eigendecomposition in float64, O(C^3): computed once for a target, not at every step.
-    @cached_property
-    def _root(self) -> Tensor:
-        return functional.matrix_sqrt(_covariance(self.moments))
-
-    @cached_property
-    def _offset(self) -> Tensor:
-        """The computed distance of the target from itself, which the ridge makes negative instead of 0."""
-        return functional.squared_bures_distance(_covariance(self.moments), self._root)[0]
 
     def accumulator(self) -> Accumulator:
         """A new accumulator for one evaluation."""
@@ -145,16 +145,29 @@ class Gaussian:
         assert moments.first is not None
         assert self.moments.first is not None
         error, channels = moments.first - self.moments.first, moments.first.shape[1]
-        bures, slope = functional.squared_bures_distance(_covariance(moments), self._root)
+        # the root of `tiny`: features that are all 0 have a distance of 0, too
+        noise = NOISE * (_power(moments) + _power(self.moments)) + torch.finfo(error.dtype).tiny ** 0.5
+        identity = torch.eye(channels, dtype=error.dtype, device=error.device)
+        source, target = (_covariance(each) + noise * identity for each in (moments, self.moments))
+        forth, back = functional.transport_maps(source, target)
+        bures = functional.squared_bures_distance(source, target, forth)
+        slope = identity - forth
         # The covariance is E[f f^T] - m m^T: its gradient `slope` acts on the second moments as it is, and on the mean
-        # m as -2 slope m, in addition to the 2 (m - m') of the means' distance.
+        # m as -2 slope m, in addition to the 2 (m - m') of the means' distance. The noise grows with the trace of the
+        # second moments, and adds to both covariances.
         first = 2 * error - 2 * (slope @ moments.first[..., None])[..., 0]
-        return (error.square().sum() + bures - self._offset) / channels, Moments(slope / channels, first / channels)
+        second = slope + identity * (NOISE * (2 * channels - forth.trace() - back.trace()))
+        return (error.square().sum() + bures) / channels, Moments(second[None] / channels, first / channels)
+
+
+def _power(moments: Moments) -> Tensor:
+    """The mean square of a feature vector."""
+    return moments.second[0].trace()
 
 
 def _covariance(moments: Moments) -> Tensor:
     assert moments.first is not None
-    return moments.second - moments.first[..., None] * moments.first[:, None]
+    return moments.second[0] - moments.first.T * moments.first
 
 
 class MomentsAccumulator:
@@ -169,6 +182,8 @@ class MomentsAccumulator:
     def add(self, features: Tensor, rows: slice) -> None:
         """Add some rows of the layer's features, (1, C, h, W)."""
         guide = None if self.guide is None else self.guide[:, :, rows]
+        if self._needs_first:  # a covariance of products rounded to bfloat16 has eigenvalues far below 0
+            features = features.to(torch.promote_types(features.dtype, torch.float32))
         self._second += functional.gram_sum(features, guide)
         if self._needs_first:
             self._first += functional.feature_sum(features, guide)

@@ -130,9 +130,9 @@ def _relative(path: Path, checkpoint: Path) -> str:
     """The path of an output from the folder of the checkpoint, so that the folder can be moved with its files."""
     target, folder = files.real_path(path), files.real_path(checkpoint).parent
     try:
-        return os.path.relpath(target, folder)
+        return Path(os.path.relpath(target, folder)).as_posix()  # with / everywhere, so that it can be resumed anywhere
     except ValueError:  # on another drive of Windows
-        return str(target)
+        return target.as_posix()
 
 
 def _temporary(path: Path) -> Path:

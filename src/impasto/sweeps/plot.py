@@ -2,7 +2,6 @@
 
 import math
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, pairwise
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from impasto import files
 from impasto.arguments import as_path, as_path_list
 from impasto.errors import LogError, MissingError, OutputError, SaveError, printable
+from impasto.images.decoding.quiet import no_warnings
 from impasto.jobs.log import TERMS, Entry, read_log
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def save(runs: Runs, path: Path, *, overwrite: bool = True) -> None:
         SaveError: it could not be drawn or written.
     """
     check_installed()
-    with warnings.catch_warnings(), files.replacing(path, overwrite=overwrite) as file:
-        warnings.simplefilter("ignore")  # characters that the font does not have, curves without a positive value
+    # warnings: characters that the font does not have, curves without a positive value
+    with no_warnings(), files.replacing(path, overwrite=overwrite) as file:
         try:
             draw(runs).savefig(file, format=path.suffix[1:].lower())
         except ValueError as error:

@@ -2,8 +2,8 @@
 
 import contextlib
 import ctypes
-import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -118,9 +118,14 @@ def is_synchronous(on: torch.device) -> bool:
     return on.type == "cpu"
 
 
+def has_float64(on: torch.device) -> bool:
+    """Whether tensors on a device can be float64: on Apple's GPU they cannot."""
+    return on.type != "mps"
+
+
 def accumulation_dtype(on: torch.device) -> torch.dtype:
-    """The dtype for sums over images and for scalars that depend on them: float64, which MPS does not have."""
-    return torch.float32 if on.type == "mps" else torch.float64
+    """The most precise dtype of a device, for sums in which terms of both signs cancel."""
+    return torch.float64 if has_float64(on) else torch.float32
 
 
 def cpu_features() -> tuple[str, ...]:
@@ -167,6 +172,6 @@ def release_memory(on: torch.device) -> None:
     if hasattr(accelerator, "empty_cache"):  # torch.cuda, torch.xpu, torch.mps
         accelerator.empty_cache()
     # malloc_trim exists in glibc only; psutil.heap_trim is newer than the oldest supported psutil.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

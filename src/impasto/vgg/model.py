@@ -50,9 +50,8 @@ class VGG19:
         self.pooling, self.padding = pooling, padding
         self.origin, self.sha256 = "given", ""  # where the weights came from
         self.device, self.dtype, self.tf32 = torch.device(device), dtype, False
-        self._mean = torch.tensor(MEAN, dtype=devices.accumulation_dtype(self.device), device=self.device).view(
-            1, 3, 1, 1
-        )
+        mean = torch.tensor(MEAN, dtype=devices.accumulation_dtype(self.device)).view(1, 3, 1, 1)
+        self._mean = mean.to(self.device)
         self.kernels = {
             # Convolutions are fastest in channels_last (NHWC) memory on CPU and CUDA; and the matrix of features by
             # positions, (M, C), that a Gram matrix needs is then a view.

@@ -42,6 +42,7 @@ def test_a_closed_standard_input_is_reported_in_a_line(fast, out, monkeypatch):
     assert fast("-", "-o", out).complaint().startswith("standard input: ")
 
 
+@pytest.mark.linux("/dev/full")
 def test_a_full_disk_behind_the_pipe_is_reported_in_a_line(begin, content_image, style_image):
     with open("/dev/full", "wb") as full:
         process = begin(content_image, style_image, "-o", "-", "-q", stdout=full)
@@ -134,6 +135,7 @@ def test_what_is_skipped_in_a_folder_is_noted(fast, content_images, into):
     assert outcome.status == 0
 
 
+@pytest.mark.posix("named pipes and links")
 def test_an_image_in_a_folder_that_cannot_be_read_is_one_that_failed(fast, content_images, into):
     (content_images / "d.png").symlink_to("missing.png")
     os.mkfifo(content_images / "e.png")
@@ -149,6 +151,15 @@ def test_two_content_images_for_one_output_are_refused_before_any_work(second, f
     Image.new("RGB", (40, 30)).save(other)
     complaint = fast(content_images, "-o", into, "--also", other).complaint()
     assert f"{into / 'a.png'}: is the output of two content images; rename one" in complaint
+    assert names(into) == []
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_so_are_two_for_names_that_differ_in_case(platform, fast, content_images, into, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    other = into.parent / "A.PNG"
+    Image.new("RGB", (40, 30)).save(other)
+    assert "is the output of two content images" in fast(content_images, "-o", into, "--also", other).complaint()
     assert names(into) == []
 
 
@@ -214,7 +225,7 @@ def test_an_interrupt_ends_several_after_the_current_image(fast, content_images,
     stylize = one_pass.fast
 
     def interrupted(*arguments, **options):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return stylize(*arguments, **options)
 
     monkeypatch.setattr(one_pass, "fast", interrupted)

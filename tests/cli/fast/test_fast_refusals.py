@@ -90,6 +90,7 @@ def test_pictures_that_are_none_are_refused_in_a_line(role, data, said, impasto,
 
 
 @pytest.mark.parametrize("role", ["style_image", "content_image"])
+@pytest.mark.posix("/dev/null")
 def test_a_folder_or_a_device_is_no_style_image_and_a_device_no_content_image(role, impasto, content_image, out, into):
     for bad in (into, "/dev/null") if role == "style_image" else ("/dev/null",):
         pictures = [bad, content_image] if role == "content_image" else [content_image, bad]

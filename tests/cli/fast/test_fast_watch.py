@@ -1,7 +1,6 @@
 """`impasto fast --watch`."""
 
 import json
-import os
 import shutil
 import signal
 import threading
@@ -13,7 +12,7 @@ from PIL import Image
 
 from impasto.cli import fast_batch
 
-pytestmark = pytest.mark.weights
+pytestmark = [pytest.mark.weights, pytest.mark.posix("signals of another process")]
 
 
 class Watch:
@@ -107,7 +106,7 @@ def looks(monkeypatch):
         left = list(actions)
 
         def wait(received):
-            (left.pop(0) if left else lambda: os.kill(os.getpid(), signal.SIGINT))()
+            (left.pop(0) if left else lambda: signal.raise_signal(signal.SIGINT))()
 
         monkeypatch.setattr(fast_batch, "wait_for_scan", wait)
 

@@ -14,7 +14,7 @@ _LOCK = threading.Lock()
 
 @contextlib.contextmanager
 def no_warnings() -> Iterator[list[warnings.WarningMessage]]:
-    """Collect Pillow's warnings instead of printing them; for parsing metadata, which takes milliseconds.
+    """Collect warnings instead of printing them: those of Pillow about metadata, and of Matplotlib about plots.
 
     Warning filters belong to the process: without the lock, of two threads the last one to leave would restore the
     state that the other one had changed. Pixels are decoded outside of it.
