@@ -33,16 +33,6 @@ class NoReads(TorchDispatchMode):
         return result
 
 
-class NoFloat64(TorchDispatchMode):
-    """Refuses float64, which MPS does not have."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        dtypes = {leaf.dtype for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)}
-        assert torch.float64 not in dtypes, f"{func} in float64"
-        return result
-
-
 def moved(value: Any) -> Any:
     """A value with all tensors in it replaced by tensors without values."""
     if isinstance(value, Tensor):
@@ -70,7 +60,7 @@ def scale_run(settings: Settings, narrow: VGG19, *, strip: int | None = None) ->
     return ScaleRun(without_values, torch.rand(1, 3, *run.current_plan.size, device="meta"), settings)
 
 
-STEPS = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     "changes",
     [
         {},
@@ -85,9 +75,6 @@ STEPS = pytest.mark.parametrize(
     ],
     ids=str,
 )
-
-
-@STEPS
 @pytest.mark.parametrize("strip", [None, 16])
 def test_a_step_on_a_gpu_reads_no_value_and_copies_nothing_to_or_from_the_host(
     changes: dict[str, Any], strip: int | None, narrow: VGG19
@@ -99,13 +86,3 @@ def test_a_step_on_a_gpu_reads_no_value_and_copies_nothing_to_or_from_the_host(
     run.step(0, is_last=False)
     with NoReads():
         run.step(1, is_last=False)
-
-
-@STEPS
-def test_a_step_on_mps_has_no_float64(changes: dict[str, Any], narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(size=50, scale_factor=1, **changes)
-    monkeypatch.setattr("impasto.vgg.device.has_float64", lambda _: False)
-    run = scale_run(settings, narrow)
-    with NoFloat64():
-        for number in range(2):
-            run.step(number, is_last=False)
