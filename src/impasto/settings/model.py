@@ -44,6 +44,7 @@ def _check_scale_factor(value: float) -> float:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Engine = Literal["auto", "torch", "ncnn"]
 Color = Literal["style", "content", "luminance", "match"]
 Depth = Literal[8, 16]
 MAX_THREADS = 1024

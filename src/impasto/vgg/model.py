@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -13,7 +13,9 @@ from impasto.arguments import of_type
 from impasto.settings import layers
 from impasto.torch_state import isolated
 from impasto.vgg import device as devices
-from impasto.vgg import weights
+from impasto.vgg import engines, weights
+from impasto.vgg.convolution import Convolution, Direction, TorchConvolution
+from impasto.vgg.ncnn_convolution import NcnnConvolution
 
 MEAN = (123.68, 116.779, 103.939)
 """Mean red, green and blue of ImageNet in 0..255, which Keras and Caffe subtract; they divide by no deviation."""
@@ -34,6 +36,7 @@ class VGG19:
             the opposite edge in every layer.
         device: where the network is evaluated.
         dtype: of weights and features; bfloat16 is faster where the hardware supports it.
+        ncnn: the convolutions that ncnn evaluates, see `engines.Engines`; torch evaluates the others.
     """
 
     @isolated
@@ -45,6 +48,7 @@ class VGG19:
         padding: Padding = "zeros",
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        ncnn: Sequence[str] = (),
     ) -> None:
         self.pooling, self.padding = pooling, padding
         self.origin, self.sha256 = "given", ""  # where the weights came from
@@ -55,6 +59,10 @@ class VGG19:
             name: (kernel.to(device, dtype, memory_format=torch.channels_last), bias.to(device, dtype))
             for name, (kernel, bias) in kernels.items()
         }
+        self.ncnn = tuple(ncnn)
+        self._by_torch = {name: TorchConvolution(*tensors) for name, tensors in self.kernels.items()}
+        by_ncnn = {name.split()[0] for name in ncnn}
+        self._by_ncnn = {name: NcnnConvolution(*self.kernels[name]) for name in kernels if name in by_ncnn}
 
     @classmethod
     @isolated
@@ -64,17 +72,24 @@ class VGG19:
         *,
         device: str = "auto",
         precision: str = "auto",
+        engine: str | Sequence[str] = "auto",
     ) -> "VGG19":
         """The trained network, from a weights source or from the one that `impasto.weights.find(choice)` returns.
 
+        Args:
+            precision: "float32", "bfloat16", or "auto": the faster one.
+            engine: "torch", "ncnn", or "auto": the faster one for each convolution, by a trial of a second whose times
+                are kept in the cache of the user; or the convolutions that ncnn evaluates, as a recipe lists them.
+
         Raises:
             WeightsError: the weights are missing or damaged.
-            SettingError: the device or the precision is unknown or not available.
+            SettingError: the device, the precision or the engine is unknown or not available.
         """
         on = devices.select_device(device)
         source = choice if isinstance(choice, weights.WeightsSource) else weights.find(choice)
         loaded = weights.load(source)
-        network = cls(loaded.tensors, device=on, dtype=devices.select_dtype(precision, on))
+        selected = engines.select(loaded.tensors, on, precision, engine)
+        network = cls(loaded.tensors, device=on, dtype=selected.dtype, ncnn=selected.ncnn)
         network.origin, network.sha256 = source.kind, loaded.sha256
         return network
 
@@ -102,6 +117,21 @@ class VGG19:
     def precision(self) -> str:
         """The dtype's name: float32 or bfloat16."""
         return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def engine(self) -> str:
+        """The packages that evaluate the convolutions: torch, or torch and ncnn."""
+        return "torch and ncnn" if self.ncnn else "torch"
+
+    def convolution(self, name: str, direction: Direction) -> Convolution:
+        """The convolution of a layer, as it is evaluated in a direction."""
+        return self._by_ncnn[name] if f"{name} {direction}" in self.ncnn else self._by_torch[name]
+
+    def without_ncnn(self) -> "VGG19":
+        """A network that shares these weights, and is evaluated by torch only."""
+        other = copy.copy(self)
+        other.ncnn, other._by_ncnn = (), {}
+        return other
 
     def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
         """A network that shares these weights, with another pooling and padding."""
