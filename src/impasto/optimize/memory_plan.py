@@ -118,7 +118,11 @@ class CostModel:
         return replace(
             plan,
             strip=None if whole else strip,
-            memory=BASE_BYTES + self.input_bytes + self._step_bytes(plan) + round(FRAGMENTATION * features),
+            memory=BASE_BYTES
+            + self.input_bytes
+            + self._step_bytes(plan)
+            + round(FRAGMENTATION * features)
+            + self.vgg.ncnn_bytes(layers.up_to_last(self.layer_names)),
             # the backward pass multiplies as often as the forward pass, which strips run twice
             multiply_adds=(2 if whole else 3) * plan.scale.steps * layers.multiply_adds(self.layer_names, *plan.size),
         )

@@ -18,8 +18,6 @@ from impasto.vgg.ncnn_convolution import ncnn_module, supports
 Kernels = Mapping[str, tuple[Tensor, Tensor]]
 """Layer -> kernel (out, in, 3, 3) and bias (out,)."""
 
-INSTALL = '`pip install "impasto[ncnn]"`'
-
 
 @dataclass(frozen=True)
 class Engines:
@@ -40,32 +38,45 @@ def select(kernels: Kernels, on: torch.device, precision: str, engine: str | Seq
     Args:
         on: where the network is evaluated.
         precision: "float32", "bfloat16" or "auto": the faster one.
-        engine: "torch", "ncnn" wherever it can, or "auto": the faster one for each convolution; or `Engines.ncnn`.
+        engine: "torch", "ncnn" wherever it can, or "auto": the faster one for each convolution. Or the convolutions
+            that ncnn evaluates, as a recipe lists them, which do not apply to another device or precision.
 
     Raises:
         SettingError: the precision or the engine is unknown, or ncnn cannot be used.
     """
     dtype = devices.select_dtype(precision, on)
-    able = [name for name, (kernel, _) in kernels.items() if supports(kernel)]
+    able = {name: kernels[name] for name in kernels if supports(kernels[name][0])}
+    is_possible = on.type == "cpu" and precision != "bfloat16"
     if not isinstance(engine, str):
-        if engine:
-            _check_ncnn(on, precision)
-        return Engines(torch.float32 if engine else dtype, tuple(engine))
+        if not is_possible or not engine:
+            return Engines(dtype)
+        check_ncnn(engine, kernels)
+        return Engines(torch.float32, tuple(engine))
     if engine not in get_args(Engine):
         raise SettingError(f"engine: got {engine!r}; give one of {', '.join(get_args(Engine))}")
     if engine == "ncnn":
-        _check_ncnn(on, precision)
-        return Engines(torch.float32, tuple(f"{name} {direction}" for name in able for direction in DIRECTIONS))
-    if engine == "torch" or on.type != "cpu" or precision == "bfloat16" or not able or ncnn_module() is None:
+        if not is_possible:
+            raise SettingError(f"engine: got ncnn with {on.type} and {precision}; it needs the cpu and float32")
+        ncnn = [f"{name} {direction}" for name in able for direction in DIRECTIONS]
+        check_ncnn(ncnn, kernels)
+        return Engines(torch.float32, tuple(ncnn))
+    if engine == "torch" or not is_possible or not able or ncnn_module() is None:
         return Engines(dtype)
-    return _fastest({name: kernels[name] for name in able}, dtype)
+    return _fastest(able, dtype)
 
 
-def _check_ncnn(on: torch.device, precision: str) -> None:
-    if on.type != "cpu" or precision == "bfloat16":
-        raise SettingError(f"engine: ncnn computes on the cpu in float32, got {on.type} and {precision}; leave it out")
+def check_ncnn(ncnn: Sequence[str], kernels: Kernels) -> None:
+    """Check that ncnn can evaluate the convolutions named, see `Engines`.
+
+    Raises:
+        SettingError: it is not installed, or is not able to.
+    """
     if ncnn_module() is None:
-        raise SettingError(f"engine: the package ncnn is not installed; {INSTALL} or give torch")
+        raise SettingError('engine: the package ncnn is not installed; `pip install "impasto[ncnn]"`, or give torch')
+    for name in ncnn:
+        layer, _, direction = name.partition(" ")
+        if direction not in DIRECTIONS or layer not in kernels or not supports(kernels[layer][0]):
+            raise SettingError(f"engine: ncnn cannot evaluate {name!r} of this network; give torch")
 
 
 def _fastest(kernels: Kernels, fastest_by_torch: torch.dtype) -> Engines:

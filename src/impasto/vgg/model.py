@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -15,7 +15,7 @@ from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 from impasto.vgg import engines, weights
 from impasto.vgg.convolution import Convolution, Direction, TorchConvolution
-from impasto.vgg.ncnn_convolution import NcnnConvolution
+from impasto.vgg.ncnn_convolution import KERNEL_GROWTH, NcnnConvolution
 
 MEAN = (123.68, 116.779, 103.939)
 """Mean red, green and blue of ImageNet in 0..255, which Keras and Caffe subtract; they divide by no deviation."""
@@ -61,8 +61,7 @@ class VGG19:
         }
         self.ncnn = tuple(ncnn)
         self._by_torch = {name: TorchConvolution(*tensors) for name, tensors in self.kernels.items()}
-        by_ncnn = {name.split()[0] for name in ncnn}
-        self._by_ncnn = {name: NcnnConvolution(*self.kernels[name]) for name in kernels if name in by_ncnn}
+        self._by_ncnn = {name: NcnnConvolution(*tensors) for name, tensors in self.kernels.items()}
 
     @classmethod
     @isolated
@@ -127,11 +126,23 @@ class VGG19:
         """The convolution of a layer, as it is evaluated in a direction."""
         return self._by_ncnn[name] if f"{name} {direction}" in self.ncnn else self._by_torch[name]
 
-    def without_ncnn(self) -> "VGG19":
-        """A network that shares these weights, and is evaluated by torch only."""
+    def with_ncnn(self, ncnn: Sequence[str]) -> "VGG19":
+        """A network that shares these weights, with other convolutions by ncnn, which apply to float32 on a CPU only.
+
+        Raises:
+            SettingError: ncnn is not installed, or cannot evaluate them.
+        """
         other = copy.copy(self)
-        other.ncnn, other._by_ncnn = (), {}
+        other.ncnn = ()
+        if ncnn and (self.device.type, self.dtype) == ("cpu", torch.float32):
+            engines.check_ncnn(ncnn, self.kernels)
+            other.ncnn = tuple(ncnn)
         return other
+
+    def ncnn_bytes(self, names: Collection[str]) -> int:
+        """Bytes of the transformed kernels of those layers that ncnn evaluates."""
+        evaluated = [name for name in (each.split()[0] for each in self.ncnn) if name in names]
+        return sum(KERNEL_GROWTH * self.kernels[name][0].nbytes for name in evaluated)
 
     def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
         """A network that shares these weights, with another pooling and padding."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from impasto.torch_state import release_threads
-from impasto.vgg.convolution import DIRECTIONS, Direction, Padding2d
+from impasto.vgg.convolution import Direction, Padding2d
 
 MULTIPLE = 16
 """The channels of a layer must be a multiple of this, the largest p."""
@@ -107,20 +107,21 @@ class _Net:
         has_bias = int(bias is not None)
         definition = (
             "7767517\n2 2\nInput input 0 1 values\n"
-            f"Convolution convolution 1 1 values features 0={filters} 1=3 5={has_bias} 6={kernel.numel()} 9={has_bias}\n"
+            f"Convolution convolution 1 1 values features 0={filters} 1=3 5={has_bias} 6={kernel.numel()} 9={has_bias}"
+            "\n"
         )
         tensors = [kernel.contiguous()] if bias is None else [kernel.contiguous(), bias]
         # The weights begin with a zero: they are float32.
         data = bytes(4) + b"".join(tensor.numpy().tobytes() for tensor in tensors)
         if self._net.load_param_mem(definition) or self._net.load_model(_reader(data)):
             raise MemoryError("ncnn: not enough memory for the kernels")
-        self._rows = _band_positions(max(filters, channels))
+        self._band = _band_positions(max(filters, channels))
 
     def __call__(self, values: Tensor, padding: Padding2d, out: Tensor) -> None:
         (y, x), pack = padding, _pack()
         source, target = _packed(values, pack), _packed(out, pack)
         (groups, height), (rows_out, columns) = source.shape[:2], target.shape[1:3]
-        rows = max(round(self._rows / columns / TILES), 1) * TILES
+        rows = max(round(self._band / columns / TILES), 1) * TILES
         buffer = torch.zeros(groups, min(rows, rows_out) + 2, columns + 2, pack)
         inside = buffer[:, :, x : columns + 2 - x]
         for start in range(0, rows_out, rows):
@@ -138,17 +139,22 @@ class _Net:
         groups, height, width, pack = buffer.shape
         mat = ncnn.Mat(buffer.view(groups, height, width * pack).numpy())
         mat.w, mat.h, mat.cstep, mat.elempack, mat.elemsize = width, rows, height * width, pack, 4 * pack
+        out.copy_(_unpacked(self.evaluate(mat)).view(out.shape))
+
+    def evaluate(self, mat: Any) -> Any:
+        """The output of the convolution for a matrix of ncnn, in packed layout."""
         with self._net.create_extractor() as extractor:
             extractor.input("values", mat)
-            status, result = extractor.extract("features", 1)  # 1: in packed layout
+            status, result = extractor.extract("features", 1)  # 1: leave it packed
         if status:
             raise MemoryError("ncnn: not enough memory for a convolution")
-        out.copy_(_unpacked(result).view(out.shape))
+        return result
 
 
 def _packed(values: Tensor, pack: int) -> Tensor:
     """(1, C, h, w) in channels_last memory -> (C/p, h, w, p): a view."""
-    return values[0].permute(1, 2, 0).unflatten(2, (-1, pack)).permute(2, 0, 1, 3)
+    channels, height, width = values.shape[1:]
+    return values[0].permute(1, 2, 0).view(height, width, channels // pack, pack).permute(2, 0, 1, 3)
 
 
 def _unpacked(mat: Any) -> Tensor:
@@ -162,11 +168,8 @@ def _unpacked(mat: Any) -> Tensor:
 def _pack() -> int:
     """p, the number of channels that ncnn packs on this processor."""
     ncnn: Any = ncnn_module()
-    probe = _Net(torch.zeros(MULTIPLE, MULTIPLE, 3, 3), None, 1)._net
-    with probe.create_extractor() as extractor:
-        extractor.input("values", ncnn.Mat(torch.zeros(MULTIPLE, 4, 4).numpy()))
-        _, result = extractor.extract("features", 1)
-    return int(result.elempack)
+    net = _Net(torch.zeros(MULTIPLE, MULTIPLE, 3, 3), None, 1)
+    return int(net.evaluate(ncnn.Mat(torch.zeros(MULTIPLE, 4, 4).numpy())).elempack)
 
 
 def _band_positions(channels: int) -> int:

@@ -84,10 +84,10 @@ def _measure(trials: Mapping[str, Callable[[], Callable[[], float]]]) -> Times:
 def _trial(direction: Direction, kernel: Tensor, bias: Tensor, way: Way) -> Callable[[], float]:
     """A function that convolves once and returns the nanoseconds per position."""
     engine, dtype = way.split()
-    kind = {"torch": TorchConvolution, "ncnn": NcnnConvolution}[engine]
-    kernel, bias = (each.to(getattr(torch, dtype), memory_format=torch.preserve_format) for each in (kernel, bias))
+    kernel, bias = (each.to(getattr(torch, dtype)) for each in (kernel, bias))
     filters, channels = kernel.shape[:2]
-    convolution: Convolution = kind(kernel.contiguous(memory_format=torch.channels_last), bias)
+    kernel = kernel.contiguous(memory_format=torch.channels_last)
+    convolution: Convolution = (NcnnConvolution if engine == "ncnn" else TorchConvolution)(kernel, bias)
     width = VALUES // max(filters, channels)
     below, above = (
         torch.ones(1, count, ROWS, width, dtype=kernel.dtype).contiguous(memory_format=torch.channels_last)
