@@ -15,7 +15,7 @@ from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 from impasto.vgg import engines, weights
 from impasto.vgg.convolution import Convolution, Direction, TorchConvolution
-from impasto.vgg.ncnn_convolution import KERNEL_GROWTH, NcnnConvolution
+from impasto.vgg.ncnn_convolution import KERNEL_GROWTH, WORKSPACE, NcnnConvolution
 
 MEAN = (123.68, 116.779, 103.939)
 """Mean red, green and blue of ImageNet in 0..255, which Keras and Caffe subtract; they divide by no deviation."""
@@ -140,9 +140,10 @@ class VGG19:
         return other
 
     def ncnn_bytes(self, names: Collection[str]) -> int:
-        """Bytes of the transformed kernels of those layers that ncnn evaluates."""
+        """Bytes that ncnn needs for those layers: its transformed kernels, and a workspace."""
         evaluated = [name for name in (each.split()[0] for each in self.ncnn) if name in names]
-        return sum(KERNEL_GROWTH * self.kernels[name][0].nbytes for name in evaluated)
+        kernels = sum(KERNEL_GROWTH * self.kernels[name][0].nbytes for name in evaluated)
+        return kernels + WORKSPACE if evaluated else 0
 
     def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
         """A network that shares these weights, with another pooling and padding."""

@@ -24,6 +24,8 @@ MULTIPLE = 16
 """The channels of a layer must be a multiple of this, the largest p."""
 KERNEL_GROWTH = 4
 """Bytes of a transformed kernel, 6x6, by those of the kernel, 3x3."""
+WORKSPACE = 64 * 2**20
+"""Bytes for all layers together: temporaries of a transformation, 38 MB in block 4, and of a band."""
 TILES = 12
 """Rows of a band are a multiple of this; the tiles of F(4x4, 3x3) are 4 rows high."""
 
@@ -113,7 +115,7 @@ class _Net:
         tensors = [kernel.contiguous()] if bias is None else [kernel.contiguous(), bias]
         # The weights begin with a zero: they are float32.
         data = bytes(4) + b"".join(tensor.numpy().tobytes() for tensor in tensors)
-        if self._net.load_param_mem(definition) or self._net.load_model(_reader(data)):
+        if self._net.load_param_mem(definition) or self._net.load_model(_reader_class()(data)):
             raise MemoryError("ncnn: not enough memory for the kernels")
         self._band = _band_positions(max(filters, channels))
 
@@ -144,6 +146,8 @@ class _Net:
     def evaluate(self, mat: Any) -> Any:
         """The output of the convolution for a matrix of ncnn, in packed layout."""
         with self._net.create_extractor() as extractor:
+            extractor.set_blob_allocator(_allocator())
+            extractor.set_workspace_allocator(_allocator())
             extractor.input("values", mat)
             status, result = extractor.extract("features", 1)  # 1: leave it packed
         if status:
@@ -177,18 +181,28 @@ def _band_positions(channels: int) -> int:
     return (2**20 + 2**12 * channels) // (4 * channels)
 
 
-def _reader(data: bytes) -> Any:
+@functools.cache
+def _allocator() -> Any:
+    """Where ncnn takes memory for feature maps and temporaries from. (By default every net keeps its own.)"""
+    ncnn: Any = ncnn_module()
+    return ncnn.PoolAllocator()
+
+
+@functools.cache
+def _reader_class() -> Any:
     """ncnn's reader of weights in memory. (`Net.load_model_mem` would go on referring to memory that is freed.)"""
     ncnn: Any = ncnn_module()
     address = ctypes.pythonapi.PyCapsule_GetPointer
     address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 
     class Reader(ncnn.DataReader):  # type: ignore[misc]
-        position = 0
+        def __init__(self, data: bytes) -> None:
+            super().__init__()
+            self.data, self.position = data, 0
 
         def read(self, buffer: object, size: int) -> int:
-            ctypes.memmove(address(buffer, None), data[self.position : self.position + size], size)
+            ctypes.memmove(address(buffer, None), self.data[self.position : self.position + size], size)
             self.position += size
             return size
 
-    return Reader()
+    return Reader
