@@ -41,10 +41,18 @@ def ncnn_module() -> ModuleType | None:
     except ImportError:
         return None
     if sys.platform == "linux":
-        # It uses torch's OpenMP if torch was imported first, and its own one otherwise.
         os.register_at_fork(before=functools.partial(release_threads, ncnn.ncnn.__file__))
     module: ModuleType = ncnn
     return module
+
+
+def has_own_openmp() -> bool:
+    """Whether ncnn was imported before torch: on Linux it uses torch's OpenMP threads if they are there, else its own.
+
+    Idle threads of the one then wait in a loop while those of the other work.
+    """
+    modules = list(sys.modules)
+    return "ncnn" in modules and modules.index("ncnn") < modules.index("torch")
 
 
 def supports(kernel: Tensor) -> bool:
@@ -117,7 +125,7 @@ class _Net:
         data = bytes(4) + b"".join(tensor.numpy().tobytes() for tensor in tensors)
         if self._net.load_param_mem(definition) or self._net.load_model(_reader_class()(data)):
             raise MemoryError("ncnn: not enough memory for the kernels")
-        self._band = _band_positions(max(filters, channels))
+        self._band = threads * _band_positions(max(filters, channels))
 
     def __call__(self, values: Tensor, padding: Padding2d, out: Tensor) -> None:
         (y, x), pack = padding, _pack()
@@ -177,7 +185,7 @@ def _pack() -> int:
 
 
 def _band_positions(channels: int) -> int:
-    """Positions of a band: 1 MiB, and the more the more channels, since each band reads the transformed kernels."""
+    """Positions of a band for each thread: 1 MiB, and more with the channels, since each band reads all kernels."""
     return (2**20 + 2**12 * channels) // (4 * channels)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from impasto import files
 from impasto.errors import ImpastoError
 from impasto.vgg.convolution import DIRECTIONS, Convolution, Direction, TorchConvolution
-from impasto.vgg.ncnn_convolution import NcnnConvolution, ncnn_module
+from impasto.vgg.ncnn_convolution import NcnnConvolution, has_own_openmp, ncnn_module
 
 Way = str
 """How a convolution is evaluated: "torch float32", "torch bfloat16" or "ncnn float32"."""
@@ -109,8 +109,9 @@ def _trial(direction: Direction, kernel: Tensor, bias: Tensor, way: Way) -> Call
 def _cache_file() -> Path:
     """The file with the times of this processor, these versions and this number of threads."""
     ncnn = getattr(ncnn_module(), "__version__", "")
-    versions = _processor(), torch.backends.cpu.get_cpu_capability(), torch.__version__, ncnn
-    digest = hashlib.sha256(repr((*versions, torch.get_num_threads())).encode()).hexdigest()
+    machine = _processor(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    packages = torch.__version__, ncnn, has_own_openmp()
+    digest = hashlib.sha256(repr((machine, packages)).encode()).hexdigest()
     return platformdirs.user_cache_path("impasto") / f"convolutions-{digest[:16]}.json"
 
 
