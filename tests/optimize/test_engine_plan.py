@@ -12,6 +12,7 @@ from impasto.settings.model import Settings
 from impasto.settings.schedule import Scale
 from impasto.vgg.convolution import DIRECTIONS
 from impasto.vgg.model import VGG19
+from impasto.vgg.ncnn_convolution import workspace_bytes
 
 pytest.importorskip("ncnn")
 
@@ -30,8 +31,8 @@ def test_the_kernels_of_the_layers_that_are_evaluated_count(costs: CostModel) ->
     by_torch = dataclasses.replace(costs, vgg=costs.vgg.with_ncnn(()))
     kernels = [costs.vgg.kernels[name][0].nbytes for name in layers.CONVS[1:13]]  # up to block5_conv1
     difference = costs.estimate(PLANS[0], None).memory - by_torch.estimate(PLANS[0], None).memory
-    assert difference == 64 * 2**20 + 2 * sum(kernels) * 36 // 9  # both directions, 6x6 numbers in place of 3x3
-    assert difference == pytest.approx(479e6, rel=0.01)
+    workspace = difference - 2 * sum(kernels) * 36 // 9  # both directions, 6x6 numbers in place of 3x3
+    assert workspace == workspace_bytes(512) < workspace_bytes(8192) < 250 * 2**20
 
 
 def test_torch_evaluates_all_where_the_kernels_of_ncnn_do_not_fit(costs: CostModel) -> None:

@@ -122,7 +122,7 @@ class CostModel:
             + self.input_bytes
             + self._step_bytes(plan)
             + round(FRAGMENTATION * features)
-            + self.vgg.ncnn_bytes(layers.up_to_last(self.layer_names)),
+            + self.vgg.ncnn_bytes(layers.up_to_last(self.layer_names), plan.size[1]),
             # the backward pass multiplies as often as the forward pass, which strips run twice
             multiply_adds=(2 if whole else 3) * plan.scale.steps * layers.multiply_adds(self.layer_names, *plan.size),
         )

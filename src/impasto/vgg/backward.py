@@ -170,8 +170,8 @@ class Backprop:
         if stop < 2 or stop == start:  # nothing below the padding row, or nothing new
             return
         lowest = max(start - 2, 0)
-        rows = slice(lowest, window.backward_end)
-        upstream = self.vgg.convolution(FIRST, "gradient").gradient(window[rows], (2, 2))
+        values = window[slice(lowest, window.backward_end)]
+        upstream = self.vgg.convolution(FIRST, "gradient").gradient(values, (2, 2))
         padded, edges = upstream[:, :, start - lowest : stop - lowest], (start == 0, stop == height + 2)
         self._padded_end = stop
         rows = slice(max(start - 1, 0), min(stop - 1, height))

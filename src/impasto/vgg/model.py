@@ -15,7 +15,7 @@ from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 from impasto.vgg import engines, weights
 from impasto.vgg.convolution import Convolution, Direction, TorchConvolution
-from impasto.vgg.ncnn_convolution import KERNEL_GROWTH, WORKSPACE, NcnnConvolution
+from impasto.vgg.ncnn_convolution import KERNEL_GROWTH, NcnnConvolution, workspace_bytes
 
 MEAN = (123.68, 116.779, 103.939)
 """Mean red, green and blue of ImageNet in 0..255, which Keras and Caffe subtract; they divide by no deviation."""
@@ -36,6 +36,8 @@ class VGG19:
             the opposite edge in every layer.
         device: where the network is evaluated.
         dtype: of weights and features; bfloat16 is faster where the hardware supports it.
+
+    Attributes:
         ncnn: the convolutions that ncnn evaluates, see `engines.Engines`; torch evaluates the others.
     """
 
@@ -48,7 +50,6 @@ class VGG19:
         padding: Padding = "zeros",
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        ncnn: Sequence[str] = (),
     ) -> None:
         self.pooling, self.padding = pooling, padding
         self.origin, self.sha256 = "given", ""  # where the weights came from
@@ -59,7 +60,7 @@ class VGG19:
             name: (kernel.to(device, dtype, memory_format=torch.channels_last), bias.to(device, dtype))
             for name, (kernel, bias) in kernels.items()
         }
-        self.ncnn = tuple(ncnn)
+        self.ncnn: tuple[str, ...] = ()
         self._by_torch = {name: TorchConvolution(*tensors) for name, tensors in self.kernels.items()}
         self._by_ncnn = {name: NcnnConvolution(*tensors) for name, tensors in self.kernels.items()}
 
@@ -88,7 +89,7 @@ class VGG19:
         source = choice if isinstance(choice, weights.WeightsSource) else weights.find(choice)
         loaded = weights.load(source)
         selected = engines.select(loaded.tensors, on, precision, engine)
-        network = cls(loaded.tensors, device=on, dtype=selected.dtype, ncnn=selected.ncnn)
+        network = cls(loaded.tensors, device=on, dtype=selected.dtype).with_ncnn(selected.ncnn)
         network.origin, network.sha256 = source.kind, loaded.sha256
         return network
 
@@ -139,11 +140,11 @@ class VGG19:
             other.ncnn = tuple(ncnn)
         return other
 
-    def ncnn_bytes(self, names: Collection[str]) -> int:
-        """Bytes that ncnn needs for those layers: its transformed kernels, and a workspace."""
+    def ncnn_bytes(self, names: Collection[str], width: int) -> int:
+        """Bytes that ncnn needs for those layers of images of that width: transformed kernels, and a workspace."""
         evaluated = [name for name in (each.split()[0] for each in self.ncnn) if name in names]
         kernels = sum(KERNEL_GROWTH * self.kernels[name][0].nbytes for name in evaluated)
-        return kernels + WORKSPACE if evaluated else 0
+        return kernels + workspace_bytes(width) if evaluated else 0
 
     def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
         """A network that shares these weights, with another pooling and padding."""

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.settings import layers
 from impasto.torch_state import release_threads
 from impasto.vgg.convolution import Direction, Padding2d
 
@@ -24,8 +25,10 @@ MULTIPLE = 16
 """The channels of a layer must be a multiple of this, the largest p."""
 KERNEL_GROWTH = 4
 """Bytes of a transformed kernel, 6x6, by those of the kernel, 3x3."""
-WORKSPACE = 64 * 2**20
-"""Bytes for all layers together: temporaries of a transformation, 38 MB in block 4, and of a band."""
+TRANSFORMATION_BYTES = 48 * 2**20
+"""Temporaries while a kernel of 512 by 512 channels is transformed."""
+BAND_COPIES = 5.25
+"""Memory of a convolution by that of its input: the input twice, 6x6 numbers for each 4x4, the output twice."""
 TILES = 12
 """Rows of a band are a multiple of this; the tiles of F(4x4, 3x3) are 4 rows high."""
 
@@ -122,10 +125,11 @@ class _Net:
         )
         tensors = [kernel.contiguous()] if bias is None else [kernel.contiguous(), bias]
         # The weights begin with a zero: they are float32.
-        data = bytes(4) + b"".join(tensor.numpy().tobytes() for tensor in tensors)
+        data = bytes(4) + b"".join(tensor.detach().numpy().tobytes() for tensor in tensors)
         if self._net.load_param_mem(definition) or self._net.load_model(_reader_class()(data)):
             raise MemoryError("ncnn: not enough memory for the kernels")
-        self._band = threads * _band_positions(max(filters, channels))
+        channels = max(filters, channels)
+        self._band = threads * _band_bytes(channels) / (4 * channels)  # in positions
 
     def __call__(self, values: Tensor, padding: Padding2d, out: Tensor) -> None:
         (y, x), pack = padding, _pack()
@@ -184,9 +188,15 @@ def _pack() -> int:
     return int(net.evaluate(ncnn.Mat(torch.zeros(MULTIPLE, 4, 4).numpy())).elempack)
 
 
-def _band_positions(channels: int) -> int:
-    """Positions of a band for each thread: 1 MiB, and more with the channels, since each band reads all kernels."""
-    return (2**20 + 2**12 * channels) // (4 * channels)
+def workspace_bytes(width: int) -> int:
+    """Memory besides the transformed kernels that all layers of an image of that width take together."""
+    band = max(torch.get_num_threads() * _band_bytes(layers.WIDTHS[-1]), TILES * 4 * layers.WIDTHS[0] * width)
+    return TRANSFORMATION_BYTES + round(BAND_COPIES * band)
+
+
+def _band_bytes(channels: int) -> int:
+    """Size of a band for each thread: 1 MiB, and more with the channels, since each band reads all kernels."""
+    return 2**20 + 2**12 * channels
 
 
 @functools.cache
