@@ -43,9 +43,9 @@ class Plan:
         content, style = (_resized(load(path), self.size) for path in (self.content, self.style))
         return content, style
 
-    def run(self, settings: Settings, precision: str, *, memory: int | None = None) -> Run:
-        """A run of impasto on the CPU; `memory` is that of `Run`."""
-        vgg = VGG19.load(device="cpu", precision=precision)
+    def run(self, settings: Settings, precision: str, *, engine: str = "auto", memory: int | None = None) -> Run:
+        """A run of impasto on the CPU; `precision` and `engine` are those of `VGG19.load`, `memory` that of `Run`."""
+        vgg = VGG19.load(device="cpu", precision=precision, engine=engine)
         return Run(load(self.content), [load(self.style)], settings, vgg=vgg, memory=memory)
 
 

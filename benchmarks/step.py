@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.plain import STYLE_LAYERS, Plain
 from benchmarks.plan import Plan, Row, Section
-from impasto import VGG19, preset
+from impasto import VGG19, Run, preset
 from impasto.settings import layers
 
 PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -31,7 +31,7 @@ def measure(plan: Plan) -> Section:
     height, width = plan.tensors()[0].shape[2:]
     notes = [
         f"{width}x{height} pixels; median and minimum of {plan.rounds} rounds. The floor of a precision is the"
-        " time of its convolutions alone, forward and backward.",
+        " time of its convolutions by torch alone, forward and backward.",
         "The last row is a step of the whole program at its defaults, optimizer included; also a median.",
     ]
     return Section("A loss and its gradient", [*_rows(times, height, width), _whole(plan)], notes)
@@ -44,10 +44,16 @@ def _variants(plan: Plan) -> dict[str, Callable[[], object]]:
     variants: dict[str, Callable[[], object]] = {}
     for precision, dtype in PRECISIONS.items():
         run = plan.run(settings, precision)
-        variants[f"impasto, {precision}"] = partial(run.scale_run.objective.value_and_grad, run.initial_image)
+        variants[f"impasto, {precision}"] = _step(run)
+        if run.vgg.ncnn:
+            variants[f"impasto by torch alone, {precision}"] = _step(plan.run(settings, precision, engine="torch"))
         variants[f"plain autograd, {precision}"] = partial(Plain(content, style, dtype).value_and_grad, content)
         variants[f"floor, {precision}"] = _floor(run.vgg, run.height, run.width)
     return variants
+
+
+def _step(run: Run) -> Callable[[], object]:
+    return partial(run.scale_run.objective.value_and_grad, run.initial_image)
 
 
 def _floor(vgg: VGG19, height: int, width: int) -> Callable[[], None]:

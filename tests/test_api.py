@@ -279,7 +279,7 @@ def procedural() -> tuple[Picture, Picture]:
 
 @pytest.fixture(scope="module")
 def bundled() -> VGG19:
-    return VGG19.load("bundled", device="cpu", precision="float32")
+    return VGG19.load("bundled", device="cpu", precision="float32", engine="torch")
 
 
 @pytest.mark.weights

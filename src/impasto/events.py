@@ -26,6 +26,7 @@ class Began(Event):
     precision: str
     threads: int
     weights: str
+    engine: str = "torch"
 
 
 @dataclass(frozen=True)

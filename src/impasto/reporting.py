@@ -42,6 +42,7 @@ def start_events(run: Run | Training) -> Iterator[Event]:
         precision=run.vgg.precision,
         threads=torch.get_num_threads(),
         weights=run.vgg.origin,
+        engine=run.vgg.engine,
     )
     if isinstance(run, Run):
         yield plan_event(run)

@@ -105,14 +105,15 @@ def _renew_lock() -> None:
     _PROCESS_STATE.lock = threading.Lock()
 
 
-def _release_threads() -> None:
-    """End this thread's OpenMP threads; its next parallel loop starts new ones.
+def release_threads(library: str) -> None:
+    """End the OpenMP threads that this thread started through a library; the next parallel loop starts new ones.
 
     A forked process has none of them, but GNU's OpenMP there would wait for them forever.
     """
-    with contextlib.suppress(AttributeError, OSError):  # an OpenMP before 5.0, or a torch without it
-        ctypes.CDLL(torch._C.__file__).omp_pause_resource_all(1)  # noqa: SLF001 - omp_pause_soft
+    with contextlib.suppress(AttributeError, OSError):  # an OpenMP before 5.0, or a library without it
+        ctypes.CDLL(library).omp_pause_resource_all(1)  # omp_pause_soft
 
 
 if sys.platform == "linux":
-    os.register_at_fork(before=_release_threads, after_in_child=_renew_lock)
+    release = functools.partial(release_threads, torch._C.__file__)  # noqa: SLF001
+    os.register_at_fork(before=release, after_in_child=_renew_lock)

@@ -16,7 +16,7 @@ def test_the_output_has_the_requested_size(stylize, out, pixels):
     assert pixels(out).shape == (24, 32, 3)
     assert outcome.out == ""
     began, *_, ended, saved = outcome.err.splitlines()
-    assert began == "stylize: 32x24 pixels, 3 steps on cpu (1 threads) in float32, file weights"
+    assert began == "stylize: 32x24 pixels, 3 steps on cpu (1 threads) in float32 by torch, file weights"
     assert ended.startswith("done after 3 steps in 0:0")
     assert saved == f"saved {out}"
 

@@ -29,7 +29,7 @@ def disc() -> Tensor:
 
 @pytest.fixture(scope="module")
 def vgg() -> VGG19:
-    return VGG19.load("bundled", device="cpu", precision="float32")
+    return VGG19.load("bundled", device="cpu", precision="float32", engine="torch")
 
 
 CONTENTS = {

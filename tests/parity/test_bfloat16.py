@@ -15,7 +15,9 @@ pytestmark = pytest.mark.weights
 
 @pytest.fixture(scope="module")
 def networks() -> dict[str, VGG19]:
-    return {name: VGG19.load("bundled", device="cpu", precision=name) for name in ("float32", "bfloat16")}
+    return {
+        name: VGG19.load("bundled", device="cpu", precision=name, engine="torch") for name in ("float32", "bfloat16")
+    }
 
 
 def grid(size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,7 +21,7 @@ IMAGES = ("procedural_photo_96.png", "procedural_painting_96.png")
 
 @pytest.fixture(scope="module")
 def vgg() -> VGG19:
-    return VGG19.load("bundled", device="cpu", precision="float32")
+    return VGG19.load("bundled", device="cpu", precision="float32", engine="torch")
 
 
 def settings(run: dict[str, float]) -> Settings:

@@ -19,7 +19,7 @@ def start_line(event: Began) -> str:
     """The line for a run that starts."""
     return (
         f"{event.task}: {event.width}x{event.height} pixels, {event.steps} steps on {event.device} "
-        f"({event.threads} threads) in {event.precision}, {event.weights} weights"
+        f"({event.threads} threads) in {event.precision} by {event.engine}, {event.weights} weights"
     )
 
 

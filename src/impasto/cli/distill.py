@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from impasto.cli.fast_batch import images_in
 from impasto.cli.option_groups import MAIN
-from impasto.cli.run import Load, execute, loader, set_threads
+from impasto.cli.run import Load, execute, load_network, loader, set_threads
 from impasto.cli.run_options import CheckpointOptions, options_class
 from impasto.cli.settings_options import SettingsOptions, resolve, settings_options
 from impasto.cli.streams import piped
@@ -75,14 +75,12 @@ def _create_training(
     style: Path, settings: Settings, options: DistillOptions, resume_from: "Checkpoint | None"
 ) -> "Training":
     """Read all images, load the network."""
-    from impasto import VGG19
     from impasto.feedforward.train import Training, default_training_images
 
     set_threads(options, resume_from)
     load = loader(options)
     images = default_training_images() if options.pictures is None else _load_folder(options.pictures, load)
-    vgg = VGG19.load(options.weights, device=options.device, precision=options.precision)
-    return Training(load(style), images, settings, vgg)
+    return Training(load(style), images, settings, load_network(options, resume_from))
 
 
 def _load_folder(folder: Path, load: Load) -> list["Picture"]:

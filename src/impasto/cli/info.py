@@ -4,6 +4,7 @@ import json as json_module
 
 from impasto.cli.display import duration
 from impasto.cli.printing import print_line, print_table
+from impasto.cli.run import load_network
 from impasto.cli.run_options import AsJson, NetworkOptions, PresetName
 from impasto.cli.settings_options import SettingsOptions, resolve
 from impasto.settings.presets import preset as settings_of
@@ -25,7 +26,7 @@ def info(
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    vgg = impasto.VGG19.load(options.weights, device=options.device, precision=options.precision)
+    vgg = load_network(options)
     result = impasto.info(resolved, vgg=vgg, memory=options.memory)
     facts = result.as_dict()
     if json:

@@ -36,7 +36,8 @@ def rerun(
 
         def create(resume_from: "Checkpoint | None") -> "Run":
             threads = threads_for(options, resume_from)
-            overrides = Overrides(options.device, options.precision, threads, options.memory)
+            engine = options.engine if resume_from is None or options.engine != "auto" else resume_from.ncnn
+            overrides = Overrides(options.device, options.precision, threads, options.memory, engine)
             strips = None if resume_from is None else resume_from.strips
             return recreate_run(found, options.weights, overrides, strips)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from impasto.cli.display import display
 from impasto.cli.image_options import MaskOptions, split_weight
-from impasto.cli.run_options import CheckpointOptions, ComputeOptions, RerunOptions, RunOptions
+from impasto.cli.run_options import CheckpointOptions, ComputeOptions, NetworkOptions, RerunOptions, RunOptions
 from impasto.cli.stop_signals import STOPPING, stop_signals
 from impasto.cli.streams import is_stand_in, piped
 from impasto.errors import OutputError, SettingError, printable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from impasto.jobs.outputs import Outputs
     from impasto.optimize.checkpoint import Checkpoint
     from impasto.optimize.run import Run
+    from impasto.vgg.model import VGG19
 
 CreateRun = Callable[["Checkpoint | None"], "Run"]
 """Creates the run; it gets the checkpoint that the run resumes from, if any, for its strips and threads."""
@@ -50,7 +51,7 @@ def start_run(  # noqa: PLR0917
         files = dict(zip(named, opened, strict=True))
 
         def create(resume_from: "Checkpoint | None") -> "Run":
-            from impasto import VGG19, Style, api
+            from impasto import Style, api
 
             set_threads(options, resume_from)
             load = loader(options)
@@ -63,7 +64,7 @@ def start_run(  # noqa: PLR0917
                 ],
                 settings.replace(init=str(files[init[0]])) if init else settings,
                 keep=None if masks.keep is None else files[masks.keep],
-                vgg=VGG19.load(options.weights, device=options.device, precision=options.precision),
+                vgg=load_network(options, resume_from),
                 memory=options.memory,
                 strips=None if resume_from is None else resume_from.strips,
             )
@@ -83,6 +84,18 @@ def set_threads(options: CheckpointOptions, resume_from: "Checkpoint | None") ->
 def threads_for(options: CheckpointOptions, resume_from: "Checkpoint | None") -> int | None:
     """The number of threads requested, or that of the run that is resumed."""
     return resume_from.threads if options.threads is None and resume_from is not None else options.threads
+
+
+def load_network(options: NetworkOptions, resume_from: "Checkpoint | None" = None) -> "VGG19":
+    """The network that the options ask for. What they leave open is as in the run that is resumed."""
+    from impasto import VGG19
+
+    precision: str = options.precision
+    engine: str | Sequence[str] = options.engine
+    if resume_from is not None:
+        precision = resume_from.precision if precision == "auto" else precision
+        engine = resume_from.ncnn if engine == "auto" else engine
+    return VGG19.load(options.weights, device=options.device, precision=precision, engine=engine)
 
 
 def loader(options: ComputeOptions) -> Load:

@@ -12,7 +12,7 @@ from impasto.cli.option_groups import MAIN, OUTPUT, RUN
 from impasto.cli.settings_options import WholeNumber
 from impasto.cli.streams import PIPE
 from impasto.errors import SettingError
-from impasto.settings.model import MAX_THREADS, Precision
+from impasto.settings.model import MAX_THREADS, Engine, Precision
 
 PresetName = Annotated[
     str,
@@ -49,9 +49,7 @@ class ComputeOptions:
         str,
         Parameter(metavar="DEVICE", help="Device of the network: auto, cpu, cuda, cuda:1, mps or another of torch."),
     ] = "auto"
-    precision: Annotated[
-        Precision, Parameter(help="auto: bfloat16 if the hardware supports it; tf32: NVIDIA GPUs only.")
-    ] = "auto"
+    precision: Annotated[Precision, Parameter(help="auto: the fastest; tf32: NVIDIA GPUs only.")] = "auto"
     threads: Annotated[WholeNumber | None, Parameter(help="CPU threads; default: one per core.")] = None
     memory_limit: Annotated[
         str | None, Parameter(metavar="SIZE", help="Memory limit: 4G, 800M; default: the available memory.")
@@ -80,6 +78,13 @@ class NetworkOptions(ComputeOptions):
     weights: Annotated[
         str,
         Parameter(metavar="WEIGHTS", help="VGG19 weights: auto, bundled, or a FILE (Keras .h5, .safetensors)."),
+    ] = "auto"
+    engine: Annotated[
+        Engine,
+        Parameter(
+            help="Package that evaluates the convolutions; auto: the fastest for each, measured in a second. ncnn "
+            "computes in float32 on a CPU and is left out where memory is short."
+        ),
     ] = "auto"
 
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from impasto.cli.display import display
 from impasto.cli.image_options import ContentArgument, MoreStyles, StyleArgument, split_weight
 from impasto.cli.option_groups import MAIN
+from impasto.cli.run import load_network
 from impasto.cli.run_options import CheckpointOptions, options_class
 from impasto.cli.settings_options import SettingsOptions, given_settings, resolve
 from impasto.cli.stop_signals import stop_signals
@@ -96,11 +97,11 @@ def _load(runs: "Sweep", images: list[Path], weights: list[float], options: Swee
     inputs = (*images, *inits, options.preset, options.weights)
     runs.check([Path(path) for path in inputs if path is not None])
 
-    from impasto import VGG19, Style, load
+    from impasto import Style, load
 
     content, *styles = map(load, images)
     loaded = [Style(style, weight) for style, weight in zip(styles, weights, strict=True)]
-    runs.load(content, loaded, VGG19.load(options.weights, device=options.device, precision=options.precision))
+    runs.load(content, loaded, load_network(options))
 
 
 def _grid(axes_given: list[str], prepared: str | None, options: SettingsOptions, preset_name: str | None) -> Grid:

@@ -79,6 +79,9 @@ class Recipe(BaseModel):
     weights: str = Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the weights file.")
     device: str = Field(pattern="^[a-z]{1,20}$", description="Kind of device, without an index.")
     precision: str = Field(pattern="^(float32|tf32|bfloat16)$")
+    ncnn: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
+        (), max_length=100, description="Convolutions that ncnn evaluated; torch evaluated the others."
+    )
     threads: int
     strips: tuple[Annotated[int, Field(ge=1)] | None, ...] = Field(
         (), max_length=1000, description="Rows evaluated at a time, per scale; null is all."

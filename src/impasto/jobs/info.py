@@ -62,6 +62,7 @@ class Info:
         impasto, python, torch, pillow: versions.
         platform: operating system and its version.
         device, precision: of the network: cpu, cuda, mps, ...; float32, tf32 or bfloat16.
+        engine: the packages that evaluate its convolutions: torch, or torch and ncnn.
         processor: its name.
         processor_features: the instruction sets that torch reports; empty if unknown.
         threads: of torch.
@@ -76,6 +77,7 @@ class Info:
     platform: str
     device: str
     precision: str
+    engine: str
     processor: str
     processor_features: tuple[str, ...]
     threads: int
@@ -95,6 +97,7 @@ class Info:
             **versions,
             "device": self.device,
             "precision": self.precision,
+            "engine": self.engine,
             "processor": self.processor,
             "processor features": ", ".join(self.processor_features) or "unknown",
             "threads": self.threads,
@@ -127,6 +130,7 @@ def info(settings: Settings | None = None, *, vgg: VGG19 | None = None, memory: 
         platform=platform.platform(),
         device=network.device.type,
         precision=network.precision,
+        engine=network.engine,
         processor=platform.processor() or platform.machine(),
         processor_features=devices.cpu_features(),
         threads=torch.get_num_threads(),

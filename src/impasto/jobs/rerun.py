@@ -56,12 +56,14 @@ class Overrides:
         device, precision: of the network; "auto": those of the recipe.
         threads: CPU threads; None: as many as in the recipe.
         memory: memory limit in bytes; None: most of what is available.
+        engine: as for `VGG19.load`; "auto": that of the recipe, if device and precision are those of the recipe.
     """
 
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
     memory: int | None = None
+    engine: str | Sequence[str] = "auto"
 
     def where(self, recipe: Recipe) -> tuple[str, str]:
         """Device and precision of the network."""
@@ -69,6 +71,11 @@ class Overrides:
             recipe.device if self.device == "auto" else self.device,
             recipe.precision if self.precision == "auto" else self.precision,
         )
+
+    def engine_for(self, recipe: Recipe) -> str | Sequence[str]:
+        """The engine of the network, as `VGG19.load` takes it."""
+        is_same = self.where(recipe) == (recipe.device, recipe.precision)
+        return recipe.ncnn if self.engine == "auto" and is_same else self.engine
 
     def set_threads(self, recipe: Recipe) -> None:
         """Threads split the sums, and the split determines the rounding; the recipe's number is used within limits."""
@@ -95,7 +102,7 @@ def rerun(
         inputs: the input images, which may have been renamed, or folders that contain them. They are also looked for
             beside the result, in the current folder, and among the bundled images.
         weights: as for `VGG19.load`; needed if neither the downloaded nor the bundled weights are those of the recipe.
-        overrides: device, precision, threads and memory, if they are not to be those of the recipe.
+        overrides: device, precision, threads, memory and engine, if they are not to be those of the recipe.
         on_event: called with each event of `impasto.events`.
 
     Raises:
@@ -156,8 +163,7 @@ def recreate_run(
     """
     recipe = inputs.recipe
     _check_has_steps(recipe, printable(inputs.result))
-    device, precision = overrides.where(recipe)
-    limit = main_memory_limit(overrides.memory, select_device(device))
+    limit = main_memory_limit(overrides.memory, select_device(overrides.where(recipe)[0]))
     pictures = {record: load(path, memory=limit) for record, path in inputs.files.items()}
     overrides.set_threads(recipe)
     run = api.create_run(
@@ -168,7 +174,7 @@ def recreate_run(
         keep=pictures[recipe.keep] if recipe.keep else None,
         memory=overrides.memory,
         strips=recipe.strips if strips is None and overrides.memory is None else strips,
-        vgg=_load_vgg(inputs, weights_choice, device, precision),
+        vgg=_load_vgg(inputs, weights_choice, overrides),
     )
     run.steps = recipe.steps_done or run.steps
     return run
@@ -222,10 +228,11 @@ def _find(record: InputRecord, search: Iterable[Path], where: str) -> Path:
     )
 
 
-def _load_vgg(inputs: RerunInputs, choice: str | os.PathLike[str], device: str, precision: str) -> VGG19:
+def _load_vgg(inputs: RerunInputs, choice: str | os.PathLike[str], overrides: Overrides) -> VGG19:
+    (device, precision), engine = overrides.where(inputs.recipe), overrides.engine_for(inputs.recipe)
     for source in (weights.find(choice), *weights.sources()):
         if source.present:
-            vgg = VGG19.load(source, device=device, precision=precision)
+            vgg = VGG19.load(source, device=device, precision=precision, engine=engine)
             if vgg.sha256 == inputs.recipe.weights:
                 return vgg
     raise RecipeError(

@@ -39,8 +39,8 @@ class Resumable(Protocol):
     def spec(self) -> dict[str, Any]:
         """Everything that the result depends on besides `state()`, as JSON.
 
-        The keys are impasto, torch, task, settings, pictures (role -> name and sha256), mixture, weights, device and
-        precision.
+        The keys are impasto, torch, task, settings, pictures (role -> name and sha256), mixture, weights, device,
+        precision and ncnn.
         """
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -74,6 +74,16 @@ class Checkpoint:
     def strips(self) -> list[int | None]:
         """The strip heights of all scales, as `Run` takes them; empty for a training."""
         return list(self.numbers.get("strips", []))
+
+    @property
+    def precision(self) -> str:
+        """The precision of the network."""
+        return str(self.spec["precision"])
+
+    @property
+    def ncnn(self) -> list[str]:
+        """The convolutions that ncnn evaluates, as `VGG19.load` takes them for `engine`."""
+        return list(self.spec["ncnn"])
 
     @property
     def steps_done(self) -> int:
@@ -171,7 +181,7 @@ def read(path: Path) -> Checkpoint:
 def resume(run: Resumable, checkpoint: Checkpoint) -> tuple[str, ...]:
     """Restore the state of a run or training that was created from the same inputs; returns notes for the user.
 
-    A `Run` must have been created with the `strips` of the checkpoint.
+    A `Run` must have been created with the `strips` of the checkpoint, and a network with its `ncnn`.
 
     Raises:
         CheckpointError: the inputs or settings differ, or the file is damaged.
@@ -206,9 +216,9 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     for name, value in now["settings"].items():
         if (was := before["settings"].get(name)) != value:
             return f"was started with {name} {_shown(was)}, got {value}"
-    for name in ("task", "device", "precision"):
+    for name in ("task", "device", "precision", "ncnn"):
         if (was := before.get(name)) != now[name]:
-            return f"was started with {name} {_shown(was)}, got {now[name]}"
+            return f"was started with {name} {_shown(was)}, got {_shown(now[name])}"
     for role in {**before["pictures"], **now["pictures"]}:
         was, given = before["pictures"].get(role), now["pictures"].get(role)
         if (was and was["sha256"]) != (given and given["sha256"]):

@@ -139,7 +139,7 @@ class CostModel:
         return replace(
             plan,
             strip=None if whole else strip,
-            memory=self._fixed_bytes() + self._step_bytes(plan) + network,
+            memory=self._fixed_bytes() + self._step_bytes(plan) + network + self._ncnn_bytes(plan),
             # the backward pass multiplies as often as the forward pass, which strips run twice
             multiply_adds=(2 if whole else 3) * plan.scale.steps * layers.multiply_adds(self.layer_names, *plan.size),
         )
@@ -149,6 +149,10 @@ class CostModel:
         if self.vgg.device.type == "cpu":
             return BASE_BYTES + self.input_bytes
         return GPU_BYTES + self.vgg.nbytes
+
+    def _ncnn_bytes(self, plan: ScalePlan) -> int:
+        """Bytes of ncnn's copies of the kernels and of its workspace."""
+        return self.vgg.ncnn_bytes(layers.up_to_last(self.layer_names), plan.size[1])
 
     def _step_bytes(self, plan: ScalePlan) -> int:
         """Bytes of the optimizer, of the content targets and of the guides."""

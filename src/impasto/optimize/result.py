@@ -36,6 +36,7 @@ def _recipe(run: Run, rounded: Picture) -> Recipe:
         weights=run.vgg.sha256,
         device=run.vgg.device.type,
         precision=run.vgg.precision,
+        ncnn=run.vgg.ncnn,
         strips=tuple(plan.strip for plan in run.plan),
         loss=run.evaluate(rounded).to_floats(),
     )

@@ -18,6 +18,7 @@ from impasto.images.resize import resize
 from impasto.images.sources import as_list
 from impasto.loss.objective import Objective, Terms, narrower_strip
 from impasto.optimize.adam import Adam
+from impasto.optimize.engine_plan import fit_engines
 from impasto.optimize.evaluation import can_retry_narrower
 from impasto.optimize.inputs import Inputs
 from impasto.optimize.memory_plan import CostModel, ScalePlan
@@ -219,7 +220,8 @@ class Run:
         if strips is not None and len(strips) == len(inputs.scale_plans):
             return tuple(map(costs.estimate, inputs.scale_plans, strips))
         limit = devices.available_memory(self.vgg.device) if memory is None else memory
-        return tuple(costs.fit(plan, limit) for plan in inputs.scale_plans)
+        self.vgg, plans = fit_engines(costs, inputs.scale_plans, limit)
+        return plans
 
     def _next_scale(self) -> None:
         """Continue at the next scale from the result so far."""

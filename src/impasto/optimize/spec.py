@@ -30,6 +30,7 @@ def make_spec(
         "weights": vgg.sha256,
         "device": vgg.device.type,
         "precision": vgg.precision,
+        "ncnn": list(vgg.ncnn),
     }
 
 

@@ -61,6 +61,7 @@ class _Spec(_Strict):
     weights: str
     device: str
     precision: str
+    ncnn: list[str]
 
 
 class _CommonNumbers(_Strict):

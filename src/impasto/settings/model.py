@@ -43,6 +43,7 @@ def _check_scale_factor(value: float) -> float:
 
 
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
+Engine = Literal["auto", "torch", "ncnn"]
 Color = Literal["style", "content", "luminance", "match"]
 Depth = Literal[8, 16]
 MAX_THREADS = 1024

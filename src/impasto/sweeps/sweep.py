@@ -233,7 +233,7 @@ class Sweep:
             self.inputs.styles,
             combination.settings,
             init=self.inputs.inits.get(combination.settings.init),
-            vgg=self.inputs.vgg,
+            vgg=self.inputs.vgg if resumed is None else self.inputs.vgg.with_ncnn(resumed.ncnn),
             memory=self.memory,
             strips=None if resumed is None else resumed.strips,
         )

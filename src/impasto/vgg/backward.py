@@ -10,7 +10,6 @@ half as much work again. The numbers are the same.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.settings import layers
@@ -157,10 +156,7 @@ class Backprop:
 
     def _conv_input_gradient(self, above: str, band: slice) -> Tensor:
         """The gradient with respect to rows of a convolution's input: the transposed convolution of its output's."""
-        values, (y, x) = self._pass.with_neighbors(above, band)
-        # A full transposed 3x3 convolution adds two rows and columns; `padding` crops them. Where `values` already
-        # have a neighbor on each side (y, x = 0), two more are cropped.
-        return F.conv_transpose2d(values, self.vgg.kernels[above][0], padding=(2 - y, 2 - x))
+        return self.vgg.convolution(above, "gradient").gradient(*self._pass.with_neighbors(above, band))
 
     def _backward_image(self) -> GradientRows:
         """The gradient with respect to the image's next rows.
@@ -174,7 +170,8 @@ class Backprop:
         if stop < 2 or stop == start:  # nothing below the padding row, or nothing new
             return
         lowest = max(start - 2, 0)
-        upstream = F.conv_transpose2d(window[slice(lowest, window.backward_end)], self.vgg.kernels[FIRST][0])
+        values = window[slice(lowest, window.backward_end)]
+        upstream = self.vgg.convolution(FIRST, "gradient").gradient(values, (2, 2))
         padded, edges = upstream[:, :, start - lowest : stop - lowest], (start == 0, stop == height + 2)
         self._padded_end = stop
         rows = slice(max(start - 1, 0), min(stop - 1, height))

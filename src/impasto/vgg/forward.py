@@ -8,7 +8,6 @@ twice for its neighbors' sake, and the features are those of the whole image.
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.settings import layers
@@ -65,8 +64,10 @@ class ForwardPass:
             available = available // 2 if not is_conv else height if available == height else max(available - 1, 0)
             # The values that a pool reads are four times those that it writes.
             for band in self.bands(window.extend(available), name, 1 if is_conv else POOL_SHARE / 4):
-                values = self._convolve(name, below, band) if is_conv else self._pool(below, band)
-                torch.clamp_min(values, 0, out=window[band])  # the ReLU
+                if is_conv:
+                    self._convolve(name, below, band)
+                else:
+                    window[band].copy_(self._pool(below, band))
                 if on_features is not None and name in wanted:
                     on_features(name, window[band], band)
             below, height = name, window.height
@@ -99,13 +100,10 @@ class ForwardPass:
             windows[name] = RowWindow(channels, height, width, dtype=self.vgg.dtype, device=self.vgg.device)
         return windows
 
-    def _convolve(self, name: str, below: str, band: slice) -> Tensor:
-        """Rows of a convolution's output, before its ReLU."""
-        kernel, bias = self.vgg.kernels[name]
-        if not below:
-            return F.conv2d(self._preprocess(band), kernel, bias)
-        values, padding = self.with_neighbors(below, band)
-        return F.conv2d(values, kernel, bias, padding=padding)
+    def _convolve(self, name: str, below: str, band: slice) -> None:
+        """Evaluate rows of a convolution and its ReLU."""
+        values, padding = self.with_neighbors(below, band) if below else (self._preprocess(band), (0, 0))
+        self.vgg.convolution(name, "forward").forward(values, padding, self.windows[name][band])
 
     def _preprocess(self, band: slice) -> Tensor:
         """The input of the first convolution for rows of its output."""

@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -14,7 +14,9 @@ from impasto.arguments import of_type
 from impasto.settings import layers
 from impasto.torch_state import isolated
 from impasto.vgg import device as devices
-from impasto.vgg import weights
+from impasto.vgg import engines, weights
+from impasto.vgg.convolution import Convolution, Direction, TorchConvolution
+from impasto.vgg.ncnn_convolution import KERNEL_GROWTH, NcnnConvolution, workspace_bytes
 
 MEAN = (123.68, 116.779, 103.939)
 """Mean red, green and blue of ImageNet in 0..255, which Keras and Caffe subtract; they divide by no deviation."""
@@ -35,6 +37,9 @@ class VGG19:
             the opposite edge in every layer.
         device: where the network is evaluated.
         dtype: of weights and features; bfloat16 is faster where the hardware supports it.
+
+    Attributes:
+        ncnn: the convolutions that ncnn evaluates, see `engines.Engines`; torch evaluates the others.
     """
 
     @isolated
@@ -58,6 +63,9 @@ class VGG19:
             name: (kernel.to(device, dtype, memory_format=torch.channels_last), bias.to(device, dtype))
             for name, (kernel, bias) in kernels.items()
         }
+        self.ncnn: tuple[str, ...] = ()
+        self._by_torch = {name: TorchConvolution(*tensors) for name, tensors in self.kernels.items()}
+        self._by_ncnn = {name: NcnnConvolution(*tensors) for name, tensors in self.kernels.items()}
 
     @classmethod
     @isolated
@@ -67,17 +75,24 @@ class VGG19:
         *,
         device: torch.device | str = "auto",
         precision: str = "auto",
+        engine: str | Sequence[str] = "auto",
     ) -> "VGG19":
         """The trained network, from a weights source or from the one that `impasto.weights.find(choice)` returns.
 
+        Args:
+            precision: "float32", "tf32" (NVIDIA GPUs), "bfloat16", or "auto": the fastest.
+            engine: "torch", "ncnn", or "auto": the faster one for each convolution, by a trial of a second whose times
+                are kept in the cache of the user; or the convolutions that ncnn evaluates, as a recipe lists them.
+
         Raises:
             WeightsError: the weights are missing or damaged.
-            SettingError: the device or the precision is unknown or not available.
+            SettingError: the device, the precision or the engine is unknown or not available.
         """
         on = devices.select_device(device)
         source = choice if isinstance(choice, weights.WeightsSource) else weights.find(choice)
         loaded = weights.load(source)
-        network = cls(loaded.tensors, device=on, dtype=devices.select_dtype(precision, on))
+        selected = engines.select(loaded.tensors, on, precision, engine)
+        network = cls(loaded.tensors, device=on, dtype=selected.dtype).with_ncnn(selected.ncnn)
         network.origin, network.sha256 = source.kind, loaded.sha256
         network.tf32 = precision == "tf32"
         return network
@@ -115,6 +130,34 @@ class VGG19:
     def nbytes(self) -> int:
         """Bytes of the weights."""
         return sum(tensor.nbytes for kernel in self.kernels.values() for tensor in kernel)
+
+    @property
+    def engine(self) -> str:
+        """The packages that evaluate the convolutions: torch, or torch and ncnn."""
+        return "torch and ncnn" if self.ncnn else "torch"
+
+    def convolution(self, name: str, direction: Direction) -> Convolution:
+        """The convolution of a layer, as it is evaluated in a direction."""
+        return self._by_ncnn[name] if f"{name} {direction}" in self.ncnn else self._by_torch[name]
+
+    def with_ncnn(self, ncnn: Sequence[str]) -> "VGG19":
+        """A network that shares these weights, with other convolutions by ncnn, which apply to float32 on a CPU only.
+
+        Raises:
+            SettingError: ncnn is not installed, or cannot evaluate them.
+        """
+        other = copy.copy(self)
+        other.ncnn = ()
+        if ncnn and (self.device.type, self.dtype) == ("cpu", torch.float32):
+            engines.check_ncnn(ncnn, self.kernels)
+            other.ncnn = tuple(ncnn)
+        return other
+
+    def ncnn_bytes(self, names: Collection[str], width: int) -> int:
+        """Bytes that ncnn needs for those layers of images of that width: transformed kernels, and a workspace."""
+        evaluated = [name for name in (each.split()[0] for each in self.ncnn) if name in names]
+        kernels = sum(KERNEL_GROWTH * self.kernels[name][0].nbytes for name in evaluated)
+        return kernels + workspace_bytes(width) if evaluated else 0
 
     def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
         """A network that shares these weights, with another pooling and padding."""

@@ -1,7 +1,6 @@
 """A window over the rows of one layer, in a buffer that is reused from strip to strip and from step to step."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -42,7 +41,9 @@ class RowWindow:
 
     def with_circular_neighbors(self, rows: slice) -> tuple[Tensor, tuple[int, int]]:
         """As `with_neighbors`, with the opposite edge outside the image; the window must hold the whole layer."""
-        return F.pad(circular_rows(self[slice(0, self.height)], rows), (1, 1, 0, 0), "circular"), (0, 0)
+        inside = circular_rows(self[slice(0, self.height)], rows)
+        # F.pad would leave channels_last memory, which ncnn reads a fifth faster.
+        return torch.cat((inside[..., -1:], inside, inside[..., :1]), dim=3), (0, 0)
 
     def reset(self) -> None:
         """Start again at the top of an image."""
