@@ -46,6 +46,8 @@ USES = {
     ("torch_state.py", "CDLL"): "only on Linux, by sys.platform",
     ("torch_state.py", "register_at_fork"): "only on Linux, by sys.platform",
     ("vgg/device.py", "CDLL"): "only on Linux, by sys.platform",
+    ("vgg/ncnn_convolution.py", "register_at_fork"): "only on Linux, by sys.platform",
+    ("vgg/trial.py", "/proc/cpuinfo"): "the module `platform` names the processor if there is no such file",
     (
         "images/decoding/quiet.py",
         "CDLL",
