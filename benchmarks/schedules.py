@@ -43,7 +43,7 @@ PAIRS = (
     ("house", "glass"),
 )
 """Content and style images: a street, a face with two styles, a house with two, a landscape."""
-SNAPSHOTS = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 75, 100, 125, 150)
+SNAPSHOTS = (10, 20, 25, 30, 40, 50, 75, 100, 150)
 """Steps of the last scale after which an image is judged; the last step is one in any case."""
 HISTORY = memory_plan.MAX_HISTORY
 
