@@ -35,8 +35,8 @@ def main() -> None:
         record = json.loads(line)
         records.setdefault(record["schedule"], {})[record["pair"]] = record["snapshots"]
     reference = {pair: snapshots[-1] for pair, snapshots in records[arguments.reference].items()}
-    rows = [row for schedule, pairs in records.items() for row in _rows(schedule, pairs, reference)]
-    print(table(Section("Last image of each run, relative to the reference", rows)))
+    print(table(Section("The last image of each run", _results(records))), end="\n\n")
+    print(table(Section("Mean over the pairs, reference = 1", _averages(records, reference))))
     if arguments.figure is not None:
         _draw(records, reference, arguments.figure)
 
@@ -46,13 +46,25 @@ def relative(snapshot: Snapshot, reference: Snapshot) -> dict[str, float]:
     return {name: snapshot[name] / reference[name] for name in ("tflop", *QUANTITIES)}
 
 
-def _rows(schedule: str, pairs: Mapping[str, list[Snapshot]], reference: Mapping[str, Snapshot]) -> list[Row]:
-    """A row for each pair, and one for their mean."""
-    values = {pair: relative(snapshots[-1], reference[pair]) for pair, snapshots in pairs.items() if pair in reference}
-    averages = {name: mean(value[name] for value in values.values()) for name in ("tflop", *QUANTITIES)}
-    absolute = {pair: {f"{name} itself": pairs[pair][-1][name] for name in ("tflop", *QUANTITIES)} for pair in values}
-    rows: list[Row] = [{"run": f"  {pair}", **value, **absolute[pair]} for pair, value in values.items()]
-    return [{"run": f"{schedule} ({len(values)} pairs)", **averages}, *rows]
+def _results(records: Records) -> list[Row]:
+    """A row for each pair and schedule."""
+    pairs = dict.fromkeys(pair for runs in records.values() for pair in runs)
+    return [
+        {"pair": pair, "schedule": schedule, **{name: runs[pair][-1][name] for name in ("tflop", *QUANTITIES)}}
+        for pair in pairs
+        for schedule, runs in records.items()
+        if pair in runs
+    ]
+
+
+def _averages(records: Records, reference: Mapping[str, Snapshot]) -> list[Row]:
+    """A row for each schedule: the mean over the pairs that it and the reference have."""
+    rows: list[Row] = []
+    for schedule, runs in records.items():
+        ratios = [relative(runs[pair][-1], reference[pair]) for pair in runs if pair in reference]
+        means = {name: mean(ratio[name] for ratio in ratios) for name in ("tflop", *QUANTITIES)}
+        rows.append({"schedule": schedule, "pairs": str(len(ratios)), **means})
+    return rows
 
 
 def _draw(records: Records, reference: Mapping[str, Snapshot], path: Path) -> None:
