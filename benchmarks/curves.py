@@ -1,17 +1,18 @@
-"""The records of `benchmarks.schedules` as a table and as curves of quality over multiplications.
+"""The records of `benchmarks.schedules` as tables and as curves of quality over multiplications.
 
-`python -m benchmarks.curves FILE.jsonl --reference 128:150,256:150,512:150 --figure FILE.png`
+`python -m benchmarks.curves FILE.jsonl ... --figure FILE.png` prints two tables and draws a row of panels for each file.
 
-Distances and losses are divided by those of the reference's result for the same pair, so that pairs can be averaged; 1
-is as good as the reference. A schedule counts with the pairs that all of them have.
+In the second table and in the panels, multiplications, distances and losses are divided by those of the reference, the
+schedule with the most multiplications, for the same pair: pairs can be averaged, and 1 is as good as the reference.
 """
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.plan import Row, Section
@@ -24,21 +25,34 @@ Records = dict[str, dict[str, list[Snapshot]]]
 
 
 def main() -> None:
-    """Print the table and draw the figure."""
+    """Print the tables and draw the figure."""
     parser = argparse.ArgumentParser("python -m benchmarks.curves", description="Compare schedules.")
-    parser.add_argument("records", type=Path, help="JSON lines of benchmarks.schedules")
-    parser.add_argument("--reference", required=True, help="the schedule that is 1")
+    parser.add_argument("records", type=Path, nargs="+", help="JSON lines of benchmarks.schedules")
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
+    files = [_read(path) for path in arguments.records]
+    for records in files:
+        print(table(Section("The last image of each run", _results(records))), end="\n\n")
+        print(table(Section("Mean over the pairs, reference = 1", _averages(records))), end="\n\n")
+    if arguments.figure is not None:
+        figure = Figure(figsize=(12, 4 * len(files)), layout="constrained")
+        for row, records in zip(figure.subplots(len(files), len(QUANTITIES), squeeze=False), files, strict=True):
+            _draw(row, records)
+        figure.savefig(arguments.figure, dpi=100)
+
+
+def _read(path: Path) -> Records:
     records: Records = {}
-    for line in arguments.records.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         records.setdefault(record["schedule"], {})[record["pair"]] = record["snapshots"]
-    reference = {pair: snapshots[-1] for pair, snapshots in records[arguments.reference].items()}
-    print(table(Section("The last image of each run", _results(records))), end="\n\n")
-    print(table(Section("Mean over the pairs, reference = 1", _averages(records, reference))))
-    if arguments.figure is not None:
-        _draw(records, reference, arguments.figure)
+    return records
+
+
+def _reference(records: Records) -> dict[str, Snapshot]:
+    """Pair -> last snapshot, of the schedule with the most multiplications for a pair."""
+    runs = max(records.values(), key=lambda runs: max(snapshots[-1]["tflop"] for snapshots in runs.values()))
+    return {pair: snapshots[-1] for pair, snapshots in runs.items()}
 
 
 def relative(snapshot: Snapshot, reference: Snapshot) -> dict[str, float]:
@@ -57,9 +71,9 @@ def _results(records: Records) -> list[Row]:
     ]
 
 
-def _averages(records: Records, reference: Mapping[str, Snapshot]) -> list[Row]:
+def _averages(records: Records) -> list[Row]:
     """A row for each schedule: the mean over the pairs that it and the reference have."""
-    rows: list[Row] = []
+    reference, rows = _reference(records), list[Row]()
     for schedule, runs in records.items():
         ratios = [relative(runs[pair][-1], reference[pair]) for pair in runs if pair in reference]
         means = {name: mean(ratio[name] for ratio in ratios) for name in ("tflop", *QUANTITIES)}
@@ -67,22 +81,24 @@ def _averages(records: Records, reference: Mapping[str, Snapshot]) -> list[Row]:
     return rows
 
 
-def _draw(records: Records, reference: Mapping[str, Snapshot], path: Path) -> None:
-    """A panel for each quantity, a curve for each schedule: the mean over the pairs, along the last scale."""
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    for axes, (name, label) in zip(figure.subplots(1, len(QUANTITIES)), QUANTITIES.items(), strict=True):
-        for schedule, pairs in records.items():
-            if pairs.keys() != reference.keys():
-                continue
-            steps = zip(*([relative(each, reference[pair]) for each in pairs[pair]] for pair in reference), strict=True)
+def _draw(panels: Sequence[Axes], records: Records) -> None:
+    """A panel for each quantity, and in it a curve for each schedule that ran on all pairs of the reference.
+
+    A curve is the mean over the pairs, along the last scale.
+    """
+    reference = _reference(records)
+    complete = {schedule: runs for schedule, runs in records.items() if runs.keys() == reference.keys()}
+    for axes, (name, label) in zip(panels, QUANTITIES.items(), strict=True):
+        for schedule, runs in complete.items():
+            steps = zip(*([relative(each, reference[pair]) for each in runs[pair]] for pair in reference), strict=True)
             points = [(mean(each["tflop"] for each in step), mean(each[name] for each in step)) for step in steps]
             axes.plot(*zip(*points, strict=True), marker=".", label=schedule.replace(",", ", "))
         axes.axhline(1, color="0.6", linewidth=1, linestyle="dashed")
-        axes.set(xscale="log", xlabel="multiplications, reference = 1", title=f"{label}, reference = 1")
-        axes.set_xticks([0.1, 0.2, 0.33, 0.5, 1], ["1/10", "1/5", "1/3", "1/2", "1"], minor=False)
-        axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-    figure.axes[0].legend(fontsize="small")
-    figure.savefig(path, dpi=110)
+        axes.set(xscale="log", xlabel="multiplications", title=label)
+        axes.set_xticks([0.1, 0.2, 1 / 3, 0.5, 1], ["1/10", "1/5", "1/3", "1/2", "1"], minor=False)
+        axes.xaxis.minorticks_off()
+    panels[0].set_ylabel("reference = 1")
+    panels[-1].legend(fontsize="small", title=f"{len(reference)} pairs")
 
 
 if __name__ == "__main__":

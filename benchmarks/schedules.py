@@ -40,9 +40,9 @@ PAIRS = (
     ("house", "the_scream"),
     ("portrait", "swirls"),
     ("landscape", "cubist"),
-    ("house", "glass"),
+    ("tubingen", "shipwreck"),
 )
-"""Content and style images: a street, a face with two styles, a house with two, a landscape."""
+"""Content and style images: a street and a face with two styles each, a house, a landscape."""
 SNAPSHOTS = (10, 20, 25, 30, 40, 50, 75, 100, 150)
 """Steps of the last scale after which an image is judged; the last step is one in any case."""
 HISTORY = memory_plan.MAX_HISTORY
