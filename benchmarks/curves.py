@@ -1,6 +1,6 @@
 """The records of `benchmarks.schedules` as tables and as curves of quality over multiplications.
 
-`python -m benchmarks.curves FILE.jsonl ... --figure FILE.png` prints two tables and draws a row of panels for each file.
+`python -m benchmarks.curves FILE.jsonl ... --figure FILE.png` prints two tables and draws a row of panels per file.
 
 In the second table and in the panels, multiplications, distances and losses are divided by those of the reference, the
 schedule with the most multiplications, for the same pair: pairs can be averaged, and 1 is as good as the reference.
