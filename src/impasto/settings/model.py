@@ -99,7 +99,7 @@ class Settings(BaseModel):
         ge=16,
         le=65535,
         description="Long edge in pixels up to which a scale takes all steps; larger ones take fewer, in inverse "
-        "proportion to their edge, but at least 20.",
+        "proportion to their edge, but at least 30.",
     )
     optimizer: Literal["adam", "lbfgs", "keras-adam"] = Field(
         "lbfgs", description="lbfgs needs no learning rate; keras-adam is Adam with epsilon placed as in Keras."
