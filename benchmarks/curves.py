@@ -90,7 +90,11 @@ def _draw(panels: Sequence[Axes], records: Records) -> None:
     complete = {schedule: runs for schedule, runs in records.items() if runs.keys() == reference.keys()}
     for axes, (name, label) in zip(panels, QUANTITIES.items(), strict=True):
         for schedule, runs in complete.items():
-            steps = zip(*([relative(each, reference[pair]) for each in runs[pair]] for pair in reference), strict=True)
+            common = set.intersection(*({int(each["steps"]) for each in snapshots} for snapshots in runs.values()))
+            steps = [
+                [relative(each, reference[pair]) for pair in reference for each in runs[pair] if each["steps"] == count]
+                for count in sorted(common)
+            ]
             points = [(mean(each["tflop"] for each in step), mean(each[name] for each in step)) for step in steps]
             axes.plot(*zip(*points, strict=True), marker=".", label=schedule.replace(",", ", "))
         axes.axhline(1, color="0.6", linewidth=1, linestyle="dashed")
