@@ -27,7 +27,7 @@ from impasto.settings.presets import names
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted(DOCS.rglob("*.md"))
 README = ROOT / "README.md"
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in [*PAGES, README]}
 IMAGES = (".jpg", ".png")
@@ -266,9 +266,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_pages_can_be_built(site: Path) -> None:
-    assert {f"{page.stem}.html" for page in PAGES} <= {path.name for path in site.iterdir()}
+    pages = [page.relative_to(DOCS) for page in PAGES]
+    assert [page for page in pages if not (site / page.with_suffix(".html")).is_file()] == []
     navigation = re.findall(r"^  - (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(navigation) == [page.name for page in PAGES]
+    assert sorted(navigation) == sorted(page.as_posix() for page in pages)
 
 
 def test_the_reference_is_made_of_the_docstrings(site: Path) -> None:

@@ -32,7 +32,7 @@ def test_info_tells_versions_and_what_every_scale_would_need(info):
 
 def test_info_of_a_larger_size_needs_more(info):
     scales = json.loads(info("--json", "--size", 2048).out)["scales"]
-    assert [scale["steps"] for scale in scales] == [150, 150, 150, 75, 38]
+    assert [scale["steps"] for scale in scales] == [150, 75, 38, 30, 30]
     assert scales[-1]["GFLOP a step"] == pytest.approx(4 * scales[-2]["GFLOP a step"], rel=0.02)
     assert [scale["GB"] for scale in scales] == sorted(scale["GB"] for scale in scales)
 

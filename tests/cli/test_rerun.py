@@ -106,6 +106,12 @@ def test_a_recipe_with_the_former_name_of_a_style_loss_is_repeated(old, new, for
     assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
 
 
+def test_a_recipe_from_before_full_steps_scale_has_all_its_steps(forge, stylize, repeat, out, pixels):
+    assert stylize("--size", 182, "--full-steps-scale", 512, "--steps", 32).status == 0
+    assert repeat(forge(lambda recipe: recipe["settings"].pop("full_steps_scale"))).status == 0
+    assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
+
+
 def test_device_and_precision_can_be_others_than_the_recipes(forge, repeat, impasto, tmp_path):
     forged = forge(lambda recipe: recipe.update(device="mps", precision="bfloat16"))
     assert repeat(forged, "--device", "cpu", "--precision", "float32").status == 0

@@ -71,8 +71,8 @@ def test_a_reconstruction_reads_one_layer(run_small, content_image, read_recipe)
 def test_every_setting_has_a_flag_that_sets_it(stylize, read_recipe):
     flags = (
         "--style-scale 0.9 --optimizer keras-adam --learning-rate 0.05 --adam-beta1 0.8 --adam-beta2 0.9 "
-        "--adam-epsilon 1e-3 --average 0.5 --first-scale 24 --scale-factor 1.5 --coarse-content 3 "
-        "--content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention impasto "
+        "--adam-epsilon 1e-3 --average 0.5 --first-scale 24 --scale-factor 1.5 --full-steps-scale 300 "
+        "--coarse-content 3 --content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention impasto "
         "--style-loss wasserstein --style-rotation 30 --strength 0.25 "
         "--method optimize "
         "--pooling avg --padding zeros --resampling tensorflow --init noise --seed 7 --content-layer block3_conv2 "
@@ -95,6 +95,7 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, read_recipe):
         "average": 0.5,
         "first_scale": 24,
         "scale_factor": 1.5,
+        "full_steps_scale": 300,
         "coarse_content": 3,
         "content_weight": 0.25,
         "style_weight": 2.0,

@@ -36,8 +36,10 @@ def test_a_single_scale_uses_the_steps_and_the_weight_of_the_settings() -> None:
     assert scales(settings.replace(size=128)) == (Scale(128, 1000, 1),)
 
 
-def test_above_512_pixels_there_are_fewer_steps_but_at_least_twenty() -> None:
-    assert [scale.steps for scale in scales(Settings(size=8192, steps=150))] == [150, 150, 150, 75, 38, 20, 20]
+def test_above_full_steps_scale_there_are_fewer_steps_but_at_least_thirty() -> None:
+    settings = Settings(size=8192, steps=150)
+    assert [scale.steps for scale in scales(settings)] == [150, 75, 38, 30, 30, 30, 30]
+    assert [scale.steps for scale in scales(settings.replace(full_steps_scale=512))] == [150, 150, 150, 75, 38, 30, 30]
     assert [scale.steps for scale in scales(Settings(size=2048, steps=5))] == [5, 5, 5, 5, 5]
 
 

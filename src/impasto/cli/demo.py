@@ -13,7 +13,7 @@ from impasto.cli.run_options import RunOptions
 from impasto.cli.settings_options import GROUPS, SettingsOptions, resolve, settings_options
 from impasto.settings.presets import preset
 
-SIZE, STEPS = 320, 50
+SIZE, STEPS = 320, 100
 """Takes less than a minute on two cores without bfloat16."""
 OUTPUT = Path("impasto-demo.png")
 """Overwritten without --overwrite: only this command writes it."""

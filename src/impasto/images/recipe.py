@@ -122,7 +122,7 @@ class Recipe(BaseModel):
             RecipeError: not a recipe of impasto, or one of another version.
         """
         try:
-            return cls.model_validate(_with_current_names(content))
+            return cls.model_validate(_as_written_today(content))
         except (ValidationError, SettingError) as error:
             complaint = one_line(error) if isinstance(error, ValidationError) else str(error)
             advice, version = "start over", content.get("impasto")
@@ -133,13 +133,15 @@ class Recipe(BaseModel):
             raise RecipeError(f"{where}: its recipe cannot be used ({complaint[:300]}); {advice}") from error
 
 
-def _with_current_names(content: dict[str, Any]) -> dict[str, Any]:
-    """A recipe with the style losses by the names that they have since 0.2.0, so that older results can be rerun."""
+def _as_written_today(content: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with settings as they are named and stated since 0.2.0, so that older results can be rerun."""
     settings = content.get("settings")
-    if not isinstance(settings, dict) or settings.get("style_loss") not in ("moments", "neighbours"):
+    if not isinstance(settings, dict):
         return content
-    renamed = {"moments": "wasserstein", "neighbours": "nearest"}[settings["style_loss"]]
-    return {**content, "settings": {**settings, "style_loss": renamed}}
+    settings = {"full_steps_scale": 512, **settings}  # all earlier runs took all steps up to 512 pixels
+    if (loss := settings.get("style_loss")) in ("moments", "neighbours"):
+        settings["style_loss"] = {"moments": "wasserstein", "neighbours": "nearest"}[loss]
+    return {**content, "settings": settings}
 
 
 def to_json(recipe: Mapping[str, Any]) -> str:

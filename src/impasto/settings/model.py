@@ -85,7 +85,7 @@ class Settings(BaseModel):
         150,
         ge=1,
         le=1_000_000,
-        description="Optimizer steps at each scale; with several scales, fewer at those above 512 pixels.",
+        description="Optimizer steps at each scale; with several scales, fewer at those above 128 pixels.",
     )
     first_scale: int = Field(128, ge=16, le=65535, description="Long edge of the first (coarsest) scale in pixels.")
     scale_factor: Annotated[float, AfterValidator(_check_scale_factor)] = Field(
@@ -93,6 +93,13 @@ class Settings(BaseModel):
         ge=1,
         le=8,
         description="Size ratio of one scale to the previous one; 1: the output size is the only scale.",
+    )
+    full_steps_scale: int = Field(
+        128,
+        ge=16,
+        le=65535,
+        description="Long edge in pixels up to which a scale takes all steps; larger ones take fewer, in inverse "
+        "proportion to their edge, but at least 30.",
     )
     optimizer: Literal["adam", "lbfgs", "keras-adam"] = Field(
         "lbfgs", description="lbfgs needs no learning rate; keras-adam is Adam with epsilon placed as in Keras."

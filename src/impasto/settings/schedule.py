@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from impasto.settings.model import Settings
 
 REFERENCE_EDGE = 512
-"""Long edge at which steps and content weight are those of the settings: larger scales take fewer steps, smaller ones
-a higher content weight."""
-MIN_STEPS = 20
-"""Steps at the largest scales, unless the settings ask for fewer."""
+"""Long edge from which on the content weight is that of the settings; smaller scales have a higher one."""
+MIN_STEPS = 30
+"""Steps at the largest scales, unless the settings ask for fewer: after 20 an image still has grain."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,8 @@ def scales(settings: Settings) -> tuple[Scale, ...]:
 
 
 def _scale(edge: int, settings: Settings) -> Scale:
-    steps = round(settings.steps * min(1, REFERENCE_EDGE / edge))
+    # The large shapes are decided where a step costs little; finer scales only add detail (docs/decisions/schedule.md).
+    steps = round(settings.steps * min(1, settings.full_steps_scale / edge))
     # 0 at 512 pixels and above, 1 at 128 and below, linear in log(edge): the factor is geometric in between
     coarseness = min(max(math.log2(REFERENCE_EDGE / edge) / 2, 0), 1)
     return Scale(edge, max(steps, min(settings.steps, MIN_STEPS)), settings.coarse_content**coarseness)
