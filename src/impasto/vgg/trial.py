@@ -5,6 +5,7 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -109,7 +110,8 @@ def _trial(direction: Direction, kernel: Tensor, bias: Tensor, way: Way) -> Call
 def _cache_file() -> Path:
     """The file with the times of this processor, these versions and this number of threads."""
     ncnn = getattr(ncnn_module(), "__version__", "")
-    machine = _processor(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    limits = [os.environ.get(name) for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")]  # of torch's convolutions
+    machine = _processor(), torch.backends.cpu.get_cpu_capability(), limits, torch.get_num_threads()
     packages = torch.__version__, ncnn, has_own_openmp()
     digest = hashlib.sha256(repr((machine, packages)).encode()).hexdigest()
     return platformdirs.user_cache_path("impasto") / f"convolutions-{digest[:16]}.json"
