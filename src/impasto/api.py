@@ -19,7 +19,7 @@ from impasto.images.recipe import Recipe, Recolor, RecolorRecord
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles, input_record, some_styles
 from impasto.optimize.result import result_of
 from impasto.optimize.run import Run
-from impasto.reporting import end_events, reported_steps
+from impasto.reporting import ReportedSteps, end_events
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import settings_or_preset
 from impasto.torch_state import isolated
@@ -196,7 +196,7 @@ def complete(run: Run, on_event: OnEvent | None = None) -> Picture:
 
     Without `on_event` the single loss terms are never fetched from the device.
     """
-    for _ in reported_steps(run, on_event):
+    for _ in ReportedSteps(run, on_event):
         pass
     picture = result_of(run)
     if on_event is not None:

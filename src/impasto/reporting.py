@@ -9,22 +9,47 @@ from impasto.feedforward.train import CROP, Training, TrainingStep
 from impasto.images.picture import Picture
 from impasto.memory import resident_memory
 from impasto.optimize.run import Run, Step
+from impasto.vgg import device as devices
+
+REPORT_INTERVAL = 10
+"""Steps on a GPU whose events are reported together: reading their losses waits for all steps that are queued."""
 
 
-def reported_steps(run: Run | Training, on_event: OnEvent | None) -> Iterator[Step | TrainingStep]:
-    """Take the remaining steps; each is yielded after its events were reported to `on_event`.
+class ReportedSteps:
+    """The remaining steps of a run or a training; iterate over them to take them.
 
-    Without `on_event` the single loss terms of a run are never fetched from the device.
+    On a CPU each step is yielded after its events were reported, on a GPU up to REPORT_INTERVAL steps before; when the
+    iteration ends, all have been. Without `on_event` the losses of a run are never fetched from the device.
     """
-    if on_event is None:
-        yield from run
-        return
-    for event in start_events(run):
-        on_event(event)
-    for step in run:
-        for event in step_events(step):
-            on_event(event)
-        yield step
+
+    def __init__(self, run: Run | Training, on_event: OnEvent | None) -> None:
+        self._run, self._on_event = run, on_event
+        self._interval = 1 if devices.is_synchronous(run.vgg.device) else REPORT_INTERVAL
+        self._pending: list[Step | TrainingStep] = []
+
+    def __iter__(self) -> Iterator[Step | TrainingStep]:
+        """Take the remaining steps."""
+        if self._on_event is None:
+            yield from self._run
+            return
+        for event in start_events(self._run):
+            self._on_event(event)
+        try:
+            for step in self._run:
+                self._pending.append(step)
+                if len(self._pending) == self._interval:
+                    self.report()
+                yield step
+        finally:
+            self.report()
+
+    def report(self) -> None:
+        """Report the events of all steps taken so far."""
+        pending, self._pending = self._pending, []
+        for step in pending:
+            for event in step_events(step):
+                if self._on_event is not None:
+                    self._on_event(event)
 
 
 def start_events(run: Run | Training) -> Iterator[Event]:

@@ -17,7 +17,7 @@ from impasto.optimize.checkpoint import Checkpoint
 from impasto.optimize.checkpointer import Checkpointer
 from impasto.optimize.result import result_of
 from impasto.optimize.run import Run
-from impasto.reporting import end_events, reported_steps
+from impasto.reporting import ReportedSteps, end_events
 
 ShouldStop = Callable[[], object]
 """Called after every step; the run stops there if the returned value is true."""
@@ -99,12 +99,14 @@ def take_steps(
     Raises:
         DivergedError: the loss is not finite.
     """
-    for _ in reported_steps(run, on_event):
+    steps = ReportedSteps(run, on_event)
+    for _ in steps:
         after_step()
         if should_stop():
             break
-        if checkpointer is not None:
-            checkpointer.save_if_due()
+        if checkpointer is not None and checkpointer.is_due:
+            steps.report()  # a log has the steps that the checkpoint has
+            checkpointer.save()
     if checkpointer is not None and should_stop():
         checkpointer.save()
 

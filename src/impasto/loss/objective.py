@@ -53,9 +53,10 @@ class Terms(NamedTuple):
     def layers_to_floats(self) -> dict[str, dict[str, float]]:
         """Term -> layer -> its addend, as numbers."""
         terms: dict[str, dict[str, float]] = {}
-        for name, value in self.layers.items():
+        values = torch.stack([*self.layers.values()]).tolist() if self.layers else []
+        for name, value in zip(self.layers, values, strict=True):
             term, layer = name.split()
-            terms.setdefault(term, {})[layer] = float(value)
+            terms.setdefault(term, {})[layer] = value
         return terms
 
 

@@ -37,11 +37,10 @@ class Checkpointer:
         self._is_own, self._outputs = overwrite, outputs
         self._last, self._has_failed = time.monotonic(), False
 
-    def save_if_due(self) -> None:
-        """Save a checkpoint if the last one is old enough."""
-        if time.monotonic() - self._last >= self._seconds:
-            self.save()
-            self._last = time.monotonic()
+    @property
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is old enough for the next one."""
+        return time.monotonic() - self._last >= self._seconds
 
     def save(self) -> None:
         """Save a checkpoint now."""
@@ -52,6 +51,7 @@ class Checkpointer:
             if not self._has_failed:
                 self._on_event(Noted(f"no checkpoint written: {error}; the previous one is kept, the run continues"))
             self._has_failed = True
+        self._last = time.monotonic()
 
     def discard(self) -> None:
         """Remove the checkpoint, unless it is another run's, and what a process killed while writing it left behind."""
