@@ -161,11 +161,8 @@ def process() -> Iterator[Executor]:
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _one_thread(one_thread: None) -> None:
+    """As in the other process."""
 
 
 @pytest.mark.parametrize("name", CALLS)

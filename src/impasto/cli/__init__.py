@@ -71,7 +71,7 @@ def _open_closed_streams() -> None:
 def _escape_what_stdout_cannot_encode() -> None:
     """Print the name of a file as \\u8272 where standard output has no such character, as standard error does.
 
-    Redirected on Windows, its encoding is that of the country, which has 256 characters.
+    On Windows, redirected output is encoded in the code page of the locale, which has at most 256 characters.
     """
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from impasto.cli.fast import rerun_in_one_pass
 from impasto.cli.image_options import ImageOutput, ResultArgument
-from impasto.cli.run import execute_run, threads_for
+from impasto.cli.run import engine_for, execute_run, threads_for
 from impasto.cli.run_options import RerunOptions
 from impasto.cli.streams import piped
 
@@ -36,7 +36,7 @@ def rerun(
 
         def create(resume_from: "Checkpoint | None") -> "Run":
             threads = threads_for(options, resume_from)
-            engine = options.engine if resume_from is None or options.engine != "auto" else resume_from.ncnn
+            engine = engine_for(options, resume_from)
             overrides = Overrides(options.device, options.precision, threads, options.memory, engine)
             strips = None if resume_from is None else resume_from.strips
             return recreate_run(found, options.weights, overrides, strips)

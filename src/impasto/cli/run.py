@@ -86,15 +86,19 @@ def threads_for(options: CheckpointOptions, resume_from: "Checkpoint | None") ->
     return resume_from.threads if options.threads is None and resume_from is not None else options.threads
 
 
+def engine_for(options: NetworkOptions, resume_from: "Checkpoint | None") -> str | Sequence[str]:
+    """The engine requested, or that of the run that is resumed."""
+    return resume_from.ncnn if options.engine == "auto" and resume_from is not None else options.engine
+
+
 def load_network(options: NetworkOptions, resume_from: "Checkpoint | None" = None) -> "VGG19":
     """The network that the options ask for. What they leave open is as in the run that is resumed."""
     from impasto import VGG19
 
     precision: str = options.precision
-    engine: str | Sequence[str] = options.engine
-    if resume_from is not None:
-        precision = resume_from.precision if precision == "auto" else precision
-        engine = resume_from.ncnn if engine == "auto" else engine
+    if precision == "auto" and resume_from is not None:
+        precision = resume_from.precision
+    engine = engine_for(options, resume_from)
     return VGG19.load(options.weights, device=options.device, precision=precision, engine=engine)
 
 

@@ -47,7 +47,9 @@ class ComputeOptions:
 
     device: Annotated[
         str,
-        Parameter(metavar="DEVICE", help="Device of the network: auto, cpu, cuda, cuda:1, mps or another of torch."),
+        Parameter(
+            metavar="DEVICE", help="Device of the network: auto, cpu, cuda, cuda:1, mps or another PyTorch device."
+        ),
     ] = "auto"
     precision: Annotated[Precision, Parameter(help="auto: the fastest; tf32: NVIDIA GPUs only.")] = "auto"
     threads: Annotated[WholeNumber | None, Parameter(help="CPU threads; default: one per core.")] = None
@@ -82,8 +84,8 @@ class NetworkOptions(ComputeOptions):
     engine: Annotated[
         Engine,
         Parameter(
-            help="Package that evaluates the convolutions; auto: the fastest for each, measured in a second. ncnn "
-            "computes in float32 on a CPU and is left out where memory is short."
+            help="Package that evaluates the convolutions; auto: the fastest for each, by a benchmark of a second. "
+            "ncnn computes in float32 on a CPU and is left out where memory is short."
         ),
     ] = "auto"
 

@@ -161,7 +161,7 @@ class Gaussian:
 
 
 def _power(moments: Moments) -> Tensor:
-    """The mean square of a feature vector."""
+    """The mean squared length of the feature vectors."""
     return moments.second[0].trace()
 
 

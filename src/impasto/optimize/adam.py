@@ -142,7 +142,7 @@ class IterateAverage:
     def __init__(self, decay: float) -> None:
         self.decay = decay
         self._value: Tensor | None = None
-        self._count = torch.zeros(())  # on the device of the images
+        self._count = torch.zeros(())  # from the first image on, on its device
 
     def update(self, image: Tensor) -> None:
         """Include one more image."""

@@ -9,8 +9,7 @@ from torch import Tensor
 from impasto.optimize.optimizer import State
 from impasto.vgg import device as devices
 
-CHUNK_BYTES = {"cpu": 2**24}
-GPU_CHUNK_BYTES = 2**28
+CPU_CHUNK_BYTES, GPU_CHUNK_BYTES = 2**24, 2**28
 """Bytes of temporaries for sums over an image or the history: on a CPU they stay in its caches."""
 
 
@@ -167,8 +166,7 @@ class CurvaturePairs:
 
     @property
     def _chunk_columns(self) -> int:
-        limit = CHUNK_BYTES.get(self._basis.device.type, GPU_CHUNK_BYTES)
-        return max(limit // (len(self._basis) * self._basis.element_size()), 1)
+        return max(_chunk_values(self._basis) // len(self._basis), 1)
 
     def _chunks(self) -> Iterator[slice]:
         """The columns of the basis in chunks."""
@@ -183,6 +181,12 @@ def _solve(triangle: Tensor, right: Tensor, *, transposed: bool) -> Tensor:
     return solution[:, 0]
 
 
+def _chunk_values(values: Tensor) -> int:
+    """How many values of a tensor are summed at a time."""
+    limit = CPU_CHUNK_BYTES if values.device.type == "cpu" else GPU_CHUNK_BYTES
+    return limit // values.element_size()
+
+
 def dot(a: Tensor, b: Tensor, minus: Tensor | None = None) -> Tensor:
     """The inner product of `a` and `b`, or `b - minus`, a scalar, summed a chunk at a time in the dtype for sums.
 
@@ -190,7 +194,7 @@ def dot(a: Tensor, b: Tensor, minus: Tensor | None = None) -> Tensor:
     """
     dtype = devices.accumulation_dtype(a.device)
     total = a.new_zeros((), dtype=dtype)
-    size = CHUNK_BYTES.get(a.device.type, GPU_CHUNK_BYTES) // a.element_size()
+    size = _chunk_values(a)
     for start in range(0, a.numel(), size):
         chunk = slice(start, start + size)
         factor = b.flatten()[chunk] if minus is None else b.flatten()[chunk] - minus.flatten()[chunk]

@@ -125,10 +125,10 @@ class LBFGS:
         if not self._synchronous or accepted:
             self._move(accepted, trial, gather_gradient(gradient_rows, trial))
             torch.where(accepted, terms.stacked(), self._losses, out=self._losses)
-        self._shorten(_backtracking_factor(loss, slope, new_loss), accepted)
-        starts = self._rejected == 0
-        if not self._synchronous or starts:
-            torch.where(starts, self.direction(self._gradient), self._direction, out=self._direction)
+        self._end_trial(_backtracking_factor(loss, slope, new_loss), accepted)
+        is_new_search = self._rejected == 0
+        if not self._synchronous or is_new_search:
+            torch.where(is_new_search, self.direction(self._gradient), self._direction, out=self._direction)
         return accepted | self.stalled
 
     def _move(self, accepted: Tensor, image: Tensor, gradient: Tensor) -> None:
@@ -137,7 +137,7 @@ class LBFGS:
         for current, new in ((self.image, image), (self._gradient, gradient)):
             torch.where(accepted, new, current, out=current)
 
-    def _shorten(self, factor: Tensor, accepted: Tensor) -> None:
+    def _end_trial(self, factor: Tensor, accepted: Tensor) -> None:
         """Shorten the step for the next trial, or start the next line search where the trial was accepted.
 
         After MAX_TRIALS the quadratic model does not fit here: the history is dropped, and the next line search is

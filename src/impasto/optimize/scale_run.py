@@ -176,6 +176,7 @@ class ScaleRun:
         self._store_best(image, is_best)
 
     def _store_best(self, image: Tensor, is_best: Tensor) -> None:
+        """Copy an image to `best` where `is_best`."""
         for plane, best in zip(image[0], self.best[0], strict=True):  # one channel's temporaries at a time
             new = plane.mul(255).round_().to(best.dtype) if self._large else plane
             torch.where(is_best, new, best, out=best)

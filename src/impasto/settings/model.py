@@ -85,7 +85,7 @@ class Settings(BaseModel):
         150,
         ge=1,
         le=1_000_000,
-        description="Optimizer steps at each scale; with several scales, fewer at those above 128 pixels.",
+        description="Optimizer steps at each scale; with several scales, fewer at the larger ones.",
     )
     first_scale: int = Field(128, ge=16, le=65535, description="Long edge of the first (coarsest) scale in pixels.")
     scale_factor: Annotated[float, AfterValidator(_check_scale_factor)] = Field(

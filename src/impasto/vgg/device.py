@@ -114,7 +114,7 @@ def arithmetic(on: torch.device, *, tf32: bool) -> Iterator[None]:
 
 
 def is_synchronous(on: torch.device) -> bool:
-    """Whether reading a value does not wait for work that is queued on the device: only on a CPU nothing is queued."""
+    """Whether values can be read without waiting for queued work: only on a CPU, which queues nothing."""
     return on.type == "cpu"
 
 
