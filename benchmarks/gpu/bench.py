@@ -82,9 +82,9 @@ class Bench:
         return Run(content, [style], settings, vgg=self.vgg(precision, on_cpu=on_cpu))
 
     def now(self) -> float:
-        """The time in seconds when all work that was queued on the device is done."""
-        if self.on_gpu:
-            torch.cuda.synchronize(self.device)
+        """The time in seconds when all work that this thread has queued on the device is done."""
+        if self.on_gpu:  # not the device as a whole: another thread may be capturing a graph
+            torch.cuda.current_stream(self.device).synchronize()
         return time.perf_counter()
 
     def forget_memory(self) -> None:

@@ -14,7 +14,7 @@ from benchmarks.gpu.rows import FailedError, Row, Section, SkippedError, Values
 from impasto import Run
 
 WARM_UP = 8
-"""Steps before the timing: kernels are selected, a graph is captured, L-BFGS has some history."""
+"""Steps before the timing: kernels are loaded, a graph is captured, L-BFGS has some history."""
 TIMED_SECONDS = 1.5
 MAX_STEPS = 300
 WATCHED = 10
