@@ -99,6 +99,16 @@ def test_detail_masks_style_masks_and_protection_masks_combine(narrow: VGG19) ->
     assert shares["block4_conv1"] < 0.3  # less of the style in deep layers
 
 
+def test_the_memory_plan_counts_guides_weights_and_the_further_layer(narrow: VGG19) -> None:
+    plain, detailed = (Run(noise(1), [noise(2)], SMALL, detail=mask, vgg=narrow) for mask in (None, left_half()))
+    content = detailed.scale_run.objective.targets.content
+    style = detailed.scale_run.objective.targets.style[0].layers
+    needed = sum(target.weights.nbytes for target in content.values()) + content["block3_conv2"].values.nbytes
+    needed += sum(target.guide.nbytes for target in style.values() if target.guide is not None)
+    inputs = detailed.inputs.nbytes - plain.inputs.nbytes
+    assert detailed.plan[0].memory - plain.plan[0].memory - inputs >= needed
+
+
 @pytest.mark.parametrize("settings", [SMALL, SMALL.replace(optimizer="adam", style_loss="nearest")])
 def test_strips_give_about_the_same_image(settings: Settings, narrow: VGG19) -> None:
     whole, strips = (

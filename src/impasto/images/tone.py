@@ -43,13 +43,17 @@ def mix_tones(tones: Sequence[Tone]) -> Tone:
 
 
 def match_tone(image: Tensor, source: Tone, target: Tone) -> Tensor:
-    """(3, H, W) sRGB in [0, 1] with the tone `source` -> the same with about that of `target`; hues are kept."""
+    """(3, H, W) sRGB in [0, 1] with the tone `source` -> the same with about that of `target`; hues are kept.
+
+    The lightness moves half of the way only: skin on white would get as dark as the style's darkest areas.
+    """
     contrast = _gain(source.contrast, target.contrast, *CONTRAST_GAINS)
     chroma = _gain(source.chroma, target.chroma, *CHROMA_GAINS)
+    mean = (source.lightness + target.lightness) / 2
     matched = torch.empty_like(image)
     for rows in row_bands(*image.shape[1:]):
         lab = oklab.from_srgb(image[:, rows])
-        lightness = (lab[:1] - source.lightness) * contrast + target.lightness
+        lightness = (lab[:1] - source.lightness) * contrast + mean
         matched[:, rows] = oklab.to_srgb(torch.cat([lightness, lab[1:] * chroma]))
     return matched
 

@@ -37,7 +37,7 @@ class Face:
     landmarks: tuple[tuple[float, float], ...]
 
 
-def detect(image: Tensor) -> tuple[Face, ...]:
+def detect(image: Tensor, min_score: float = MIN_SCORE) -> tuple[Face, ...]:
     """(1, 3, H, W) in [0, 1] on the CPU -> the faces in it, the one with the highest score first."""
     candidates: list[Face] = []
     longest = MAX_ENLARGEMENT * max(image.shape[2:])
@@ -45,7 +45,7 @@ def detect(image: Tensor) -> tuple[Face, ...]:
         if edge <= longest or edge == EDGES[-1]:
             size = scaled_size(image.shape[2], image.shape[3], edge)
             image = resize(image, max(size[0], 1), max(size[1], 1))  # each size from the one before: large images once
-            candidates += _candidates(image)
+            candidates += _candidates(image, min_score)
     found: list[Face] = []
     for face in sorted(candidates, key=lambda face: face.score, reverse=True):
         if all(_overlap(face.box, other.box) <= MAX_OVERLAP for other in found):
@@ -53,14 +53,14 @@ def detect(image: Tensor) -> tuple[Face, ...]:
     return tuple(found)
 
 
-def _candidates(image: Tensor) -> Iterator[Face]:
+def _candidates(image: Tensor, min_score: float) -> Iterator[Face]:
     """What the network takes for faces at the size that the image has."""
     height, width = image.shape[2:]
     stride = network.STRIDES[-1]
     padded = F.pad(image, (0, -width % stride, 0, -height % stride))
     for stride, outputs in zip(network.STRIDES, network.evaluate(padded), strict=True):
         score = (outputs["cls"].sigmoid() * outputs["obj"].sigmoid()).sqrt()[0, 0]
-        for y, x in (score >= MIN_SCORE).nonzero().tolist():
+        for y, x in (score >= min_score).nonzero().tolist():
             box, points = outputs["bbox"][0, :, y, x].tolist(), outputs["kps"][0, :, y, x].tolist()
             yield _face(float(score[y, x]), (x, y), box, points, (stride / width, stride / height))
 
