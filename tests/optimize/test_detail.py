@@ -134,6 +134,12 @@ def test_faces_are_not_looked_for_without_content_or_without_style(narrow: VGG19
     assert Run(portrait(), [], SMALL.from_noise(), vgg=narrow).inputs.faces == ()
 
 
+def test_a_reconstruction_can_have_a_detail_mask(narrow: VGG19) -> None:
+    settings = SMALL.with_content_layer("block2_conv2").from_noise()
+    result = finished(noise(1), [], settings.replace(steps=1), detail=left_half(), vgg=narrow)
+    assert result.shape == (3, 48, 64)
+
+
 def test_a_detail_mask_that_does_not_fit_is_refused(narrow: VGG19) -> None:
     with pytest.raises(PictureError, match=r"32x32 pixels do not have the aspect ratio of the content image, 64x48"):
         Run(noise(1), [noise(2)], SMALL, detail=noise(3, 32, 32), vgg=narrow)

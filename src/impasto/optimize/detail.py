@@ -41,8 +41,8 @@ def with_face_note(content: Picture | None, faces: Collection[Face], settings: S
 
 
 def tones(content: Picture | None, styles: Sequence[Picture]) -> tuple[Tone, Tone] | None:
-    """The tone of the content image, and that of the style images together."""
-    return None if content is None else (tone(content), mix_tones([tone(style) for style in styles]))
+    """The tone of the content image, and that of the style images together; None if either is missing."""
+    return None if content is None or not styles else (tone(content), mix_tones([tone(style) for style in styles]))
 
 
 def with_detail_layers(settings: Settings) -> Settings:

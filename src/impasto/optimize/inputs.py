@@ -71,11 +71,11 @@ class Inputs:
         self.own_content_layers = tuple(settings.content_layers)
         self.settings = settings = with_detail_layers(settings) if has_detail else settings
         self.layer_names = _layer_names(settings, self.task)
+        masks = [keep, detail, *(style.mask for style in styles)]
+        _check_masks(masks, content)
         # in the order of use: rotated before their colors are measured, so that what rotation crops does not count
         rotated = [self._rotated(style.picture) for style in styles]
         content, pictures = color_transfer.apply_color_setting(content, rotated, settings.color)
-        masks = dict.fromkeys(mask for mask in (keep, detail, *(style.mask for style in styles)) if mask is not None)
-        _check_masks(masks, content)
         fractions = [
             _long_edge(after) / _long_edge(before.picture) for after, before in zip(rotated, styles, strict=True)
         ]
@@ -86,13 +86,11 @@ class Inputs:
         self.content, self.init = self._reduced(content, sizes), self._reduced(init, sizes)
         # protected areas keep the content's own colors, also where "match" changes those that the network gets
         self._original_content = self.content if original is content else self._reduced(original, sizes)
-        # a mask that several styles share is reduced once
-        reduced = {mask: self._scaled.reduce(with_notes(mask), mask_values(mask), sizes) for mask in masks}
-        self.keep, self.detail = (None if mask is None else reduced[mask] for mask in (keep, detail))
+        self.keep, self.detail, *style_masks = self._reduced_masks(masks, sizes)
         style_sizes = zip(*(plan.style_sizes for plan in self.scale_plans), strict=True)  # per style, not per scale
         self.styles = tuple(
-            Style(self._reduced(picture, own), style.weight, None if style.mask is None else reduced[style.mask])
-            for style, picture, own in zip(styles, pictures, style_sizes, strict=True)
+            Style(self._reduced(picture, own), style.weight, mask)
+            for style, picture, own, mask in zip(styles, pictures, style_sizes, style_masks, strict=True)
         )
         self._tones = tones(content, pictures) if has_detail and settings.color == "style" else None
         self.regions = group_regions(self.styles)
@@ -208,6 +206,12 @@ class Inputs:
         """The picture, composited, at the sizes of the scales."""
         return None if picture is None else self._scaled.reduce(picture, picture.composited(), sizes)
 
+    def _reduced_masks(self, masks: Sequence[Picture | None], sizes: Sequence[Size]) -> list[Picture | None]:
+        """The values of the masks at the sizes of the scales; a mask that is given several times is reduced once."""
+        distinct = dict.fromkeys(mask for mask in masks if mask is not None)
+        reduced = {mask: self._scaled.reduce(with_notes(mask), mask_values(mask), sizes) for mask in distinct}
+        return [None if mask is None else reduced[mask] for mask in masks]
+
 
 def _check_init(init: Picture | None, settings: Settings) -> None:
     if init is not None and settings.init in ("content", "noise"):  # the recipe could not name the image
@@ -232,8 +236,10 @@ def _long_edge(picture: Picture) -> int:
     return max(picture.height, picture.width)
 
 
-def _check_masks(masks: Iterable[Picture], content: Picture | None) -> None:
+def _check_masks(masks: Iterable[Picture | None], content: Picture | None) -> None:
     for mask in masks:
+        if mask is None:
+            continue
         if content is None:
             raise SettingError("mask: texture synthesis has no content image that a mask applies to; remove the masks")
         check_mask_shape(mask, content)
