@@ -1,3 +1,5 @@
+import dataclasses
+
 import hypothesis
 import numpy as np
 import pytest
@@ -41,9 +43,9 @@ def objective(vgg: VGG19, kind: str, guides: list[Tensor | None], *, strip: int 
             guides=layer_guides(each, wanted),
             strip=strip,
         )
-        regions.append(StyleTarget(found, 0.3 + number))
+        regions.append(StyleTarget(found, dict.fromkeys(wanted, 0.3 + number)))
     targets = Targets(content_targets(vgg, random_image(1), ["block2_conv2"]), regions)
-    layers = [dict.fromkeys(wanted, region.share) for region in regions]
+    layers = [region.shares for region in regions]
     return Objective(vgg, targets, LossWeights(2.0, 3.0, 0.0, {"block2_conv2": 0.5}, layers), strip=strip)
 
 
@@ -74,7 +76,7 @@ def formula(whole: Objective, kind: str, guides: list[Tensor | None], image: Ten
             counted = torch.ones_like(here[:, :1]) if each is None else layer_guides(each, [name])[name]
             # only deep layers look for nearest neighbors
             compared = "gram" if (kind, name) == ("nearest", "block1_conv1") else kind
-            total = total + 3 * region.share * single(compared, here, counted, region.layers[name])
+            total = total + 3 * region.shares[name] * single(compared, here, counted, region.layers[name])
     return total
 
 
@@ -133,6 +135,39 @@ def test_strips_give_the_numbers_of_the_whole_image(
     (whole, slope), (terms, gradient) = found
     assert terms.to_floats() == pytest.approx(whole.to_floats(), rel=1e-8)
     assert float((gradient - slope).norm()) <= 1e-7 * float(slope.norm())
+
+
+def weighted_content(vgg: VGG19, weights: Tensor, *, strip: int | None = None) -> Objective:
+    """A content image whose errors are weighted by position in one of two layers."""
+    layer, other = "block3_conv2", "block1_conv1"
+    found = content_targets(vgg, random_image(1), [layer, other], strip=strip)
+    found[layer] = dataclasses.replace(found[layer], weights=layer_guides(weights, [layer])[layer])
+    return Objective(vgg, Targets(found, []), LossWeights(2.0, 1.0, 0.0, {layer: 0.5, other: 3.0}, []), strip=strip)
+
+
+@pytest.mark.parametrize("strip", [None, 3])
+def test_content_errors_weighted_by_position_equal_autograd(narrow64: VGG19, strip: int | None) -> None:
+    vgg = narrow64.configured(pooling="avg", padding="replicate")
+    weights = 4 * guide(5)
+    here = weighted_content(vgg, weights, strip=strip)
+    image = random_image(4).requires_grad_()
+    errors = {
+        name: (features - here.targets.content[name].values).square()
+        for name, features in vgg(image, ["block3_conv2", "block1_conv1"]).items()
+    }
+    positions = torch.nn.functional.avg_pool2d(weights, 4)
+    expected = 2 * (0.5 * (positions * errors["block3_conv2"]).mean() + 3 * errors["block1_conv1"].mean())
+    (slope,) = torch.autograd.grad(expected, image)
+    terms, gradient = here.value_and_grad(image.detach())
+    assert float(terms.total) == pytest.approx(float(expected.detach()), rel=1e-9)
+    assert float((gradient - slope).norm() / slope.norm()) < 1e-9
+
+
+def test_content_weights_do_not_change_the_normalizer(narrow64: VGG19) -> None:
+    one, other = (weighted_content(narrow64, share * torch.ones(1, 1, 24, 28)) for share in (1, 4))
+    layers = "block3_conv2", "block1_conv1"
+    normalizers = [[each.targets.content[name].normalizer for name in layers] for each in (one, other)]
+    assert normalizers[0] == normalizers[1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -287,7 +322,7 @@ def test_two_halves_with_guides_equal_two_images(narrow64: VGG19) -> None:
         style_targets(narrow64, [(random_image(2), 1)], layer, guides=layer_guides(each, layer))
         for each in (left, 1 - left)
     ]
-    halves = Targets({}, [StyleTarget(part, share) for part, share in zip(parts, (12 / 28, 16 / 28), strict=True)])
+    halves = Targets({}, [StyleTarget(part) for part in parts])
     whole = Objective(narrow64, halves, LossWeights(0, 1, 0, {}, [{layer[0]: 1}, {layer[0]: 1}]))
     features, image = narrow64(random_image(4), layer)[layer[0]], random_image(4)
     wanted = parts[0][layer[0]].moments.second

@@ -59,10 +59,13 @@ class ContentFeatures:
 
     Attributes:
         least: the least normalizer.
+        weights: (1, 1, H, W), factors on the squared errors of each position; None: 1. The mean is over all positions,
+            so that the weight of one does not depend on those of others.
     """
 
     values: Tensor
     least: float = 0.0
+    weights: Tensor | None = None
 
     @property
     def normalizer(self) -> float:
@@ -71,16 +74,17 @@ class ContentFeatures:
 
     def accumulator(self) -> Accumulator:
         """A new accumulator for one evaluation."""
-        return _ContentAccumulator(self.values)
+        return _ContentAccumulator(self.values, self.weights)
 
 
 class _ContentAccumulator:
-    def __init__(self, values: Tensor) -> None:
-        self._values = values
+    def __init__(self, values: Tensor, weights: Tensor | None) -> None:
+        self._values, self._weights = values, weights
         self._total: Tensor | float = 0.0
 
     def add(self, features: Tensor, rows: slice) -> None:
-        self._total += functional.squared_error_sum(features, self._values[:, :, rows])
+        weights = None if self._weights is None else self._weights[:, :, rows]
+        self._total += functional.squared_error_sum(features, self._values[:, :, rows], weights)
 
     def loss(self) -> Tensor:
         return torch.as_tensor(self._total / self._values.numel())
@@ -88,8 +92,13 @@ class _ContentAccumulator:
     def gradient(self, weight: float) -> FeatureGradient:
         # d/dF of mean (F - P)^2 is 2 (F - P) / (C M): eq. 2 of Gatys et al. 2015, for the mean instead of half the sum.
         # The condition F > 0 in the paper's equation is the ReLU's derivative, which the backward pass applies.
-        factor = 2 * weight / self._values.numel()
-        return lambda features, rows: (features - self._values[:, :, rows]).mul_(factor)
+        factor, weights = 2 * weight / self._values.numel(), self._weights
+
+        def feature_gradient(features: Tensor, rows: slice) -> Tensor:
+            gradient = (features - self._values[:, :, rows]).mul_(factor)
+            return gradient if weights is None else gradient.mul_(weights[:, :, rows])
+
+        return feature_gradient
 
 
 class Moments(NamedTuple):

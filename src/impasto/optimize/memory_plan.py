@@ -169,6 +169,8 @@ class CostModel:
         guides = self.guided_regions * sum(
             layers.position_count(name, height, width) for name in self.settings.style_layers
         )
+        if self.guided_regions:  # detail weights the positions of the content as well
+            guides += sum(layers.position_count(name, height, width) for name in content)
         return round(4 * (images * values + guides)) + self.vgg.dtype.itemsize * targets
 
     def _history_rows(self, plan: ScalePlan) -> int:

@@ -1,6 +1,7 @@
 """The objective of one scale: style targets per region, content targets, and the weights of both."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from impasto.loss.targets import (
     mean_squares,
     style_targets,
 )
+from impasto.optimize.detail import style_guides, weigh_content
 from impasto.optimize.inputs import Inputs
 from impasto.optimize.memory_plan import ScalePlan
 from impasto.vgg.model import VGG19
@@ -30,9 +32,9 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     # The inputs are not seamless: their opposite edges do not belong together, even if those of the result shall.
     padding = "replicate" if settings.padding == "circular" else settings.padding
     target_vgg = vgg.configured(pooling=settings.pooling, padding=padding)
-    guides = inputs.guides(plan.size)
+    guides, detail = inputs.guides(plan.size), inputs.detail_at(plan.size)
     style = [
-        _style_target(target_vgg, inputs, region, guide, plan)
+        _style_target(target_vgg, inputs, region, style_guides(guide, detail, settings.style_layers), plan)
         for region, guide in zip(inputs.regions, guides, strict=True)
     ]
     image = inputs.content_at(plan.size)  # after the style images, which may be large and are released by now
@@ -40,6 +42,8 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     if image is not None:
         least = _least_normalizers(target_vgg, inputs, plan.strip)
         content = content_targets(target_vgg, image, settings.content_layers, strip=plan.strip, least=least)
+        if detail is not None:
+            content = weigh_content(content, detail, everywhere=inputs.own_content_layers)
     targets = Targets(content, style)
     weights = loss_weights(settings, targets)
     # coarse scales weight the content more: there the style's large forms would cover it (see `Scale`)
@@ -63,16 +67,19 @@ def _least_normalizers(vgg: VGG19, inputs: Inputs, strip: int | None) -> dict[st
     return least
 
 
-def _style_target(vgg: VGG19, inputs: Inputs, region: Region, guide: Tensor | None, plan: ScalePlan) -> StyleTarget:
+def _style_target(
+    vgg: VGG19, inputs: Inputs, region: Region, guides: Mapping[str, Tensor | None], plan: ScalePlan
+) -> StyleTarget:
     """The style target of one region.
 
     Args:
-        guide: the region's share in each pixel, (1, 1, H, W); None: the whole image.
+        guides: for every layer the region's share in each pixel, (1, 1, H, W); None: the whole image.
     """
     settings = inputs.settings
-    guides = {name: each.to(vgg.device) for name, each in layer_guides(guide, settings.style_layers).items()}
+    pixels = {name: guide for name, guide in guides.items() if guide is not None}
+    positions = {name: layer_guides(guide, [name])[name].to(vgg.device) for name, guide in pixels.items()}
     # a small region may be without a single position in a deep layer, whose stride is 16 pixels, at a coarse scale
-    layer_names = [name for name in settings.style_layers if guide is None or guides[name].any()]
+    layer_names = [name for name in settings.style_layers if name not in positions or positions[name].any()]
     # a generator: each style image is resized when it is needed, and released before the next one
     weighted_images = (
         (inputs.style_at(number, plan.style_sizes[number]), share) for number, share in region.shares.items()
@@ -82,8 +89,8 @@ def _style_target(vgg: VGG19, inputs: Inputs, region: Region, guide: Tensor | No
         weighted_images,
         layer_names,
         loss=settings.style_loss,
-        guides=guides,
+        guides=positions,
         strip=plan.strip,
         inner=settings.padding == "circular",
     )
-    return StyleTarget(targets, share=1.0 if guide is None else float(guide.mean()))
+    return StyleTarget(targets, {name: float(guide.mean()) for name, guide in pixels.items()})
