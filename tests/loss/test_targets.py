@@ -4,6 +4,7 @@ import hypothesis
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.ndimage
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from impasto.images.masks import layer_guides
 from impasto.loss import functional
 from impasto.loss.nearest import Sample
 from impasto.loss.objective import LossWeights, Objective
-from impasto.loss.statistics import NOISE, Gaussian, Moments
+from impasto.loss.statistics import NOISE, Gaussian, Moments, local_weights
 from impasto.loss.targets import SAMPLE_SIZE, StyleTarget, Targets, content_targets, style_targets
 from impasto.settings import layers
 from impasto.vgg.model import VGG19
@@ -358,3 +359,20 @@ def test_a_layer_too_small_for_a_margin_is_used_whole(narrow64: VGG19) -> None:
 
 def narrow_gram(vgg: VGG19, rows: slice, columns: slice) -> Tensor:
     return functional.gram(vgg(random_image(3, 16, 40), ["block4_conv1"])["block4_conv1"][:, :, rows, columns])
+
+
+def test_local_weights_are_powers_of_the_smoothed_energy_relative_to_its_own_weighted_mean() -> None:
+    features = torch.rand(1, 5, 9, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    features[..., :6] *= 0.1
+    energy = scipy.ndimage.uniform_filter(features[0].square().sum(0).numpy(), 3, mode="nearest")
+    expected = np.minimum(energy / ((energy**2).sum() / energy.sum()), 1) ** 0.3
+    np.testing.assert_allclose(local_weights(features, 0.3)[0, 0].numpy(), expected, rtol=1e-5)
+    assert expected[:, :5].max() < 0.4
+    assert expected[:, 7:].mean() > 0.9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_features_that_are_the_same_everywhere_have_equal_local_weights(dtype: torch.dtype) -> None:
+    flat = torch.full((1, 4, 6, 6), 0.3).to(dtype)
+    torch.testing.assert_close(local_weights(flat, 0.25), torch.ones(1, 1, 6, 6), rtol=1e-4, atol=0)
+    assert not local_weights(torch.zeros_like(flat), 0.25).any()

@@ -9,10 +9,11 @@ from torch import Tensor
 from impasto import VGG19, Picture, Run, Settings, Style, load, preset
 from impasto.errors import PictureError, SettingError
 from impasto.images.faces.mask import face_mask
+from impasto.loss.statistics import local_weights
 from impasto.optimize.result import result_of
 from impasto.settings.presets import names
 
-SMALL = Settings(size=64, steps=3, first_scale=64)
+SMALL = Settings(size=64, steps=3, first_scale=64, adaptive_content=0)
 
 
 def portrait(size: int = 128) -> Picture:
@@ -145,3 +146,25 @@ def test_a_detail_mask_that_does_not_fit_is_refused(narrow: VGG19) -> None:
         Run(noise(1), [noise(2)], SMALL, detail=noise(3, 32, 32), vgg=narrow)
     with pytest.raises(SettingError, match="mask: texture synthesis has no content image"):
         Run(None, [noise(2)], SMALL.from_noise(), detail=left_half(), vgg=narrow)
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "styles", "is_weighted"), [(0.25, [noise(2)], True), (0.0, [noise(2)], False), (0.25, [], False)]
+)
+def test_only_a_transfer_of_style_has_adaptive_content(
+    adaptive: float, styles: list[Picture], is_weighted: bool, narrow: VGG19
+) -> None:
+    run = Run(noise(1), styles, SMALL.replace(adaptive_content=adaptive), vgg=narrow)
+    (target,) = run.scale_run.objective.targets.content.values()
+    assert (target.weights is not None) is is_weighted
+
+
+def test_detail_adds_to_adaptive_content(narrow: VGG19) -> None:
+    for_half = {
+        adaptive: Run(
+            noise(1), [noise(2)], SMALL.replace(adaptive_content=adaptive), detail=left_half(), vgg=narrow
+        ).scale_run.objective.targets.content["block4_conv2"]
+        for adaptive in (0.0, 0.25)
+    }
+    expected = for_half[0.0].weights * local_weights(for_half[0.25].values, 0.25)
+    torch.testing.assert_close(for_half[0.25].weights, expected)

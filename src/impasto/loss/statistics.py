@@ -7,11 +7,12 @@ serves whole images and strips alike.
 A guide weights the positions, 0 to 1: the guidance channels of Gatys et al. 2017 (arXiv 1611.07865), section 4.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.loss import functional
@@ -72,9 +73,27 @@ class ContentFeatures:
         """The mean square of the features, at least `least`."""
         return max(mean_square(self.values), self.least)
 
+    def adapted(self, exponent: float) -> "ContentFeatures":
+        """The same with `local_weights` of its features."""
+        return replace(self, weights=local_weights(self.values, exponent))
+
     def accumulator(self) -> Accumulator:
         """A new accumulator for one evaluation."""
         return _ContentAccumulator(self.values, self.weights)
+
+
+def local_weights(features: Tensor, exponent: float) -> Tensor:
+    """Weights (1, 1, H, W) in [0, 1] of the positions of content features (1, C, H, W): less where they are weak.
+
+    At least float32. With e the mean square of the features over 3x3 positions, a position weighs
+    min(1, e / r)^exponent. r is the mean of e weighted by e itself: where features are strong, weights stay about 1.
+    """
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    norms = torch.linalg.vector_norm(features, dim=1, keepdim=True, dtype=dtype)  # rounds no sum to bfloat16
+    energy = F.avg_pool2d(F.pad(norms.square(), (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    smallest = torch.finfo(dtype).tiny  # features that are all 0 have weights of 0
+    reference = energy.square().sum() / energy.sum().clamp_min(smallest)
+    return (energy / reference.clamp_min(smallest)).clamp_max(1).pow(exponent)
 
 
 class _ContentAccumulator:

@@ -64,8 +64,11 @@ def weigh_content(
     """
     weighted = {}
     for name, share in layer_guides(detail, targets).items():
-        weights = 1 + (CONTENT_FACTOR - 1) * share if name in everywhere else share
-        weighted[name] = dataclasses.replace(targets[name], weights=weights.to(targets[name].values.device))
+        target = targets[name]
+        weights = (1 + (CONTENT_FACTOR - 1) * share if name in everywhere else share).to(target.values.device)
+        weighted[name] = dataclasses.replace(
+            target, weights=weights if target.weights is None else weights * target.weights
+        )
     return weighted
 
 

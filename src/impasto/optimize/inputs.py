@@ -109,6 +109,11 @@ class Inputs:
         return sum(picture.tensor.nbytes for picture in self.pictures.values()) + self._scaled.nbytes + alpha
 
     @property
+    def is_adaptive(self) -> bool:
+        """Whether weak features of the content image weigh less; a reconstruction has no style for such areas."""
+        return self.settings.adaptive_content > 0 and self.task == "stylize"
+
+    @property
     def guided_regions(self) -> int:
         """The number of regions that have a guide: all of them if there is any mask or face, else none."""
         masks = [self.keep, self.detail, *(style.mask for style in self.styles)]

@@ -42,6 +42,8 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     if image is not None:
         least = _least_normalizers(target_vgg, inputs, plan.strip)
         content = content_targets(target_vgg, image, settings.content_layers, strip=plan.strip, least=least)
+        if inputs.is_adaptive:
+            content = {name: target.adapted(settings.adaptive_content) for name, target in content.items()}
         if detail is not None:
             content = weigh_content(content, detail, everywhere=inputs.own_content_layers)
     targets = Targets(content, style)

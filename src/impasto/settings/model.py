@@ -143,6 +143,13 @@ class Settings(BaseModel):
         le=100,
         description="Factor of the content weight at scales of 128 pixels and below; it falls to 1 at 512 pixels.",
     )
+    adaptive_content: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Exponent of the local content weight: flat, dark and blurred areas, whose features are weak, "
+        "count less, so that they are stylized as well; 0: the same weight everywhere.",
+    )
     tv_weight: Weight = Field(0.0, description="Total variation weight.")
     faces: Faces = Field(
         "soft",
