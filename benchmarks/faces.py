@@ -7,7 +7,7 @@ Landmark error: the distance between a landmark in the result and in the content
 a share of the distance between the eyes. Both are medians over `VIEWS`, cuts around the face at several sizes, since
 the detector's own answer differs from view to view.
 
-Style ratio: the style distance of `benchmarks.critic` in the box of the face, at the blocks `BLOCKS`, divided by its
+Style ratio: the style distance of `benchmarks.critic` in the middle of the face, at the blocks `BLOCKS`, divided by its
 mean over boxes of the same size that do not touch a face.
 """
 
@@ -69,10 +69,12 @@ def landmark_error(content: Tensor, result: Tensor, box: Box) -> float:
 
 
 def style_ratio(weights: Weights, style: Tensor, result: Tensor, box: Box, faces: list[Box]) -> float:
-    """The style distance in the box, relative to that in boxes of its size elsewhere."""
+    """The style distance in the middle of the box, half as wide and high, relative to that in such boxes elsewhere."""
+    left, top, right, bottom = box
+    middle = (3 * left + right) // 4, (3 * top + bottom) // 4, (left + 3 * right) // 4, (top + 3 * bottom) // 4
     of_style, of_result = features(weights, style), features(weights, result)
-    inside = _style_distance(of_style, of_result, box)
-    elsewhere = [_style_distance(of_style, of_result, other) for other in _other_boxes(result, box, faces)]
+    inside = _style_distance(of_style, of_result, middle)
+    elsewhere = [_style_distance(of_style, of_result, other) for other in _other_boxes(result, middle, faces)]
     return inside / (sum(elsewhere) / len(elsewhere)) if elsewhere else float("nan")
 
 

@@ -18,20 +18,35 @@ def face_mask(faces: Iterable[Face], height: int, width: int) -> Tensor:
     """(1, 1, H, W) in [0, 1]: 1 over the features of each face, with a soft edge outside of them."""
     mask = torch.zeros(height, width)
     for face in faces:
-        torch.maximum(mask, _ellipse(face, height, width), out=mask)
+        axes, center, radii = _ellipse(face, height, width)
+        x, y = (center @ axes).tolist()
+        reach = (1 + FEATHER) * float(radii.max())
+        rows, columns = _around(y, reach, height), _around(x, reach, width)
+        here = mask[rows, columns]
+        torch.maximum(here, _soft(axes, center, radii, rows, columns), out=here)
     return mask[None, None]
 
 
-def _ellipse(face: Face, height: int, width: int) -> Tensor:
-    """(H, W): 1 inside an ellipse around the landmarks whose axes are those of the face, then a fall to 0."""
+def _ellipse(face: Face, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """An ellipse around the landmarks: axes (2, 2), across and along the face; on them the center and radii (2,)."""
     points = torch.tensor(face.landmarks) * torch.tensor([width, height])
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
     length = float((mouth - eyes).norm().clamp_min(1e-3))
     down = (mouth - eyes) / length
-    axes = torch.stack([torch.stack([down[1], -down[0]]), down])  # across the face, and along it
+    axes = torch.stack([torch.stack([down[1], -down[0]]), down])
     low, high = (points @ axes.T).aminmax(dim=0)
-    center, radii = (low + high) / 2, (high - low) / 2 + MARGIN * length
-    y, x = torch.arange(height)[:, None] + 0.5, torch.arange(width) + 0.5
+    return axes, (low + high) / 2, (high - low) / 2 + MARGIN * length
+
+
+def _around(center: float, reach: float, size: int) -> slice:
+    """The pixels within `reach` of a coordinate."""
+    start, stop = (min(max(int(edge), 0), size) for edge in (center - reach, center + reach + 1))
+    return slice(start, stop)
+
+
+def _soft(axes: Tensor, center: Tensor, radii: Tensor, rows: slice, columns: slice) -> Tensor:
+    """(h, w) in [0, 1]: 1 inside the ellipse, then a fall to 0."""
+    y, x = torch.arange(rows.start, rows.stop)[:, None] + 0.5, torch.arange(columns.start, columns.stop) + 0.5
     across, along = (axis[0] * x + axis[1] * y for axis in axes)
     distance = (((across - center[0]) / radii[0]).square() + ((along - center[1]) / radii[1]).square()).sqrt()
     fall: Tensor = ((1 + FEATHER - distance) / FEATHER).clamp(0, 1)
