@@ -9,6 +9,7 @@ from torch import Tensor
 
 from impasto.errors import SettingError
 from impasto.images import color_transfer
+from impasto.images.guided import guided_upsampling
 from impasto.images.masks import (
     Style,
     check_mask_shape,
@@ -22,7 +23,7 @@ from impasto.images.picture import Picture
 from impasto.images.recipe import Task
 from impasto.images.resize import rotate
 from impasto.optimize.memory_plan import Size
-from impasto.optimize.scale_sizes import plan_sizes
+from impasto.optimize.scale_sizes import output_size, plan_sizes
 from impasto.optimize.scaled_pictures import ALL_CHANNELS, FIRST_CHANNEL, ScaledPictures
 from impasto.settings.model import Settings
 
@@ -70,9 +71,12 @@ class Inputs:
             _long_edge(after) / _long_edge(before.picture) for after, before in zip(rotated, styles, strict=True)
         ]
         self.scale_plans = plan_sizes(content, list(zip(pictures, fractions, strict=True)), settings, self.layer_names)
-        self.size = self.scale_plans[-1].size
+        self.size = output_size(content, self.scale_plans, settings)
 
-        self._scaled, sizes = ScaledPictures(settings.resampling), [plan.size for plan in self.scale_plans]
+        self._scaled, sizes = (
+            ScaledPictures(settings.resampling),
+            [*(plan.size for plan in self.scale_plans), self.size],
+        )
         self.content, self.init = self._reduced(content, sizes), self._reduced(init, sizes)
         # protected areas keep the content's own colors, also where "match" changes those that the network gets
         self._original_content = self.content if original is content else self._reduced(original, sizes)
@@ -146,6 +150,13 @@ class Inputs:
                 "init: got 'content', but texture synthesis has no content image; give 'noise' or an image"
             )
         return self._scaled.at(self.content, size, channels)
+
+    def upsampled(self, image: Tensor) -> Tensor:
+        """The result of the last scale, (1, 3, h, w), at the size of the output; that of another scale as it is."""
+        small = image.shape[2], image.shape[3]
+        if small in (self.size, *(plan.size for plan in self.scale_plans[:-1])) or self.content is None:
+            return image
+        return guided_upsampling(image, self._scaled.at(self.content, small), self._scaled.at(self.content, self.size))
 
     def postprocess(self, image: Tensor) -> Tensor:
         """The optimized image (1, 3, H, W) with the colors asked for, and protected areas as in the content image."""
