@@ -1,10 +1,10 @@
 """The pass of the any-style network without its woven texture, with strokes of one size relative to the image.
 
 The network computes at a quarter of the resolution and enlarges twice by nearest-neighbor upsampling. Its output
-therefore depends on where a pixel lies in the lattice of 4x4 pixels, most visibly in flat areas. The mean over shifts
-of the content image against the lattice does so no longer (cycle spinning: Coifman, Donoho, Translation-invariant
-de-noising, 1995). Strokes have a fixed size in pixels, so the pass is made at a limited size, and a larger result is
-upsampled.
+therefore depends on where a pixel lies in the lattice of 4x4 pixels: in a sky, three quarters of the variance do. The
+mean over shifts of the content image against the lattice hardly does (cycle spinning: Coifman, Donoho,
+Translation-invariant de-noising, 1995). Strokes have a fixed size in pixels, so the pass is made at a limited size, and
+a larger result is upsampled.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ WORKING_EDGE = 512
 SHIFTS = tuple((row, column) for row in range(DOWNSAMPLING) for column in range(row % 2, DOWNSAMPLING, 2))
 """Rows and columns that the content image is shifted by: every other one of the lattice, like a chessboard's.
 
-They cancel all patterns of 4x4 pixels but a chessboard of single pixels, which had at most 0.5 % of the power of the
-patterns of six results.
+All 16 are hardly better. Patterns of 4x4 pixels cancel, except for a chessboard of single pixels, which had at most
+0.5 % of the power of the patterns of six results.
 """
 
 
