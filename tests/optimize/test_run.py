@@ -449,6 +449,14 @@ def test_the_loss_of_an_upsampled_image_is_that_at_the_last_scale(start) -> None
     assert result_of(run).notes == ()
 
 
+def test_the_plan_counts_an_upsampled_result_and_its_rounded_copy(pair, narrow: VGG19) -> None:
+    large = Picture(torch.rand(3, 900, 1200))
+    settings = Settings(size=1200, last_scale=44, scale_factor=1, steps=1)
+    upsampled, small = (Run(large, [pair[1]], each, vgg=narrow) for each in (settings, settings.replace(size=44)))
+    more = upsampled.plan[-1].memory - small.plan[-1].memory
+    assert more == pytest.approx(3 * 4 * 3 * 900 * 1200, rel=0.01)  # and the content image at that size
+
+
 @pytest.mark.parametrize("changes", [{"content": False, "init": "noise"}, {"padding": "circular"}])
 def test_a_texture_is_not_upsampled(changes: dict[str, object], start) -> None:
     with pytest.raises(SettingError, match=r"^last_scale: got 44 below the size 88, but a texture cannot"):

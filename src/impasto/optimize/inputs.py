@@ -1,6 +1,7 @@
 """The input images of a run: content image, style images, initial image and masks, at each of its scales."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -104,6 +105,11 @@ class Inputs:
         return sum(picture.tensor.nbytes for picture in self.pictures.values()) + self._scaled.nbytes + alpha
 
     @property
+    def upsampled_bytes(self) -> int:
+        """Memory of the upsampled result and of its rounded copy; 0: the last scale has the size of the output."""
+        return 0 if self.size == self.scale_plans[-1].size else 2 * 4 * 3 * math.prod(self.size)
+
+    @property
     def guided_regions(self) -> int:
         """The number of regions that have a guide: all of them if there is any mask, else none."""
         has_masks = self.keep is not None or any(style.mask is not None for style in self.styles)
@@ -153,8 +159,8 @@ class Inputs:
 
     def upsampled(self, image: Tensor) -> Tensor:
         """The result of the last scale, (1, 3, h, w), at the size of the output; that of another scale as it is."""
-        small = image.shape[2], image.shape[3]
-        if small in (self.size, *(plan.size for plan in self.scale_plans[:-1])) or self.content is None:
+        small, last = (image.shape[2], image.shape[3]), self.scale_plans[-1].size
+        if small != last or last == self.size or self.content is None:
             return image
         return guided_upsampling(image, self._scaled.at(self.content, small), self._scaled.at(self.content, self.size))
 

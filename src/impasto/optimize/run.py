@@ -217,7 +217,8 @@ class Run:
     def _plan(self, memory: int | None, strips: Sequence[int | None] | None) -> tuple[ScalePlan, ...]:
         """The scales with their strips: those given, or what fits into the memory limit."""
         inputs = self.inputs
-        costs = CostModel(self.vgg, self.settings, inputs.layer_names, inputs.nbytes, inputs.guided_regions)
+        input_bytes = inputs.nbytes + inputs.upsampled_bytes
+        costs = CostModel(self.vgg, self.settings, inputs.layer_names, input_bytes, inputs.guided_regions)
         # a resumed run gets the strips of its checkpoint: sums must be split alike to be rounded alike
         if strips is not None and len(strips) == len(inputs.scale_plans):
             return tuple(map(costs.estimate, inputs.scale_plans, strips))
