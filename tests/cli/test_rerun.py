@@ -49,6 +49,13 @@ def test_a_rerun_gives_the_same_pixels(suffix, stylize, repeat, out, pixels):
     assert np.array_equal(pixels(first), pixels(second))
 
 
+def test_an_upsampled_result_is_repeated(stylize, repeat, out, tmp_path, pixels):
+    assert stylize("--size", 64, "--last-scale", 32).status == 0
+    assert repeat(out).status == 0
+    assert np.array_equal(pixels(out), pixels(tmp_path / "again.png"))
+    assert max(pixels(out).shape) == 64
+
+
 def test_a_rerun_finds_its_inputs_beside_the_result_or_in_folders_or_renamed(
     run_small, repeat, content_image, style_image, tmp_path
 ):

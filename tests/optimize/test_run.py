@@ -7,11 +7,13 @@ from torch import Tensor
 
 from impasto import Picture, Run, Settings, load
 from impasto.errors import DivergedError, PictureError, SettingError
+from impasto.images.guided import guided_upsampling
 from impasto.images.masks import Style
 from impasto.images.resize import resize
 from impasto.loss.objective import Objective
 from impasto.optimize.adam import Adam, IterateAverage
 from impasto.optimize.lbfgs import LBFGS
+from impasto.optimize.result import result_of
 from impasto.optimize.scale_run import ScaleRun
 from impasto.vgg.backward import Backprop
 from impasto.vgg.model import VGG19
@@ -415,6 +417,51 @@ def test_every_scale_has_its_own_content_weight(start) -> None:
     run = start(size=512, first_scale=128, steps=1, coarse_content=16, content_weight=2, convention="impasto")
     weights = [run.scale_run.objective.weights.content for _ in run]
     assert weights == pytest.approx([32, 8, 2])
+
+
+# -- upsampling --
+
+
+def test_the_last_scale_is_upsampled_with_the_content_image(pair, start, narrow: VGG19) -> None:
+    large, small = start(**SCALES, last_scale=44), start(**SCALES | {"size": 44})
+    previews = [step.preview().tensor for step in large]
+    list(small)
+    content = [resize(pair[0].tensor[None], *size) for size in ((33, 44), (66, 88))]
+    expected = guided_upsampling(small.picture.tensor[None], *content)[0]
+    assert torch.equal(large.picture.tensor, expected)
+    assert [max(image.shape) for image in previews] == [22] * 3 + [88] * 3
+    assert (large.width, large.height) == (88, 66)
+
+
+def test_what_is_kept_has_the_pixels_of_the_content_image_after_upsampling(pair, narrow: VGG19) -> None:
+    left = Picture(torch.zeros(3, 66, 88).index_fill_(2, torch.arange(30), 1))
+    content = Picture(resize(pair[0].tensor[None], 66, 88)[0])
+    run = Run(content, [pair[1]], Settings(**SCALES, last_scale=44), keep=left, vgg=narrow)
+    list(run)
+    assert torch.equal(run.picture.tensor[:, :, :30], content.tensor[:, :, :30])
+    assert not torch.equal(run.picture.tensor[:, :, 30:], content.tensor[:, :, 30:])
+
+
+def test_the_loss_of_an_upsampled_image_is_that_at_the_last_scale(start) -> None:
+    run = start(**SCALES, last_scale=44)
+    list(run)
+    small = Picture(resize(run.picture.tensor[None], 33, 44)[0])
+    assert run.evaluate(run.picture).to_floats() == run.evaluate(small).to_floats()
+    assert result_of(run).notes == ()
+
+
+def test_the_plan_counts_an_upsampled_result_and_its_rounded_copy(pair, narrow: VGG19) -> None:
+    large = Picture(torch.rand(3, 900, 1200))
+    settings = Settings(size=1200, last_scale=44, scale_factor=1, steps=1)
+    upsampled, small = (Run(large, [pair[1]], each, vgg=narrow) for each in (settings, settings.replace(size=44)))
+    more = upsampled.plan[-1].memory - small.plan[-1].memory
+    assert more == pytest.approx(3 * 4 * 3 * 900 * 1200, rel=0.01)  # and the content image at that size
+
+
+@pytest.mark.parametrize("changes", [{"content": False, "init": "noise"}, {"padding": "circular"}])
+def test_a_texture_is_not_upsampled(changes: dict[str, object], start) -> None:
+    with pytest.raises(SettingError, match=r"^last_scale: got 44 below the size 88, but a texture cannot"):
+        start(**SCALES, last_scale=44, **changes)
 
 
 # -- strips --

@@ -23,6 +23,12 @@ def test_a_scale_close_to_the_size_is_left_out() -> None:
     assert edges(size=1023) == [128, 256, 512, 1023]
 
 
+def test_no_scale_is_larger_than_the_last_one() -> None:
+    assert edges(size=1024, last_scale=384) == edges(size=384) == [128, 256, 384]
+    assert edges(size=300, last_scale=384) == edges(size=300)
+    assert edges(size=1024, last_scale=384, scale_factor=1) == [384]
+
+
 @pytest.mark.parametrize(
     "changes", [{"size": 100}, {"size": 512, "first_scale": 512}, {"scale_factor": 1, "size": 4096}]
 )

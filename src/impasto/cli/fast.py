@@ -89,7 +89,7 @@ def fast(
     settings: FastSettingsOptions = FastSettingsOptions(),  # noqa: B008
     options: FastOptions = FastOptions(),
 ) -> int:
-    """Stylize CONTENT in one pass of a feed-forward network: in less than a second, at the size of CONTENT."""
+    """Stylize CONTENT by a feed-forward network, without optimization: in about a second, at the size of CONTENT."""
     return _stylize_images(content, [style, *more_styles], lambda base: resolve(settings, base), output, options)
 
 

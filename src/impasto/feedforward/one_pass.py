@@ -3,12 +3,14 @@
 import dataclasses
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor
 
 from impasto.arguments import check_callable, kind_of
 from impasto.errors import PictureError, SettingError
 from impasto.events import Noted, OnEvent, Painted
+from impasto.feedforward.averaged import averaged_pass
 from impasto.feedforward.inference import MIN_EDGE
 from impasto.feedforward.network import Affines
 from impasto.feedforward.stylizer import FastNetwork, SingleStyleNetwork, network_for
@@ -72,7 +74,10 @@ def fast(
     image, affines = _network_inputs(picture, style_images, settings, network)
     owned = reuse or not isinstance(content, Picture)
     out = image if owned and _may_overwrite(image, settings, network) else None
-    stylized = network.stylize(image, affines, memory, out)
+    if isinstance(network, SingleStyleNetwork):
+        stylized = network.stylize(image, affines, memory, out)
+    else:
+        stylized = averaged_pass(partial(network.stylize, affines=affines, memory=memory), image, out)
     if settings.color == "luminance":
         stylized = color_transfer.transfer_luminance(stylized, image)
     alpha = None if picture.alpha is None else resize(picture.alpha[None], *stylized.shape[1:])[0]

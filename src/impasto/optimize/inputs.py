@@ -1,6 +1,7 @@
 """The input images of a run: content image, style images, initial image and masks, at each of its scales."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from impasto.errors import SettingError
 from impasto.images import color_transfer
 from impasto.images.faces.mask import face_mask
+from impasto.images.guided import guided_upsampling
 from impasto.images.masks import (
     Style,
     check_mask_shape,
@@ -25,7 +27,7 @@ from impasto.images.resize import rotate
 from impasto.images.tone import match_tone
 from impasto.optimize.detail import find_faces, tones, with_detail_layers, with_face_note
 from impasto.optimize.memory_plan import Size
-from impasto.optimize.scale_sizes import plan_sizes
+from impasto.optimize.scale_sizes import output_size, plan_sizes
 from impasto.optimize.scaled_pictures import ALL_CHANNELS, FIRST_CHANNEL, ScaledPictures
 from impasto.settings.model import Faces, Settings
 
@@ -80,9 +82,12 @@ class Inputs:
             _long_edge(after) / _long_edge(before.picture) for after, before in zip(rotated, styles, strict=True)
         ]
         self.scale_plans = plan_sizes(content, list(zip(pictures, fractions, strict=True)), settings, self.layer_names)
-        self.size = self.scale_plans[-1].size
+        self.size = output_size(content, self.scale_plans, settings)
 
-        self._scaled, sizes = ScaledPictures(settings.resampling), [plan.size for plan in self.scale_plans]
+        self._scaled, sizes = (
+            ScaledPictures(settings.resampling),
+            [*(plan.size for plan in self.scale_plans), self.size],
+        )
         self.content, self.init = self._reduced(content, sizes), self._reduced(init, sizes)
         # protected areas keep the content's own colors, also where "match" changes those that the network gets
         self._original_content = self.content if original is content else self._reduced(original, sizes)
@@ -112,6 +117,11 @@ class Inputs:
     def is_adaptive(self) -> bool:
         """Whether weak features of the content image weigh less; a reconstruction has no style for such areas."""
         return self.settings.adaptive_content > 0 and self.task == "stylize"
+
+    @property
+    def upsampled_bytes(self) -> int:
+        """Memory of the upsampled result and of its rounded copy; 0: the last scale has the size of the output."""
+        return 0 if self.size == self.scale_plans[-1].size else 2 * 4 * 3 * math.prod(self.size)
 
     @property
     def guided_regions(self) -> int:
@@ -179,6 +189,13 @@ class Inputs:
                 "init: got 'content', but texture synthesis has no content image; give 'noise' or an image"
             )
         return self._scaled.at(self.content, size, channels)
+
+    def upsampled(self, image: Tensor) -> Tensor:
+        """The result of the last scale, (1, 3, h, w), at the size of the output; that of another scale as it is."""
+        small, last = (image.shape[2], image.shape[3]), self.scale_plans[-1].size
+        if small != last or last == self.size or self.content is None:
+            return image
+        return guided_upsampling(image, self._scaled.at(self.content, small), self._scaled.at(self.content, self.size))
 
     def postprocess(self, image: Tensor) -> Tensor:
         """The optimized image (1, 3, H, W) with the colors asked for, and protected areas as in the content image."""

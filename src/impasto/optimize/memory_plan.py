@@ -104,7 +104,7 @@ class CostModel:
 
     Attributes:
         layer_names: the layers that losses are computed in.
-        input_bytes: main memory of the input images.
+        input_bytes: main memory of the input images, and of the result if it is upsampled.
         guided_regions: number of regions that have a guide.
     """
 

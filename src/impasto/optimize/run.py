@@ -62,7 +62,8 @@ class Step:
 class Run:
     """Optimizes an image, from the coarsest scale to the finest; iterate over it to take its steps.
 
-    The loop may be left at any time: `picture` is the result so far, at the size of the current scale.
+    The loop may be left at any time: `picture` is the result so far, at the size of the current scale; that of the
+    last scale is upsampled to the output size where `settings.last_scale` is below it.
 
     Args:
         content: the content image; None: texture synthesis.
@@ -144,15 +145,16 @@ class Run:
     @property
     @isolated
     def picture(self) -> Picture:
-        """The result so far, postprocessed, with the content image's alpha if it has one."""
-        alpha = self.inputs.alpha_at(self.current_plan.size)
-        image = self.inputs.postprocess(self.scale_run.current.to("cpu", copy=True))[0]
+        """The result so far, upsampled and postprocessed, with the content image's alpha if it has one."""
+        image = self.inputs.postprocess(self.inputs.upsampled(self.scale_run.current.to("cpu", copy=True)))[0]
+        alpha = self.inputs.alpha_at((image.shape[1], image.shape[2]))
         return Picture(image, alpha, rounding=self._rounding)
 
     @isolated
     def evaluate(self, picture: Picture) -> Terms:
-        """The terms of the loss of a picture of the current scale's size, such as the result rounded to 8 bits."""
-        return self.scale_run.objective(picture.tensor[None].to(self.vgg.device))
+        """The terms of the loss of a picture, resized to the current scale, such as the result rounded to 8 bits."""
+        image = resize(picture.tensor[None], *self.current_plan.size, self.settings.resampling)
+        return self.scale_run.objective(image.to(self.vgg.device))
 
     @property
     @isolated
@@ -217,7 +219,8 @@ class Run:
     def _plan(self, memory: int | None, strips: Sequence[int | None] | None) -> tuple[ScalePlan, ...]:
         """The scales with their strips: those given, or what fits into the memory limit."""
         inputs = self.inputs
-        costs = CostModel(self.vgg, inputs.settings, inputs.layer_names, inputs.nbytes, inputs.guided_regions)
+        input_bytes = inputs.nbytes + inputs.upsampled_bytes
+        costs = CostModel(self.vgg, inputs.settings, inputs.layer_names, input_bytes, inputs.guided_regions)
         # a resumed run gets the strips of its checkpoint: sums must be split alike to be rounded alike
         if strips is not None and len(strips) == len(inputs.scale_plans):
             return tuple(map(costs.estimate, inputs.scale_plans, strips))

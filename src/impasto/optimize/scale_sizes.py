@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 
-from impasto.errors import PictureError
+from impasto.errors import PictureError, SettingError
 from impasto.images.picture import Picture
 from impasto.images.resize import scaled_size
 from impasto.optimize.memory_plan import ScalePlan, Size
@@ -34,6 +34,22 @@ def plan_sizes(
         with contextlib.suppress(PictureError):
             plans.append(_scale_plan(scale, content, styles, settings, layer_names))
     return (*plans, _scale_plan(last, content, styles, settings, layer_names))
+
+
+def output_size(content: Picture | None, plans: Sequence[ScalePlan], settings: Settings) -> Size:
+    """The size of the result: that of the last scale, or what it is upsampled to.
+
+    Raises:
+        SettingError: upsampling is not possible.
+    """
+    if settings.size <= settings.last_scale:
+        return plans[-1].size
+    if content is None or settings.padding == "circular":
+        raise SettingError(
+            f"last_scale: got {settings.last_scale} below the size {settings.size}, but a texture cannot be upsampled; "
+            "give a higher --last-scale"
+        )
+    return scaled_size(content.height, content.width, settings.size, settings.resampling)
 
 
 def _scale_plan(

@@ -95,6 +95,12 @@ class Settings(BaseModel):
         le=8,
         description="Size ratio of one scale to the previous one; 1: the output size is the only scale.",
     )
+    last_scale: int = Field(
+        65535,
+        ge=16,
+        le=65535,
+        description="Longest edge of a scale in pixels; a larger output is upsampled, guided by the content image.",
+    )
     full_steps_scale: int = Field(
         128,
         ge=16,

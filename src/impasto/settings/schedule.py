@@ -21,19 +21,20 @@ class Scale:
 
 
 def scales(settings: Settings) -> tuple[Scale, ...]:
-    """The scales of a run, coarse to fine; the last one has the edge `settings.size`.
+    """The scales of a run, coarse to fine; the last one has the edge `size`, at most `last_scale`.
 
     The edges grow geometrically, first_scale * scale_factor^k. The last of them is left out if it is within a factor
-    of sqrt(scale_factor) of the size: it would cost steps and change little. A scale depends only on its own edge, so
-    the scales of a small run are the first scales of a large one.
+    of sqrt(scale_factor) of the last edge: it would cost steps and change little. A scale depends only on its own
+    edge, so the scales of a small run are the first scales of a large one.
     """
+    last = min(settings.size, settings.last_scale)
     if settings.scale_factor == 1:
-        return (Scale(settings.size, settings.steps, 1),)
+        return (Scale(last, settings.steps, 1),)
     growth, near = settings.scale_factor, math.sqrt(settings.scale_factor)
-    # the number of k with first_scale * growth^k < size / near; 1e-9 absorbs the rounding of the logarithms
-    count = max(math.ceil(math.log(settings.size / settings.first_scale / near, growth) - 1e-9), 0)
+    # the number of k with first_scale * growth^k < last / near; 1e-9 absorbs the rounding of the logarithms
+    count = max(math.ceil(math.log(last / settings.first_scale / near, growth) - 1e-9), 0)
     edges = [round(settings.first_scale * growth**index) for index in range(count)]
-    return tuple(_scale(edge, settings) for edge in [*edges, settings.size])
+    return tuple(_scale(edge, settings) for edge in [*edges, last])
 
 
 def _scale(edge: int, settings: Settings) -> Scale:
