@@ -1,3 +1,5 @@
+import dataclasses
+
 import hypothesis
 import numpy as np
 import pytest
@@ -311,6 +313,9 @@ def test_the_uses_of_a_feature_count_at_most_as_much_as_a_few_average_ones() -> 
     matched = sample.matched(indices)
     fair = FAIR_USES * 16 / 8
     assert matched.factors.flatten().tolist() == pytest.approx([fair / 12] * 12 + [1] * 4)
+    inside = torch.tensor([1.0] * 6 + [0.0] * 8 + [1.0] * 2).view(1, 1, 2, 8)  # six uses of 0, one of 3 and of 4
+    guided = dataclasses.replace(sample, guide=inside).matched(indices)
+    assert guided.factors.flatten().tolist() == pytest.approx([FAIR_USES * 8 / 8 / 6] * 12 + [1] * 4)
 
 
 def test_features_without_directions_have_a_finite_loss_and_gradient() -> None:

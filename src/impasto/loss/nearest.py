@@ -67,8 +67,9 @@ class Sample:
         speckle. So all uses of a feature together count at most as much as FAIR_USES times the average.
         """
         uses = torch.zeros(len(self.values), dtype=self.least_square.dtype, device=indices.device)
-        uses.index_add_(0, indices.flatten(), uses.new_ones(()).expand(indices.numel()))
-        fair = max(FAIR_USES * indices.numel() / len(self.values), 1.0)
+        counts = uses.new_ones(indices.shape) if self.guide is None else self.guide[:, 0].to(uses.dtype)
+        uses.index_add_(0, indices.flatten(), counts.flatten())
+        fair = (FAIR_USES * uses.mean()).clamp_min(1)
         return replace(self, indices=indices, factors=(fair / uses[indices]).clamp_max(1)[:, None])
 
     def accumulator(self) -> Accumulator:

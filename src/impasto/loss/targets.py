@@ -174,7 +174,7 @@ class _SampleCollector:
     def sample(self, count: int) -> Tensor:
         """The features at the first `count` of the random positions, (count, C)."""
         collected = torch.cat(self._chunks)
-        return collected[(self._ranks < count).to(collected.device)]
+        return collected[(self._ranks < count).nonzero()[:, 0].to(collected.device)]
 
 
 def _sample_size(share: float, mixture_size: float) -> int:
