@@ -201,6 +201,12 @@ def test_nearest_neighbors_are_those_of_the_content_image_if_there_is_one(conten
     assert last["style"] < first["style"]
 
 
+def test_shallow_layers_have_no_nearest_neighbors(start) -> None:
+    layers = {"block1_conv1": 1.0, "block2_conv1": 1.0}
+    nearest, gram = (list(start(style_loss=loss, style_layers=layers)) for loss in ("nearest", "gram"))
+    assert [step.terms.to_floats() for step in nearest] == [step.terms.to_floats() for step in gram]
+
+
 def test_the_style_scale_is_the_size_of_the_style_image_relative_to_the_result(pair, start, narrow: VGG19) -> None:
     half = grams(start(style_scale=0.5, size=72))
     same = grams(Run(pair[0], [pair[1]], SMALL.replace(size=36), vgg=narrow))

@@ -49,8 +49,8 @@ class Sample:
         # The mean is added up in float32: in bfloat16 a sum over thousands of features keeps 8 bits.
         center = values.mean(0, dtype=precise).to(values.dtype)
         # the root of `tiny`: features that are all 0 have directions of 0, too
-        least = LEAST_LENGTH**2 * _squares(values, 1).mean() + torch.finfo(precise).tiny ** 0.5
-        directions = (values - center) / (_squares(values - center, 1) + least).sqrt()
+        least = LEAST_LENGTH**2 * _squares(values).mean() + torch.finfo(precise).tiny ** 0.5
+        directions = (values - center) / (_squares(values - center) + least).sqrt()
         object.__setattr__(self, "center", center)
         object.__setattr__(self, "least_square", least)
         object.__setattr__(self, "directions", directions.to(values.dtype))
@@ -118,7 +118,7 @@ class _NearestAccumulator:
         target = self._target
         vectors = features - target.center[:, None, None]
         directions = target.directions[indices].permute(0, 3, 1, 2)
-        lengths = (_squares(vectors, 1) + target.least_square).sqrt()
+        lengths = (_squares(vectors) + target.least_square).sqrt()
         precise = target.least_square.dtype
         return vectors, directions, lengths, (vectors * directions).sum(1, keepdim=True, dtype=precise) / lengths
 
@@ -130,8 +130,8 @@ class _NearestAccumulator:
         return factors
 
 
-def _squares(vectors: Tensor, dim: int) -> Tensor:
-    """The squared lengths of vectors along a dimension of size 1 in the result, at least float32."""
+def _squares(vectors: Tensor) -> Tensor:
+    """The squared lengths of vectors along dimension 1, which becomes 1, at least float32."""
     precise = torch.promote_types(vectors.dtype, torch.float32)
-    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True, dtype=precise)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1, keepdim=True, dtype=precise)
     return lengths.square()

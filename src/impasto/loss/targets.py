@@ -103,7 +103,8 @@ def statistics_of(loss: StyleLoss, wanted: Iterable[str]) -> dict[StyleLoss, tup
     wanted = tuple(wanted)
     if loss != "nearest":
         return {loss: wanted}
-    return {"gram": wanted, loss: tuple(name for name in wanted if layers.block_of(name) >= NEAREST_FROM_BLOCK)}
+    deep = tuple(name for name in wanted if layers.block_of(name) >= NEAREST_FROM_BLOCK)
+    return {"gram": wanted, "nearest": deep} if deep else {"gram": wanted}
 
 
 @torch.no_grad()
