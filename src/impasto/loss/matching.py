@@ -18,8 +18,8 @@ def matched_samples(
     """The samples of some layers with the neighbor of each position of the content image (1, 3, H, W).
 
     Means are subtracted before: that of the content image's features, weighted by the sample's guide, and that of the
-    sample. So dark content finds dark places of a style image, whatever the brightness of both (Kolkin et al. 2022,
-    arXiv 2203.13215, section 3.3).
+    sample (Kolkin et al. 2022, arXiv 2203.13215, section 3.3). So the darkest content finds the darkest places of the
+    style image, whatever the brightness of both.
 
     Args:
         strip: as in `Objective`.

@@ -18,8 +18,6 @@ LEAST_LENGTH = 1e-3
 
 The directions of shorter vectors are rounding errors of the mean that is subtracted.
 """
-FAIR_USES = 4.0
-"""How many times as often as the average a feature of the sample can be used before each use counts less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +62,13 @@ class Sample:
         """The sample with the neighbor of each position, (1, h, w).
 
         The features of a flat area have the same few neighbors. Copies of one feature are no texture: they become
-        speckle. So all uses of a feature together count at most as much as FAIR_USES times the average.
+        speckle. So all uses of a feature together count at most as much as those of an average one.
         """
         uses = torch.zeros(len(self.values), dtype=self.least_square.dtype, device=indices.device)
         counts = uses.new_ones(indices.shape) if self.guide is None else self.guide[:, 0].to(uses.dtype)
         uses.index_add_(0, indices.flatten(), counts.flatten())
-        fair = (FAIR_USES * uses.mean()).clamp_min(1)
-        return replace(self, indices=indices, factors=(fair / uses[indices]).clamp_max(1)[:, None])
+        average = uses.mean().clamp_min(1)  # a single use counts in any case
+        return replace(self, indices=indices, factors=(average / uses[indices]).clamp_max(1)[:, None])
 
     def accumulator(self) -> Accumulator:
         """A new accumulator for one evaluation."""

@@ -195,7 +195,7 @@ def _area(size: tuple[int, int], margin: int) -> _Area:
 
 
 def _rotated(images: Iterable[WeightedImage]) -> Iterator[WeightedImage]:
-    """Each image, rotated by 0, 90, 180 and 270 degrees, in equal shares (Kolkin et al. 2022, section 3.2)."""
+    """Each image, rotated by 0, 90, 180 and 270 degrees, in equal shares, as in NNST."""
     for image, share in images:
         yield from ((image.rot90(turns, (2, 3)), share / 4) for turns in range(4))
 
