@@ -82,17 +82,19 @@ class Bench:
         return Run(content, [style], settings, vgg=self.vgg(precision, on_cpu=on_cpu))
 
     def now(self) -> float:
-        """The time in seconds when all work that was queued on the device is done."""
-        if self.on_gpu:
-            torch.cuda.synchronize(self.device)
+        """The time in seconds when all work that this thread has queued on the device is done."""
+        if self.on_gpu:  # not the device as a whole: another thread may be capturing a graph
+            torch.cuda.current_stream(self.device).synchronize()
         return time.perf_counter()
 
-    def forget_memory(self) -> None:
-        """Return freed memory to the GPU, and count the peak from here on."""
+    def forget_memory(self) -> int:
+        """Return freed memory to the GPU, and count the peak from here on; the bytes that are still allocated."""
         gc.collect()  # a run may be part of a reference cycle
         release_memory(self.device)
-        if self.on_gpu:
-            torch.cuda.reset_peak_memory_stats(self.device)
+        if not self.on_gpu:
+            return 0
+        torch.cuda.reset_peak_memory_stats(self.device)
+        return torch.cuda.memory_allocated(self.device)
 
     def peak(self) -> dict[str, float] | None:
         """MB that were allocated to tensors and reserved from the driver at the peak; None on a CPU."""

@@ -52,7 +52,7 @@ def reproducibility(bench: Bench) -> Section:
 def complete_run(bench: Bench, size: int, limit: float) -> Values:
     """The default run with its files; if it takes too long, its time is extrapolated from the work done.
 
-    The first run of a size in this process includes the selection of its kernels; a short one is repeated without.
+    The first run of a size in this process includes the loading of its kernels; a short one is repeated without.
     """
     values = _complete_run(bench, size, limit)
     seconds = values.get("total seconds")
@@ -159,7 +159,7 @@ def in_threads(bench: Bench, _: float) -> Values:
 
 
 def in_another_process(bench: Bench, limit: float) -> Values:
-    """The same run in a new process, where cuDNN selects its kernels again."""
+    """The same run in a new process, where cuDNN selects its kernels again, without a trial."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "result.pt"
         command = [sys.executable, "-m", "benchmarks.gpu.complete", str(bench.device), str(bench.check_size), str(file)]

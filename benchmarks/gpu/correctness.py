@@ -15,8 +15,12 @@ from benchmarks.plan import Plan
 from impasto import Run, Settings, preset
 from impasto.loss import functional
 
-GRADIENT_ERROR = {"float32": 1e-4, "tf32": 0.03, "bfloat16": 0.15}
-"""Largest relative error of a gradient; on CPUs 5e-7 in float32 and 0.05 in bfloat16. TF32 is at least 3e-4."""
+GRADIENT_ERROR = {"float32": 5e-3, "tf32": 0.03, "bfloat16": 0.15}
+"""Largest relative error of a gradient.
+
+The maximum of a pool that rounding moves to its neighbor is an error of 1e-3 to 3e-3 at this size: in float64 changes
+of the image by 1e-7 do it. Without one the error in float32 is 1e-7. TF32 has 0.012, bfloat16 0.05.
+"""
 GRAM_ERROR = {"float32": 1e-5, "tf32": 1e-3, "bfloat16": 2e-3}
 """Largest relative error of a Gram matrix."""
 LOSS_MARGIN = 0.15

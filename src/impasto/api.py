@@ -34,6 +34,7 @@ def stylize(
     *,
     init: ImageSource | None = None,
     keep: ImageSource | None = None,
+    detail: ImageSource | None = None,
     vgg: VGG19 | None = None,
     on_event: OnEvent | None = None,
 ) -> Picture:
@@ -45,6 +46,7 @@ def stylize(
         settings: by default those of the preset "painterly".
         init: the initial image; by default as `settings.init` says.
         keep: a protection mask over the content image: white areas are kept unchanged.
+        detail: a detail mask over the content image: white areas stay closer to it, as faces do.
         vgg: the network, `VGG19.load(weights, device=, precision=)`; by default on the fastest device available.
         on_event: called with each event of `impasto.events`.
 
@@ -57,12 +59,12 @@ def stylize(
     settings = settings_or_preset(settings)
     check_callable(on_event)
     if settings.method == "fast":
-        if init is not None or keep is not None or vgg is not None:
-            raise SettingError("method: got 'fast', which does not support init, keep or vgg; leave them out")
+        if any(each is not None for each in (init, keep, detail, vgg)):
+            raise SettingError("method: got 'fast', which does not support init, keep, detail or vgg; leave them out")
         return fast(content, styles, settings, on_event=on_event)
     styles = some_styles(styles, "give a style image, or use `reconstruct` for feature inversion")
     content = as_picture(content, "content")  # `create_run` takes None for texture synthesis
-    return complete(create_run(content, styles, settings, init=init, keep=keep, vgg=vgg), on_event)
+    return complete(create_run(content, styles, settings, init=init, keep=keep, detail=detail, vgg=vgg), on_event)
 
 
 def texture(
@@ -143,6 +145,7 @@ def create_run(
     *,
     init: ImageSource | None = None,
     keep: ImageSource | None = None,
+    detail: ImageSource | None = None,
     vgg: VGG19 | None = None,
     memory: int | None = None,
     strips: Sequence[int | None] | None = None,
@@ -153,7 +156,7 @@ def create_run(
         content: the content image; None for texture synthesis.
         styles: the style images; none for feature inversion.
         init: the initial image; by default as `settings.init` says, which may name a file.
-        settings, keep, vgg: as for `stylize`.
+        settings, keep, detail, vgg: as for `stylize`.
         memory, strips: as for `Run`.
     """
     settings = settings_or_preset(settings)
@@ -166,12 +169,15 @@ def create_run(
     if initial is not None:
         settings = settings.replace(init=initial.name or "picture")  # the recipe must not name folders of the user
     content_image = None if content is None else as_picture(content, "content", limit)
-    mask = None if keep is None else as_picture(keep, "keep", limit)
+    masks = {
+        role: None if mask is None else as_picture(mask, role, limit)
+        for role, mask in (("keep", keep), ("detail", detail))
+    }
     style_images = as_styles(styles, limit)
     if settings.init == "fast" and initial is None:
         vgg = network_or_default(vgg)
         initial = _fast_initial_image(content_image, style_images, settings, vgg, memory)
-    return Run(content_image, style_images, settings, init=initial, keep=mask, vgg=vgg, memory=memory, strips=strips)
+    return Run(content_image, style_images, settings, init=initial, **masks, vgg=vgg, memory=memory, strips=strips)
 
 
 def _fast_initial_image(

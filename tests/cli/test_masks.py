@@ -1,6 +1,7 @@
 """Mixtures by weight, style masks and protection masks."""
 
 import shutil
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 import impasto as library
 from impasto import Style, load
 from impasto.images.masks import alpha_mask
+from impasto.jobs.rerun import DEMO
 
 
 @pytest.fixture
@@ -74,6 +76,24 @@ def test_protected_areas_are_those_of_the_content_image(run_small, content_image
     assert read_recipe()["keep"]["name"] == "left.png"
 
 
+def test_a_result_with_a_face_and_a_detail_mask_is_repeated_to_the_bit(  # noqa: PLR0917
+    run_small, style_image, read_recipe, impasto, out, tmp_path, narrow_weights
+):
+    with resources.as_file(DEMO / "portrait.jpg") as portrait:
+        mask = tmp_path / "masks" / "hands.png"
+        mask.parent.mkdir()
+        Image.new("L", (512, 512), 90).save(mask)
+        outcome = run_small("stylize", portrait, style_image, "--detail-mask", mask, "--size", 64)
+        assert outcome.status == 0
+        assert "portrait.jpg: 1 face found; faces: soft" in outcome.err
+        assert (read_recipe()["detail"]["name"], read_recipe()["faces"]) == ("hands.png", 1)
+        again = tmp_path / "again.png"
+        words = [portrait, style_image, mask, "-o", again, "--weights", narrow_weights]
+        assert impasto("rerun", out, *words).status == 0
+        assert np.array_equal(np.asarray(Image.open(out)), np.asarray(Image.open(again)))
+        assert "'hands.png'" in impasto("rerun", out, portrait, style_image, *words[3:], "--overwrite").complaint()
+
+
 def test_the_alpha_of_the_content_image_can_be_a_mask(  # noqa: PLR0917
     run_small, content_image, style_image, tmp_path, read_recipe, impasto, out, narrow_weights
 ):
@@ -92,13 +112,15 @@ def test_the_alpha_of_the_content_image_can_be_a_mask(  # noqa: PLR0917
     )
 
 
-@pytest.mark.parametrize("flag", ["--mask", "--keep"])
+@pytest.mark.parametrize("flag", ["--mask", "--keep", "--detail-mask"])
 def test_masks_that_cannot_be_are_refused(flag, run_small, content_image, style_image, left, tmp_path):  # noqa: PLR0917
     assert "does not exist" in run_small("stylize", content_image, style_image, flag, tmp_path / "none.png").complaint()
     assert (
         "do not have the aspect ratio of the content image, 40x30"
         in run_small("stylize", content_image, style_image, flag, style_image).complaint()
     )
+    if flag == "--detail-mask":  # all of the image, or none of it, is possible
+        return
     black = tmp_path / "black.png"
     Image.new("L", (40, 30), 0 if flag == "--mask" else 255).save(black)
     assert "no pixels are left for it" in run_small("stylize", content_image, style_image, flag, black).complaint()
@@ -112,15 +134,20 @@ def test_a_run_with_another_mask_is_not_resumed(  # noqa: PLR0917
     run_small, content_image, style_image, left, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("impasto.optimize.checkpoint.discard", lambda _: None)
-    assert run_small("stylize", content_image, style_image, "--keep", left, "--checkpoint-every", "0s").status == 0
+    masks = ["--keep", left, "--detail-mask", left]
+    assert run_small("stylize", content_image, style_image, *masks, "--checkpoint-every", "0s").status == 0
     (tmp_path / "out.png").unlink()  # as if it had been killed before it saved the result
     assert (
+        "was started with another detail: left.png, got none"
+        in run_small("stylize", content_image, style_image, "--keep", left, "--resume").complaint()
+    )
+    assert (
         "was started with another keep: left.png, got none"
-        in run_small("stylize", content_image, style_image, "--resume").complaint()
+        in run_small("stylize", content_image, style_image, "--detail-mask", left, "--resume").complaint()
     )
     assert (
         "was started with the weights [1.0] of the style images, got [2.0]"
-        in run_small("stylize", content_image, f"{style_image}=2", "--keep", left, "--resume").complaint()
+        in run_small("stylize", content_image, f"{style_image}=2", *masks, "--resume").complaint()
     )
 
 

@@ -112,6 +112,13 @@ def test_a_recipe_from_before_full_steps_scale_has_all_its_steps(forge, stylize,
     assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
 
 
+def test_a_recipe_from_before_face_care_treats_faces_like_the_rest(forge, repeat, impasto, small, out, pixels):  # noqa: PLR0917
+    flags = [word for flag in {**small, "--size": 64}.items() for word in flag]
+    assert impasto("demo", "-o", out, "--faces", "off", *flags).status == 0
+    assert repeat(forge(lambda recipe: recipe["settings"].__delitem__("faces"))).status == 0
+    assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
+
+
 def test_device_and_precision_can_be_others_than_the_recipes(forge, repeat, impasto, tmp_path):
     forged = forge(lambda recipe: recipe.update(device="mps", precision="bfloat16"))
     assert repeat(forged, "--device", "cpu", "--precision", "float32").status == 0

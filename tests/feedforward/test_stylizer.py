@@ -403,11 +403,11 @@ def test_stylize_with_method_fast_equals_fast() -> None:
     assert [type(each) for each in events] == [Painted]
 
 
-@pytest.mark.parametrize("name", ["init", "keep", "vgg"])
+@pytest.mark.parametrize("name", ["init", "keep", "detail", "vgg"])
 def test_stylize_with_method_fast_refuses_arguments_it_cannot_use(name: str, narrow: VGG19) -> None:
     given = narrow if name == "vgg" else CONTENT
     with pytest.raises(
-        SettingError, match=r"^method: got 'fast', which does not support init, keep or vgg; leave them out$"
+        SettingError, match=r"^method: got 'fast', which does not support init, keep, detail or vgg; leave them out$"
     ):
         impasto.stylize(CONTENT, WAVES, SMALL.replace(method="fast"), **{name: given})
 

@@ -4,6 +4,7 @@ import hypothesis
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.ndimage
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from impasto.loss import functional, targets
 from impasto.loss.matching import matched_samples
 from impasto.loss.nearest import LEAST_LENGTH, Sample
 from impasto.loss.objective import LossWeights, Objective
-from impasto.loss.statistics import NOISE, Gaussian, Moments
+from impasto.loss.statistics import NOISE, Gaussian, Moments, local_weights
 from impasto.loss.targets import SAMPLE_SIZE, StyleTarget, Targets, content_targets, style_targets
 from impasto.settings import layers
 from impasto.vgg.model import VGG19
@@ -48,9 +49,9 @@ def objective(
         )
         if kind == "matched":
             found = matched_samples(vgg, random_image(1, height), found, strip=strip)
-        regions.append(StyleTarget(found, 0.3 + number))
+        regions.append(StyleTarget(found, dict.fromkeys(LAYERS, 0.3 + number)))
     targets = Targets(content_targets(vgg, random_image(1, height), ["block2_conv2"]), regions)
-    layers = [dict.fromkeys(LAYERS, region.share) for region in regions]
+    layers = [region.shares for region in regions]
     return Objective(vgg, targets, LossWeights(2.0, 3.0, 0.0, {"block2_conv2": 0.5}, layers), strip=strip)
 
 
@@ -79,7 +80,7 @@ def formula(whole: Objective, kind: str, guides: list[Tensor | None], image: Ten
         for name in LAYERS:
             here = features[name]
             counted = torch.ones_like(here[:, :1]) if each is None else layer_guides(each, [name])[name]
-            total = total + 3 * region.share * single(kind, here, counted, region.layers[name])
+            total = total + 3 * region.shares[name] * single(kind, here, counted, region.layers[name])
     return total
 
 
@@ -142,6 +143,39 @@ def test_strips_give_the_numbers_of_the_whole_image(
     (whole, slope), (terms, gradient) = found
     assert terms.to_floats() == pytest.approx(whole.to_floats(), rel=1e-8)
     assert float((gradient - slope).norm()) <= 1e-7 * float(slope.norm())
+
+
+def weighted_content(vgg: VGG19, weights: Tensor, *, strip: int | None = None) -> Objective:
+    """A content image whose errors are weighted by position in one of two layers."""
+    layer, other = "block3_conv2", "block1_conv1"
+    found = content_targets(vgg, random_image(1), [layer, other], strip=strip)
+    found[layer] = dataclasses.replace(found[layer], weights=layer_guides(weights, [layer])[layer])
+    return Objective(vgg, Targets(found, []), LossWeights(2.0, 1.0, 0.0, {layer: 0.5, other: 3.0}, []), strip=strip)
+
+
+@pytest.mark.parametrize("strip", [None, 3])
+def test_content_errors_weighted_by_position_equal_autograd(narrow64: VGG19, strip: int | None) -> None:
+    vgg = narrow64.configured(pooling="avg", padding="replicate")
+    weights = 4 * guide(5)
+    here = weighted_content(vgg, weights, strip=strip)
+    image = random_image(4).requires_grad_()
+    errors = {
+        name: (features - here.targets.content[name].values).square()
+        for name, features in vgg(image, ["block3_conv2", "block1_conv1"]).items()
+    }
+    positions = torch.nn.functional.avg_pool2d(weights, 4)
+    expected = 2 * (0.5 * (positions * errors["block3_conv2"]).mean() + 3 * errors["block1_conv1"].mean())
+    (slope,) = torch.autograd.grad(expected, image)
+    terms, gradient = here.value_and_grad(image.detach())
+    assert float(terms.total) == pytest.approx(float(expected.detach()), rel=1e-9)
+    assert float((gradient - slope).norm() / slope.norm()) < 1e-9
+
+
+def test_content_weights_do_not_change_the_normalizer(narrow64: VGG19) -> None:
+    one, other = (weighted_content(narrow64, share * torch.ones(1, 1, 24, 28)) for share in (1, 4))
+    layers = "block3_conv2", "block1_conv1"
+    normalizers = [[each.targets.content[name].normalizer for name in layers] for each in (one, other)]
+    assert normalizers[0] == normalizers[1]
 
 
 @pytest.mark.parametrize("kind", ["gram", "wasserstein", "nearest"])
@@ -338,7 +372,7 @@ def test_two_halves_with_guides_equal_two_images(narrow64: VGG19) -> None:
         style_targets(narrow64, [(random_image(2), 1)], layer, guides=layer_guides(each, layer))
         for each in (left, 1 - left)
     ]
-    halves = Targets({}, [StyleTarget(part, share) for part, share in zip(parts, (12 / 28, 16 / 28), strict=True)])
+    halves = Targets({}, [StyleTarget(part) for part in parts])
     whole = Objective(narrow64, halves, LossWeights(0, 1, 0, {}, [{layer[0]: 1}, {layer[0]: 1}]))
     features, image = narrow64(random_image(4), layer)[layer[0]], random_image(4)
     wanted = parts[0][layer[0]].moments.second
@@ -375,3 +409,20 @@ def test_a_layer_too_small_for_a_margin_is_used_whole(narrow64: VGG19) -> None:
 
 def narrow_gram(vgg: VGG19, rows: slice, columns: slice) -> Tensor:
     return functional.gram(vgg(random_image(3, 16, 40), ["block4_conv1"])["block4_conv1"][:, :, rows, columns])
+
+
+def test_local_weights_are_powers_of_the_smoothed_energy_relative_to_its_own_weighted_mean() -> None:
+    features = torch.rand(1, 5, 9, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    features[..., :6] *= 0.1
+    energy = scipy.ndimage.uniform_filter(features[0].square().sum(0).numpy(), 3, mode="nearest")
+    expected = np.minimum(energy / ((energy**2).sum() / energy.sum()), 1) ** 0.3
+    np.testing.assert_allclose(local_weights(features, 0.3)[0, 0].numpy(), expected, rtol=1e-5)
+    assert expected[:, :5].max() < 0.4
+    assert expected[:, 7:].mean() > 0.9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_features_that_are_the_same_everywhere_have_equal_local_weights(dtype: torch.dtype) -> None:
+    flat = torch.full((1, 4, 6, 6), 0.3).to(dtype)
+    torch.testing.assert_close(local_weights(flat, 0.25), torch.ones(1, 1, 6, 6), rtol=1e-4, atol=0)
+    assert not local_weights(torch.zeros_like(flat), 0.25).any()

@@ -53,7 +53,7 @@ def scale_run(settings: Settings, narrow: VGG19, *, strip: int | None = None) ->
     """The optimization of a scale without values, with the targets of one on the CPU."""
     content, style = (Picture(torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(0))) for _ in range(2))
     mask = Picture((torch.arange(SIZE[1]) < 20).float().expand(3, *SIZE))
-    run = Run(content, [Style(style, mask=mask), Style(style)], settings, vgg=narrow)
+    run = Run(content, [Style(style, mask=mask), Style(style)], settings, detail=mask, vgg=narrow)
     objective = run.scale_run.objective
     vgg = VGG19(moved(narrow.kernels), device="meta").configured(pooling=settings.pooling, padding=settings.padding)
     without_values = Objective(vgg, moved(objective.targets), objective.weights, strip=strip)

@@ -16,7 +16,11 @@ TRUE = torch.tensor(True)
 
 @pytest.fixture(params=["cpu", "gpu"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The kind of device whose steps are taken: several evaluations a step, or one without a read value."""
+    """The kind of device whose steps are taken: several evaluations a step, or one without a read value.
+
+    The few values of the problems here are multiplied in batches on a GPU, as those of an image are.
+    """
+    monkeypatch.setattr("impasto.optimize.curvature.PIECE", 4)
     monkeypatch.setattr("impasto.vgg.device.is_synchronous", lambda _: request.param == "cpu")
     return request.param
 

@@ -383,9 +383,9 @@ def test_moments_are_rescaled_to_the_gradients_of_the_next_scale(start) -> None:
 def test_a_small_run_equals_the_beginning_of_a_large_one_bit_for_bit(narrow: VGG19) -> None:
     """Also with input images larger than either run."""
     generator = torch.Generator().manual_seed(1)
-    content, init, keep, mask, first, second = (
+    content, init, keep, mask, first, second, detail = (
         Picture(torch.rand(3, height, width, generator=generator), name=f"{height}.png")
-        for height, width in [(150, 200), (120, 160), (180, 240), (75, 100), (130, 90), (300, 200)]
+        for height, width in [(150, 200), (120, 160), (180, 240), (75, 100), (130, 90), (300, 200), (90, 120)]
     )
     styles = [Style(first, mask=mask), Style(second)]
     large, small = (
@@ -395,6 +395,7 @@ def test_a_small_run_equals_the_beginning_of_a_large_one_bit_for_bit(narrow: VGG
             SMALL.replace(size=size, first_scale=22, steps=2, color="match", init="120.png"),
             init=init,
             keep=keep,
+            detail=detail,
             vgg=narrow,
         )
         for size in (88, 44)

@@ -98,8 +98,10 @@ def stylize_in_one_pass(  # noqa: PLR0917
 ) -> int:
     """`impasto stylize` with --method fast; the exit status."""
     _refuse_step_options(options)
-    if masks.mask or masks.keep:
-        raise SettingError("--mask, --keep: got one, but --method fast does not support masks; leave it out")
+    if masks.mask or masks.keep or masks.detail_mask:
+        raise SettingError(
+            "--mask, --keep, --detail-mask: got one, but --method fast does not support masks; leave it out"
+        )
     fast_options = FastOptions(
         device=options.device,
         precision=options.precision,

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from impasto import files
-from impasto.cli.option_groups import MAIN
+from impasto.cli.option_groups import CONTENT, MAIN
 from impasto.errors import SettingError, printable
 from impasto.settings.numbers import parse_number
 
@@ -35,7 +35,7 @@ ImageOutput = Annotated[
 @Parameter(name="*", group=MAIN, negative=())
 @dataclass(frozen=True)
 class MaskOptions:
-    """Where each style is applied, and where the content image is protected."""
+    """Where each style is applied, where the content image is protected, and where it needs more detail."""
 
     mask: Annotated[
         tuple[str, ...],  # as it was typed: "alpha" is a keyword, "./alpha" a file
@@ -51,6 +51,16 @@ class MaskOptions:
         Path | None,
         Parameter(
             metavar="FILE", help="Protection mask: white areas of CONTENT are kept unchanged.", show_default=False
+        ),
+    ] = None
+
+    detail_mask: Annotated[
+        Path | None,
+        Parameter(
+            metavar="FILE",
+            group=CONTENT,
+            help="Detail mask: white areas stay closer to CONTENT, as faces do (--faces).",
+            show_default=False,
         ),
     ] = None
 

@@ -14,7 +14,7 @@ RUN = Group("Run", sort_key=7)
 SETTINGS = {
     MAIN: ("size", "strength", "style_scale", "style_loss", "color", "steps"),
     STYLE: ("style_weight", "style_layers", "style_rotation"),
-    CONTENT: ("content_weight", "content_layers", "coarse_content"),
+    CONTENT: ("content_weight", "content_layers", "coarse_content", "adaptive_content", "faces"),
     SCALES: ("first_scale", "scale_factor", "full_steps_scale", "resampling"),
     OPTIMIZER: (
         "method",

@@ -44,7 +44,7 @@ def start_run(  # noqa: PLR0917
     """The run of stylize, texture, reconstruct or demo, saved to `output`; the exit status."""
     weighted = [split_weight(style) for style in styles]
     style_masks = masks.for_styles(len(styles))
-    mask_files = [Path(mask) for mask in (*style_masks, masks.keep) if mask not in {None, ALPHA}]
+    mask_files = [Path(mask) for mask in (*style_masks, masks.keep, masks.detail_mask) if mask not in {None, ALPHA}]
     init = [] if settings.init in INITS else [Path(settings.init)]
     named = [*([] if content is None else [content]), *(path for path, _ in weighted), *mask_files, *init]
     with piped(named, output, json=options.json) as (opened, result):
@@ -64,6 +64,7 @@ def start_run(  # noqa: PLR0917
                 ],
                 settings.replace(init=str(files[init[0]])) if init else settings,
                 keep=None if masks.keep is None else files[masks.keep],
+                detail=None if masks.detail_mask is None else files[masks.detail_mask],
                 vgg=load_network(options, resume_from),
                 memory=options.memory,
                 strips=None if resume_from is None else resume_from.strips,

@@ -1,4 +1,4 @@
-"""Masks: style masks say where each style applies, a protection mask which areas of the content image are kept.
+"""Masks: where each style applies, which areas of the content image are kept, and where it needs more detail.
 
 Regions with their masks become guidance channels: per-pixel weights of each style (Gatys, Ecker, Bethge, Hertzmann,
 Shechtman, Controlling Perceptual Factors in Neural Style Transfer, arXiv 1611.07865, 2017, section 4).
@@ -72,10 +72,14 @@ class Region:
 
 
 def pictures_by_role(
-    content: Picture | None, styles: Sequence[Style], init: Picture | None, keep: Picture | None = None
+    content: Picture | None,
+    styles: Sequence[Style],
+    init: Picture | None,
+    keep: Picture | None = None,
+    detail: Picture | None = None,
 ) -> dict[str, Picture]:
-    """All input images of a run by role: content, init, keep, style 1, mask 1, ..."""
-    pictures = {"content": content, "init": init, "keep": keep}
+    """All input images of a run by role: content, init, keep, detail, style 1, mask 1, ..."""
+    pictures = {"content": content, "init": init, "keep": keep, "detail": detail}
     for number, style in enumerate(styles, 1):
         pictures |= {f"style {number}": style.picture, f"mask {number}": style.mask}
     return {role: picture for role, picture in pictures.items() if picture is not None}

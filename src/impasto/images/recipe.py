@@ -76,6 +76,8 @@ class Recipe(BaseModel):
     styles: tuple[StyleRecord, ...] = Field(max_length=1000)
     init: InputRecord | None
     keep: InputRecord | None = None
+    detail: InputRecord | None = None
+    faces: int = Field(0, ge=0, description="Faces found in the content image, unless they are treated like the rest.")
     weights: str = Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the weights file.")
     device: str = Field(pattern="^[a-z]{1,20}$", description="Kind of device, without an index.")
     precision: str = Field(pattern="^(float32|tf32|bfloat16)$")
@@ -108,8 +110,8 @@ class Recipe(BaseModel):
 
     @property
     def pictures(self) -> dict[str, InputRecord]:
-        """All input images by role: content, init, keep, style 1, mask 1, ..."""
-        records: dict[str, object] = {"content": self.content, "init": self.init, "keep": self.keep}
+        """All input images by role: content, init, keep, detail, style 1, mask 1, ..."""
+        records: dict[str, object] = {name: getattr(self, name) for name in ("content", "init", "keep", "detail")}
         for number, style in enumerate(self.styles, 1):
             records |= {f"style {number}": style, f"mask {number}": style.mask}
         return {role: record for role, record in records.items() if isinstance(record, InputRecord)}
@@ -138,7 +140,8 @@ def _as_written_today(content: dict[str, Any]) -> dict[str, Any]:
     settings = content.get("settings")
     if not isinstance(settings, dict):
         return content
-    settings = {"full_steps_scale": 512, **settings}  # all earlier runs took all steps up to 512 pixels
+    # all earlier runs took all steps up to 512 pixels, and treated faces like the rest
+    settings = {"full_steps_scale": 512, "faces": "off", **settings}
     if (loss := settings.get("style_loss")) in ("moments", "neighbours"):
         settings["style_loss"] = {"moments": "wasserstein", "neighbours": "nearest"}[loss]
     return {**content, "settings": settings}

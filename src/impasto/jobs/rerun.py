@@ -172,6 +172,7 @@ def recreate_run(
         recipe.settings,
         init=pictures[recipe.init] if recipe.init else None,
         keep=pictures[recipe.keep] if recipe.keep else None,
+        detail=pictures[recipe.detail] if recipe.detail else None,
         memory=overrides.memory,
         strips=recipe.strips if strips is None and overrides.memory is None else strips,
         vgg=_load_vgg(inputs, weights_choice, overrides),

@@ -84,7 +84,10 @@ def loss_weights(settings: Settings, targets: Targets) -> LossWeights:
     content = {name: settings.content_layers[name] * convention.content(p) for name, p in targets.content.items()}
     # Each region counts by its share of the area: its own mean is over its positions only.
     style = [
-        {name: region.share * settings.style_layers[name] * convention.style(a) for name, a in region.layers.items()}
+        {
+            name: region.shares.get(name, 1.0) * settings.style_layers[name] * convention.style(a)
+            for name, a in region.layers.items()
+        }
         for region in targets.style
     ]
     return LossWeights(

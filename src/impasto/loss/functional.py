@@ -103,9 +103,13 @@ def distance(one: Tensor, other: Tensor) -> Tensor:
     return squared_error_sum(one, other) / one.numel()
 
 
-def squared_error_sum(one: Tensor, other: Tensor) -> Tensor:
-    """Sum of squared errors of two tensors, at least float32, a scalar: what some rows add to a mean squared error."""
-    return (one.to(torch.promote_types(one.dtype, torch.float32)) - other).square().sum()
+def squared_error_sum(one: Tensor, other: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Sum of squared errors of two tensors, at least float32, a scalar: what some rows add to a mean squared error.
+
+    `weights` (N, 1, h, W) are factors on the errors at each position.
+    """
+    errors = (one.to(torch.promote_types(one.dtype, torch.float32)) - other).square()
+    return errors.sum() if weights is None else (errors * weights).sum()
 
 
 def transport_maps(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,12 @@ serves whole images and strips alike.
 A guide weights the positions, 0 to 1: the guidance channels of Gatys et al. 2017 (arXiv 1611.07865), section 4.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.loss import functional
@@ -59,28 +60,50 @@ class ContentFeatures:
 
     Attributes:
         least: the least normalizer.
+        weights: (1, 1, H, W), factors on the squared errors of each position; None: 1. The mean is over all positions,
+            so that the weight of one does not depend on those of others.
     """
 
     values: Tensor
     least: float = 0.0
+    weights: Tensor | None = None
 
     @property
     def normalizer(self) -> float:
         """The mean square of the features, at least `least`."""
         return max(mean_square(self.values), self.least)
 
+    def adapted(self, exponent: float) -> "ContentFeatures":
+        """The same with `local_weights` of its features."""
+        return replace(self, weights=local_weights(self.values, exponent))
+
     def accumulator(self) -> Accumulator:
         """A new accumulator for one evaluation."""
-        return _ContentAccumulator(self.values)
+        return _ContentAccumulator(self.values, self.weights)
+
+
+def local_weights(features: Tensor, exponent: float) -> Tensor:
+    """Weights (1, 1, H, W) in [0, 1] of the positions of content features (1, C, H, W): less where they are weak.
+
+    At least float32. With e the mean square of the features over 3x3 positions, a position weighs
+    min(1, e / r)^exponent. r is the mean of e weighted by e itself: where features are strong, weights stay about 1.
+    """
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    norms = torch.linalg.vector_norm(features, dim=1, keepdim=True, dtype=dtype)  # rounds no sum to bfloat16
+    energy = F.avg_pool2d(F.pad(norms.square(), (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    smallest = torch.finfo(dtype).tiny  # features that are all 0 have weights of 0
+    reference = energy.square().sum() / energy.sum().clamp_min(smallest)
+    return (energy / reference.clamp_min(smallest)).clamp_max(1).pow(exponent)
 
 
 class _ContentAccumulator:
-    def __init__(self, values: Tensor) -> None:
-        self._values = values
+    def __init__(self, values: Tensor, weights: Tensor | None) -> None:
+        self._values, self._weights = values, weights
         self._total: Tensor | float = 0.0
 
     def add(self, features: Tensor, rows: slice) -> None:
-        self._total += functional.squared_error_sum(features, self._values[:, :, rows])
+        weights = None if self._weights is None else self._weights[:, :, rows]
+        self._total += functional.squared_error_sum(features, self._values[:, :, rows], weights)
 
     def loss(self) -> Tensor:
         return torch.as_tensor(self._total / self._values.numel())
@@ -88,8 +111,13 @@ class _ContentAccumulator:
     def gradient(self, weight: float) -> FeatureGradient:
         # d/dF of mean (F - P)^2 is 2 (F - P) / (C M): eq. 2 of Gatys et al. 2015, for the mean instead of half the sum.
         # The condition F > 0 in the paper's equation is the ReLU's derivative, which the backward pass applies.
-        factor = 2 * weight / self._values.numel()
-        return lambda features, rows: (features - self._values[:, :, rows]).mul_(factor)
+        factor, weights = 2 * weight / self._values.numel(), self._weights
+
+        def feature_gradient(features: Tensor, rows: slice) -> Tensor:
+            gradient = (features - self._values[:, :, rows]).mul_(factor)
+            return gradient if weights is None else gradient.mul_(weights[:, :, rows])
+
+        return feature_gradient
 
 
 class Moments(NamedTuple):

@@ -1,7 +1,7 @@
 """Targets of a loss, layer by layer: content features and style statistics, computed from the images given."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import torch
@@ -34,10 +34,14 @@ the demo 1.5e6 to 1.7e6. Relative to it every brush stroke would be an error of 
 
 @dataclass(frozen=True)
 class StyleTarget:
-    """The style of one region, layer by layer; `share` is the region's share of the image's area."""
+    """The style of one region, layer by layer.
+
+    Attributes:
+        shares: the region's share of the area, by layer; none: all of it.
+    """
 
     layers: Mapping[str, LayerTarget]
-    share: float = 1.0
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from impasto.vgg import device as devices
 
 CPU_CHUNK_BYTES, GPU_CHUNK_BYTES = 2**24, 2**28
 """Bytes of temporaries for sums over an image or the history: on a CPU they stay in its caches."""
+PIECE = 2**13
+"""GPU: columns of the history that one product of a batch multiplies: 96 products at 512x512."""
 
 
 class CurvaturePairs:
@@ -115,7 +117,7 @@ class CurvaturePairs:
         new = self._products.new_zeros(len(rows), len(self._products))
         for chunk in self._chunks():
             part = self._basis[:, chunk]
-            new += (part[rows] @ part.T).to(new.dtype)
+            new += _inner_products(part[rows], part).to(new.dtype)
         self._products[rows] = new
         self._products[:, rows] = new.T
 
@@ -131,7 +133,7 @@ class CurvaturePairs:
             # A GPU would have to wait for their number.
             for chunk in self._chunks():
                 part = self._basis[:, chunk]
-                products += ((part * active[chunk]) @ part.T).to(products.dtype)
+                products += _inner_products(part * active[chunk], part).to(products.dtype)
         return products
 
     def _coefficients(self, products: Tensor, scale: Tensor) -> Tensor:
@@ -179,6 +181,19 @@ def _solve(triangle: Tensor, right: Tensor, *, transposed: bool) -> Tensor:
     matrix = triangle.T if transposed else triangle
     solution: Tensor = torch.linalg.solve_triangular(matrix, right[:, None], upper=not transposed)
     return solution[:, 0]
+
+
+def _inner_products(left: Tensor, right: Tensor) -> Tensor:
+    """(j, n), (k, n) -> the inner products of their rows (j, k), with n much larger than j and k."""
+    pieces = 0 if devices.is_synchronous(left.device) else left.shape[1] // PIECE
+    if not pieces:
+        return left @ right.T
+    # As a batch of products: in a single one of so few rows and columns, most of a GPU would have nothing to do.
+    end = pieces * PIECE
+    batch = torch.bmm(
+        left[:, :end].view(-1, pieces, PIECE).transpose(0, 1), right[:, :end].view(-1, pieces, PIECE).permute(1, 2, 0)
+    )
+    return batch.sum(0) + left[:, end:] @ right[:, end:].T
 
 
 def _chunk_values(values: Tensor) -> int:

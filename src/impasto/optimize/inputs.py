@@ -9,6 +9,7 @@ from torch import Tensor
 
 from impasto.errors import SettingError
 from impasto.images import color_transfer
+from impasto.images.faces.mask import face_mask
 from impasto.images.masks import (
     Style,
     check_mask_shape,
@@ -21,10 +22,12 @@ from impasto.images.masks import (
 from impasto.images.picture import Picture
 from impasto.images.recipe import Task
 from impasto.images.resize import rotate
+from impasto.images.tone import match_tone
+from impasto.optimize.detail import find_faces, tones, with_detail_layers, with_face_note
 from impasto.optimize.memory_plan import Size
 from impasto.optimize.scale_sizes import plan_sizes
 from impasto.optimize.scaled_pictures import ALL_CHANNELS, FIRST_CHANNEL, ScaledPictures
-from impasto.settings.model import Settings
+from impasto.settings.model import Faces, Settings
 
 _Maybe = TypeVar("_Maybe", Picture, Picture | None)
 
@@ -33,12 +36,15 @@ class Inputs:
     """The validated inputs of a run, no larger than it needs them.
 
     Attributes:
+        settings: with the content layers that count only where there is detail, if there is any.
         task: what the run does, given the images that there are.
+        own_content_layers: the content layers that count everywhere.
         layer_names: the layers that losses are computed in.
         scale_plans: the scales, coarse to fine, with the sizes of the result and of the style images.
         size: height and width of the result.
         content: the content image, with the colors of the style images if `color` is "match".
         styles: the style images, rotated, and with the colors of the content image if `color` is "content".
+        faces: those found in the content image; none if they are treated like the rest.
         regions: the parts of the image with a style of their own.
         alpha: of the content image, (1, 1, H, W).
 
@@ -55,17 +61,21 @@ class Inputs:
         *,
         init: Picture | None,
         keep: Picture | None,
+        detail: Picture | None,
     ) -> None:
         _check_init(init, settings)
-        self.settings = settings
         self.task: Task = "texture" if content is None else "stylize" if styles else "reconstruct"
+        self.faces = find_faces(content, settings) if self.task == "stylize" else ()
+        content = original = with_face_note(content, self.faces, settings)
+        has_detail = detail is not None or (bool(self.faces) and settings.faces == "soft")
+        self.own_content_layers = tuple(settings.content_layers)
+        self.settings = settings = with_detail_layers(settings) if has_detail else settings
         self.layer_names = _layer_names(settings, self.task)
-        original = content
+        masks = [keep, detail, *(style.mask for style in styles)]
+        _check_masks(masks, content)
         # in the order of use: rotated before their colors are measured, so that what rotation crops does not count
         rotated = [self._rotated(style.picture) for style in styles]
         content, pictures = color_transfer.apply_color_setting(content, rotated, settings.color)
-        masks = dict.fromkeys(mask for mask in (keep, *(style.mask for style in styles)) if mask is not None)
-        _check_masks(masks, content)
         fractions = [
             _long_edge(after) / _long_edge(before.picture) for after, before in zip(rotated, styles, strict=True)
         ]
@@ -76,14 +86,13 @@ class Inputs:
         self.content, self.init = self._reduced(content, sizes), self._reduced(init, sizes)
         # protected areas keep the content's own colors, also where "match" changes those that the network gets
         self._original_content = self.content if original is content else self._reduced(original, sizes)
-        # a mask that several styles share is reduced once
-        reduced = {mask: self._scaled.reduce(with_notes(mask), mask_values(mask), sizes) for mask in masks}
-        self.keep = None if keep is None else reduced[keep]
+        self.keep, self.detail, *style_masks = self._reduced_masks(masks, sizes)
         style_sizes = zip(*(plan.style_sizes for plan in self.scale_plans), strict=True)  # per style, not per scale
         self.styles = tuple(
-            Style(self._reduced(picture, own), style.weight, None if style.mask is None else reduced[style.mask])
-            for style, picture, own in zip(styles, pictures, style_sizes, strict=True)
+            Style(self._reduced(picture, own), style.weight, mask)
+            for style, picture, own, mask in zip(styles, pictures, style_sizes, style_masks, strict=True)
         )
+        self._tones = tones(content, pictures) if has_detail and settings.color == "style" else None
         self.regions = group_regions(self.styles)
         self.alpha = None if content is None or content.alpha is None else content.alpha[None]
         self._check_first_and_last_scale()
@@ -91,7 +100,7 @@ class Inputs:
     @property
     def pictures(self) -> dict[str, Picture]:
         """All pictures by their role: content, style 1, mask 1, ..."""
-        return pictures_by_role(self.content, self.styles, self.init, self.keep)
+        return pictures_by_role(self.content, self.styles, self.init, self.keep, self.detail)
 
     @property
     def nbytes(self) -> int:
@@ -100,10 +109,15 @@ class Inputs:
         return sum(picture.tensor.nbytes for picture in self.pictures.values()) + self._scaled.nbytes + alpha
 
     @property
+    def is_adaptive(self) -> bool:
+        """Whether weak features of the content image weigh less; a reconstruction has no style for such areas."""
+        return self.settings.adaptive_content > 0 and self.task == "stylize"
+
+    @property
     def guided_regions(self) -> int:
-        """The number of regions that have a guide: all of them if there is any mask, else none."""
-        has_masks = self.keep is not None or any(style.mask is not None for style in self.styles)
-        return len(self.regions) if has_masks else 0
+        """The number of regions that have a guide: all of them if there is any mask or face, else none."""
+        masks = [self.keep, self.detail, *(style.mask for style in self.styles)]
+        return len(self.regions) if self.faces or any(mask is not None for mask in masks) else 0
 
     def guides(self, size: Size) -> list[Tensor | None]:
         """For every region its share in each pixel, (1, 1, H, W) in [0, 1]; None: the whole image.
@@ -115,12 +129,31 @@ class Inputs:
             None if region.mask is None else self._scaled.at(region.mask, size, FIRST_CHANNEL)
             for region in self.regions
         ]
-        keep = None if self.keep is None else self._scaled.at(self.keep, size, FIRST_CHANNEL)
-        return region_guides(self.regions, masks, keep)
+        return region_guides(self.regions, masks, self._with_faces(self.keep, "keep", size))
+
+    def detail_at(self, size: Size) -> Tensor | None:
+        """The detail mask with the faces that are cared for, (1, 1, H, W) in [0, 1]; None: there is none."""
+        return self._with_faces(self.detail, "soft", size)
+
+    def _with_faces(self, mask: Picture | None, choice: Faces, size: Size) -> Tensor | None:
+        """A mask at a size, (1, 1, H, W), with the faces added if they are treated as by `choice`; None: no mask."""
+        values = None if mask is None else self._scaled.at(mask, size, FIRST_CHANNEL)
+        if not self.faces or self.settings.faces != choice:
+            return values
+        faces = face_mask(self.faces, *size)
+        return faces if values is None else torch.maximum(values, faces)
 
     def content_at(self, size: Size) -> Tensor | None:
-        """The content image at the size of a scale, (1, 3, H, W); None if there is none."""
-        return None if self.content is None else self._scaled.at(self.content, size)
+        """The content image at the size of a scale, (1, 3, H, W); None if there is none.
+
+        Where there is detail it has the tone of the style images, unless `color` says otherwise.
+        """
+        if self.content is None:
+            return None
+        image, detail = self._scaled.at(self.content, size), self.detail_at(size)
+        if detail is None or self._tones is None:
+            return image
+        return torch.lerp(image, match_tone(image[0], *self._tones)[None], detail)
 
     def style_at(self, number: int, size: Size) -> Tensor:
         """Style image `number`, from 0, at one of its sizes, (1, 3, H, W)."""
@@ -152,8 +185,8 @@ class Inputs:
         size = image.shape[2], image.shape[3]
         if self.settings.color == "luminance" and self.content is not None:
             image = color_transfer.transfer_luminance(image[0], self._scaled.at(self.content, size)[0])[None]
-        if self.keep is not None and self._original_content is not None:
-            keep = self._scaled.at(self.keep, size, FIRST_CHANNEL)
+        keep = self._with_faces(self.keep, "keep", size)
+        if keep is not None and self._original_content is not None:
             # (1 - keep) image + keep content: gray areas of the protection mask are blended
             image = torch.lerp(image, self._scaled.at(self._original_content, size), keep)
         return image
@@ -177,6 +210,12 @@ class Inputs:
     def _reduced(self, picture: _Maybe, sizes: Sequence[Size]) -> _Maybe:
         """The picture, composited, at the sizes of the scales."""
         return None if picture is None else self._scaled.reduce(picture, picture.composited(), sizes)
+
+    def _reduced_masks(self, masks: Sequence[Picture | None], sizes: Sequence[Size]) -> list[Picture | None]:
+        """The values of the masks at the sizes of the scales; a mask that is given several times is reduced once."""
+        distinct = dict.fromkeys(mask for mask in masks if mask is not None)
+        reduced = {mask: self._scaled.reduce(with_notes(mask), mask_values(mask), sizes) for mask in distinct}
+        return [None if mask is None else reduced[mask] for mask in masks]
 
 
 def _check_init(init: Picture | None, settings: Settings) -> None:
@@ -202,8 +241,10 @@ def _long_edge(picture: Picture) -> int:
     return max(picture.height, picture.width)
 
 
-def _check_masks(masks: Iterable[Picture], content: Picture | None) -> None:
+def _check_masks(masks: Iterable[Picture | None], content: Picture | None) -> None:
     for mask in masks:
+        if mask is None:
+            continue
         if content is None:
             raise SettingError("mask: texture synthesis has no content image that a mask applies to; remove the masks")
         check_mask_shape(mask, content)

@@ -178,6 +178,8 @@ class CostModel:
         guides = self.guided_regions * sum(
             layers.position_count(name, height, width) for name in self.settings.style_layers
         )
+        if self.guided_regions or self.settings.adaptive_content:  # the positions of the content have weights as well
+            guides += sum(layers.position_count(name, height, width) for name in content)
         return round(4 * (images * values + guides)) + self.vgg.dtype.itemsize * targets
 
     def _nearest_bytes(self, plan: ScalePlan, strip: int | None) -> int:

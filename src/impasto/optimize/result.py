@@ -33,6 +33,8 @@ def _recipe(run: Run, rounded: Picture) -> Recipe:
         styles=tuple(map(style_record, inputs.styles)),
         init=None if run.settings.init in INITS else _record(inputs.init),
         keep=_record(inputs.keep),
+        detail=_record(inputs.detail),
+        faces=len(inputs.faces),
         weights=run.vgg.sha256,
         device=run.vgg.device.type,
         precision=run.vgg.precision,

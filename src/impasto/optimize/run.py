@@ -70,6 +70,7 @@ class Run:
         settings: the settings.
         init: the initial image, if settings.init is neither "content" nor "noise".
         keep: protection mask: white areas keep the content image unchanged.
+        detail: detail mask: white areas stay closer to the content image.
         vgg: the network; by default loaded, on the fastest device.
         memory: memory limit of the process in bytes; by default most of what is available.
         strips: for every scale the rows of the image that are evaluated at a time, None for all; by default as many as
@@ -95,16 +96,17 @@ class Run:
         *,
         init: Picture | None = None,
         keep: Picture | None = None,
+        detail: Picture | None = None,
         vgg: VGG19 | None = None,
         memory: int | None = None,
         strips: Sequence[int | None] | None = None,
     ) -> None:
         self.settings = settings = settings_or_preset(settings)
-        check_pictures(content=content, init=init, keep=keep)
+        check_pictures(content=content, init=init, keep=keep, detail=detail)
         if content is None and not styles:
             raise SettingError("no image given; give a content image, a style image or both")
         weighted = [each if isinstance(each, Style) else Style(each) for each in as_list(styles)]  # type: ignore[arg-type]
-        self.inputs = inputs = Inputs(content, weighted, settings, init=init, keep=keep)
+        self.inputs = inputs = Inputs(content, weighted, settings, init=init, keep=keep, detail=detail)
         self.task, (self.height, self.width) = inputs.task, inputs.size
         self.vgg = network_or_default(vgg).configured(pooling=settings.pooling, padding=settings.padding)
         self.plan = self._plan(memory, strips)
@@ -215,7 +217,7 @@ class Run:
     def _plan(self, memory: int | None, strips: Sequence[int | None] | None) -> tuple[ScalePlan, ...]:
         """The scales with their strips: those given, or what fits into the memory limit."""
         inputs = self.inputs
-        costs = CostModel(self.vgg, self.settings, inputs.layer_names, inputs.nbytes, inputs.guided_regions)
+        costs = CostModel(self.vgg, inputs.settings, inputs.layer_names, inputs.nbytes, inputs.guided_regions)
         # a resumed run gets the strips of its checkpoint: sums must be split alike to be rounded alike
         if strips is not None and len(strips) == len(inputs.scale_plans):
             return tuple(map(costs.estimate, inputs.scale_plans, strips))

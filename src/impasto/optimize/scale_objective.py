@@ -20,6 +20,7 @@ from impasto.loss.targets import (
     statistics_of,
     style_targets,
 )
+from impasto.optimize.detail import style_guides, weigh_content
 from impasto.optimize.inputs import Inputs
 from impasto.optimize.memory_plan import ScalePlan
 from impasto.vgg.model import VGG19
@@ -35,17 +36,23 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     # The inputs are not seamless: their opposite edges do not belong together, even if those of the result shall.
     padding = "replicate" if settings.padding == "circular" else settings.padding
     target_vgg = vgg.configured(pooling=settings.pooling, padding=padding)
-    guides = inputs.guides(plan.size)
+    guides, detail = inputs.guides(plan.size), inputs.detail_at(plan.size)
     style = [
         target
         for region, guide in zip(inputs.regions, guides, strict=True)
-        for target in _style_targets(target_vgg, inputs, region, guide, plan)
+        for target in _style_targets(
+            target_vgg, inputs, region, style_guides(guide, detail, settings.style_layers), plan
+        )
     ]
     image = inputs.content_at(plan.size)  # after the style images, which may be large and are released by now
     content = {}
     if image is not None:
         least = _least_normalizers(target_vgg, inputs, plan.strip)
         content = content_targets(target_vgg, image, settings.content_layers, strip=plan.strip, least=least)
+        if inputs.is_adaptive:
+            content = {name: target.adapted(settings.adaptive_content) for name, target in content.items()}
+        if detail is not None:
+            content = weigh_content(content, detail, everywhere=inputs.own_content_layers)
     targets = Targets(content, style)
     weights = loss_weights(settings, targets)
     # coarse scales weight the content more: there the style's large forms would cover it (see `Scale`)
@@ -70,17 +77,19 @@ def _least_normalizers(vgg: VGG19, inputs: Inputs, strip: int | None) -> dict[st
 
 
 def _style_targets(
-    vgg: VGG19, inputs: Inputs, region: Region, guide: Tensor | None, plan: ScalePlan
+    vgg: VGG19, inputs: Inputs, region: Region, guides: Mapping[str, Tensor | None], plan: ScalePlan
 ) -> Iterator[StyleTarget]:
     """The style targets of one region, one for each statistic that its style loss compares.
 
     Args:
-        guide: the region's share in each pixel, (1, 1, H, W); None: the whole image.
+        guides: for every layer the region's share in each pixel, (1, 1, H, W); None: the whole image.
     """
     settings = inputs.settings
-    guides = {name: each.to(vgg.device) for name, each in layer_guides(guide, settings.style_layers).items()}
+    pixels = {name: guide for name, guide in guides.items() if guide is not None}
+    positions = {name: layer_guides(guide, [name])[name].to(vgg.device) for name, guide in pixels.items()}
     # a small region may be without a single position in a deep layer, whose stride is 16 pixels, at a coarse scale
-    layer_names = [name for name in settings.style_layers if guide is None or guides[name].any()]
+    layer_names = [name for name in settings.style_layers if name not in positions or positions[name].any()]
+    shares = {name: float(guide.mean()) for name, guide in pixels.items()}
     for statistic, names in statistics_of(settings.style_loss, layer_names).items():
         # a generator: each style image is resized when it is needed, and released before the next one
         weighted_images = (
@@ -91,13 +100,13 @@ def _style_targets(
             weighted_images,
             names,
             loss=statistic,
-            guides=guides,
+            guides=positions,
             strip=plan.strip,
             inner=settings.padding == "circular",
         )
         if statistic == "nearest":
             targets = _matched(vgg, inputs.content_at(plan.size), targets, plan.strip)
-        yield StyleTarget(targets, share=1.0 if guide is None else float(guide.mean()))
+        yield StyleTarget(targets, shares)
 
 
 def _matched(

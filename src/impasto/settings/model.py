@@ -49,6 +49,7 @@ Depth = Literal[8, 16]
 MAX_THREADS = 1024
 """The largest number of threads that can be requested."""
 
+Faces = Literal["keep", "soft", "off"]
 Method = Literal["optimize", "fast"]
 INITS = ("content", "noise", "fast")
 """The initial images that have a name; any other value of `init` is an image file."""
@@ -142,7 +143,19 @@ class Settings(BaseModel):
         le=100,
         description="Factor of the content weight at scales of 128 pixels and below; it falls to 1 at 512 pixels.",
     )
+    adaptive_content: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Exponent of the local content weight: flat, dark and blurred areas, whose features are weak, "
+        "count less, so that they are stylized as well; 0: the same weight everywhere.",
+    )
     tv_weight: Weight = Field(0.0, description="Total variation weight.")
+    faces: Faces = Field(
+        "soft",
+        description="Faces in the content image. soft: eyes, nose and mouth stay in place, in the colors and strokes "
+        "of the style; keep: faces stay unchanged; off: as the rest of the image.",
+    )
     content_layers: Layers = Field(
         {"block4_conv2": 1.0},
         description="VGG19 layer of the content loss; repeat for several.",

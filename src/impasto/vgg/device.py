@@ -92,7 +92,10 @@ _arithmetic_lock = threading.RLock()
 
 @contextlib.contextmanager
 def arithmetic(on: torch.device, *, tf32: bool) -> Iterator[None]:
-    """Within the block cuDNN uses its fastest deterministic kernels for every shape, on a CUDA device.
+    """Within the block cuDNN uses deterministic kernels, on a CUDA device, and selects them without a trial.
+
+    A trial selects others in the next process, whose results then differ in the last bits, and after some steps
+    visibly. It found none that were faster (H100), and took a second and the memory of the largest candidate.
 
     With `tf32`, convolutions and matrix products round their float32 factors to TF32, 10 bits of mantissa; without,
     they keep all 23, which is not torch's default for convolutions. Afterwards torch's settings are the caller's.
@@ -100,7 +103,7 @@ def arithmetic(on: torch.device, *, tf32: bool) -> Iterator[None]:
     if on.type != "cuda":
         yield
         return
-    changes: list[tuple[object, str, object]] = [(cudnn, "benchmark", True), (cudnn, "deterministic", True)]
+    changes: list[tuple[object, str, object]] = [(cudnn, "benchmark", False), (cudnn, "deterministic", True)]
     if hasattr(cudnn, "conv"):  # torch 2.9, where reading the older settings fails if the caller uses the newer ones
         changes += [(owner, "fp32_precision", "tf32" if tf32 else "ieee") for owner in (cudnn.conv, cuda.matmul)]
     else:

@@ -70,10 +70,14 @@ def test_stylize_uses_the_one_pass_method_if_asked_to(impasto, pair, out, pixels
     assert names(out.parent) == ["other.png", "out.png"]  # no checkpoint
 
 
-@pytest.mark.parametrize("flag", ["preview", "timelapse", "log", "checkpoint", "resume", "mask", "keep"])
+@pytest.mark.parametrize("flag", ["preview", "timelapse", "log", "checkpoint", "resume", "mask", "keep", "detail-mask"])
 def test_stylize_refuses_what_one_pass_does_not_know(flag, impasto, content_image, style_image, out):
     kind = {"timelapse": ".gif", "log": ".jsonl"}.get(flag, ".png")
-    value = [] if flag == "resume" else [content_image if flag in {"mask", "keep"} else out.with_name(f"other{kind}")]
+    value = (
+        []
+        if flag == "resume"
+        else [content_image if flag in {"mask", "keep", "detail-mask"} else out.with_name(f"other{kind}")]
+    )
     complaint = impasto(
         "stylize", content_image, style_image, "-o", out, "--method", "fast", f"--{flag}", *value
     ).complaint()

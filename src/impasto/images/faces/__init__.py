@@ -1,0 +1,1 @@
+"""Faces in a content image: found by a small network, and the masks that cover them."""

@@ -1,0 +1,81 @@
+"""Detail: where a face or the detail mask is, the content counts more, and the deep layers of the style count less.
+
+The deep layers decide on large shapes, which displace eyes and mouth; palette and strokes are those of shallow layers.
+There the content image has the tone of the style images: otherwise the higher weight would also keep a pale face pale.
+"""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from torch import Tensor
+
+from impasto.images.faces.detector import Face, detect
+from impasto.images.masks import layer_guides
+from impasto.images.picture import Picture
+from impasto.images.tone import Tone, mix_tones, tone
+from impasto.loss.statistics import ContentFeatures
+from impasto.settings import layers
+from impasto.settings.model import Settings
+
+CONTENT_FACTOR = 3.0
+"""Factor of the content error at full detail."""
+LAYERS = {"block3_conv2": 0.7}
+"""Further content layers, which count at full detail only: their weights, relative to those of the settings together.
+They see less of the image at a position, and so place eyes and mouth more exactly."""
+DEEP_STYLE = 0.3
+"""Share of the style's weight that is left at full detail, from block DEEP_BLOCK on."""
+DEEP_BLOCK = 4
+
+
+def find_faces(content: Picture | None, settings: Settings) -> tuple[Face, ...]:
+    """The faces in the content image; none if the settings treat them like the rest."""
+    return () if content is None or settings.faces == "off" else detect(content.composited()[None])
+
+
+def with_face_note(content: Picture | None, faces: Collection[Face], settings: Settings) -> Picture | None:
+    """The content image, with a note on the faces that were found in it."""
+    if content is None or not faces:
+        return content
+    note = f"{len(faces)} {'face' if len(faces) == 1 else 'faces'} found; faces: {settings.faces}"
+    return dataclasses.replace(content, notes=(*content.notes, note))
+
+
+def tones(content: Picture | None, styles: Sequence[Picture]) -> tuple[Tone, Tone] | None:
+    """The tone of the content image, and that of the style images together; None if either is missing."""
+    return None if content is None or not styles else (tone(content), mix_tones([tone(style) for style in styles]))
+
+
+def with_detail_layers(settings: Settings) -> Settings:
+    """The settings with the content layers that count at full detail only."""
+    total = sum(settings.content_layers.values())
+    return settings.replace(
+        content_layers={**{name: weight * total for name, weight in LAYERS.items()}, **settings.content_layers}
+    )
+
+
+def weigh_content(
+    targets: Mapping[str, ContentFeatures], detail: Tensor, everywhere: Collection[str]
+) -> dict[str, ContentFeatures]:
+    """The content targets, with more weight where there is detail.
+
+    Args:
+        detail: (1, 1, H, W) in [0, 1], 1 for full detail.
+        everywhere: the layers that count in the rest of the image, too.
+    """
+    weighted = {}
+    for name, share in layer_guides(detail, targets).items():
+        target = targets[name]
+        weights = (1 + (CONTENT_FACTOR - 1) * share if name in everywhere else share).to(target.values.device)
+        weighted[name] = dataclasses.replace(
+            target, weights=weights if target.weights is None else weights * target.weights
+        )
+    return weighted
+
+
+def style_guides(guide: Tensor | None, detail: Tensor | None, names: Iterable[str]) -> dict[str, Tensor | None]:
+    """For every layer a region's share in each pixel, (1, 1, H, W): `guide`, less in deep layers where detail is."""
+    if detail is None:
+        return dict.fromkeys(names, guide)
+    dimmed = 1 - (1 - DEEP_STYLE) * detail
+    deep = dimmed if guide is None else guide * dimmed
+    return {name: deep if layers.block_of(name) >= DEEP_BLOCK else guide for name in names}

@@ -1,0 +1,170 @@
+"""More content where a face or the detail mask is."""
+
+from importlib import resources
+
+import pytest
+import torch
+from torch import Tensor
+
+from impasto import VGG19, Picture, Run, Settings, Style, load, preset
+from impasto.errors import PictureError, SettingError
+from impasto.images.faces.mask import face_mask
+from impasto.loss.statistics import local_weights
+from impasto.optimize.result import result_of
+from impasto.settings.presets import names
+
+SMALL = Settings(size=64, steps=3, first_scale=64, adaptive_content=0)
+
+
+def portrait(size: int = 128) -> Picture:
+    """The bundled portrait."""
+    with resources.as_file(resources.files("impasto") / "demo" / "portrait.jpg") as path:
+        picture = load(path)
+    pixels = torch.nn.functional.interpolate(picture.tensor[None], (size, size), mode="area")[0]
+    return Picture(pixels, name="portrait.jpg")
+
+
+def noise(seed: int, height: int = 48, width: int = 64) -> Picture:
+    return Picture(torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed)))
+
+
+def left_half(height: int = 48, width: int = 64) -> Picture:
+    values = torch.zeros(3, height, width)
+    values[..., : width // 2] = 1
+    return Picture(values)
+
+
+def finished(*arguments, **options) -> Tensor:
+    run = Run(*arguments, **options)
+    list(run)
+    return run.picture.tensor
+
+
+def test_without_a_face_the_result_is_the_same_to_the_bit(narrow: VGG19) -> None:
+    soft, off = (finished(noise(1), [noise(2)], SMALL.replace(faces=faces), vgg=narrow) for faces in ("soft", "off"))
+    assert torch.equal(soft, off)
+
+
+def test_a_face_that_is_found_is_noted_in_the_run_and_counted_in_its_recipe(narrow: VGG19) -> None:
+    for faces, count in (("soft", 1), ("keep", 1), ("off", 0)):
+        run = Run(portrait(), [noise(2)], SMALL.replace(faces=faces), vgg=narrow)
+        assert run.inputs.content.notes == ((f"1 face found; faces: {faces}",) if count else ())
+        assert result_of(run).recipe["faces"] == count
+
+
+def test_a_face_counts_more_at_the_features_of_the_face_only(narrow: VGG19) -> None:
+    run = Run(portrait(), [noise(2)], SMALL, vgg=narrow)
+    content, style = run.scale_run.objective.targets.content, run.scale_run.objective.targets.style[0].layers
+    mask = face_mask(run.inputs.faces, 64, 64)
+    assert {"block3_conv2", "block4_conv2"} == set(content)
+    outside = torch.nn.functional.avg_pool2d(mask, 4) == 0
+    assert not content["block3_conv2"].weights[outside].any()
+    low, high = content["block4_conv2"].weights.aminmax()
+    assert (float(low), float(high) > 2) == (1, True)
+    assert [name for name, target in style.items() if target.guide is not None] == ["block4_conv1", "block5_conv1"]
+
+
+def test_a_kept_face_has_the_pixels_of_the_content_image(narrow: VGG19) -> None:
+    content = portrait(64)
+    run = Run(content, [noise(2)], SMALL.replace(faces="keep"), vgg=narrow)
+    list(run)
+    inside = (face_mask(run.inputs.faces, 64, 64) == 1)[0].expand(3, -1, -1)
+    assert int(inside.sum()) > 100
+    assert torch.equal(run.picture.tensor[inside], content.tensor[inside])
+    assert not torch.equal(run.picture.tensor[~inside], content.tensor[~inside])
+
+
+def test_a_kept_face_adds_to_the_protection_mask(narrow: VGG19) -> None:
+    content, keep = portrait(64), left_half(64, 64)
+    result = finished(content, [noise(2)], SMALL.replace(faces="keep"), keep=keep, vgg=narrow)
+    assert torch.equal(result[..., :32], content.tensor[..., :32])
+
+
+def test_the_detail_mask_brings_the_result_closer_to_the_content_image_there(narrow: VGG19) -> None:
+    settings = SMALL.replace(steps=20, color="content", strength=0.6)
+    plain = finished(noise(1), [noise(2)], settings, vgg=narrow)
+    detailed = finished(noise(1), [noise(2)], settings, detail=left_half(), vgg=narrow)
+    before, after = ((each - noise(1).tensor).square().mean((0, 1)) for each in (plain, detailed))
+    assert float(after[:24].mean()) < 0.9 * float(before[:24].mean())
+
+
+def test_detail_masks_style_masks_and_protection_masks_combine(narrow: VGG19) -> None:
+    right = torch.zeros(3, 48, 64)
+    right[..., 48:] = 1
+    styles = [Style(noise(2), mask=left_half()), Style(noise(3))]
+    run = Run(noise(1), styles, SMALL, keep=Picture(right), detail=left_half(), vgg=narrow)
+    list(run)
+    assert torch.equal(run.picture.tensor[..., 48:], noise(1).tensor[..., 48:])
+    shares = run.scale_run.objective.targets.style[0].shares
+    assert shares["block1_conv1"] == pytest.approx(0.5, abs=0.02)
+    assert shares["block4_conv1"] < 0.3  # less of the style in deep layers
+
+
+def test_the_memory_plan_counts_guides_weights_and_the_further_layer(narrow: VGG19) -> None:
+    plain, detailed = (Run(noise(1), [noise(2)], SMALL, detail=mask, vgg=narrow) for mask in (None, left_half()))
+    content = detailed.scale_run.objective.targets.content
+    style = detailed.scale_run.objective.targets.style[0].layers
+    needed = sum(target.weights.nbytes for target in content.values()) + content["block3_conv2"].values.nbytes
+    needed += sum(target.guide.nbytes for target in style.values() if target.guide is not None)
+    inputs = detailed.inputs.nbytes - plain.inputs.nbytes
+    assert detailed.plan[0].memory - plain.plan[0].memory - inputs >= needed
+
+
+@pytest.mark.parametrize("settings", [SMALL, SMALL.replace(optimizer="adam", style_loss="nearest")])
+def test_strips_give_about_the_same_image(settings: Settings, narrow: VGG19) -> None:
+    whole, strips = (
+        finished(noise(1), [noise(2)], settings, detail=left_half(), vgg=narrow, strips=[strip]) for strip in (None, 16)
+    )
+    assert float((whole - strips).abs().max()) < 1e-3
+
+
+@pytest.mark.parametrize("color", ["content", "luminance", "match"])
+def test_the_content_image_keeps_its_tone_if_its_colors_are_chosen(color: str, narrow: VGG19) -> None:
+    run = Run(noise(1), [noise(2)], SMALL.replace(color=color), detail=left_half(), vgg=narrow)
+    assert torch.equal(run.inputs.content_at((48, 64))[0], run.inputs.content.tensor)
+
+
+def test_presets_of_other_programs_treat_faces_like_the_rest() -> None:
+    faces = {name: preset(name).faces for name in names()}
+    assert {name for name, choice in faces.items() if choice == "soft"} == {"painterly", "distill", "nnst"}
+    assert set(faces.values()) == {"soft", "off"}
+
+
+def test_faces_are_not_looked_for_without_content_or_without_style(narrow: VGG19) -> None:
+    assert Run(None, [portrait()], SMALL.from_noise(), vgg=narrow).inputs.faces == ()
+    assert Run(portrait(), [], SMALL.from_noise(), vgg=narrow).inputs.faces == ()
+
+
+def test_a_reconstruction_can_have_a_detail_mask(narrow: VGG19) -> None:
+    settings = SMALL.with_content_layer("block2_conv2").from_noise()
+    result = finished(noise(1), [], settings.replace(steps=1), detail=left_half(), vgg=narrow)
+    assert result.shape == (3, 48, 64)
+
+
+def test_a_detail_mask_that_does_not_fit_is_refused(narrow: VGG19) -> None:
+    with pytest.raises(PictureError, match=r"32x32 pixels do not have the aspect ratio of the content image, 64x48"):
+        Run(noise(1), [noise(2)], SMALL, detail=noise(3, 32, 32), vgg=narrow)
+    with pytest.raises(SettingError, match="mask: texture synthesis has no content image"):
+        Run(None, [noise(2)], SMALL.from_noise(), detail=left_half(), vgg=narrow)
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "styles", "is_weighted"), [(0.25, [noise(2)], True), (0.0, [noise(2)], False), (0.25, [], False)]
+)
+def test_only_a_transfer_of_style_has_adaptive_content(
+    adaptive: float, styles: list[Picture], is_weighted: bool, narrow: VGG19
+) -> None:
+    run = Run(noise(1), styles, SMALL.replace(adaptive_content=adaptive), vgg=narrow)
+    (target,) = run.scale_run.objective.targets.content.values()
+    assert (target.weights is not None) is is_weighted
+
+
+def test_detail_adds_to_adaptive_content(narrow: VGG19) -> None:
+    for_half = {
+        adaptive: Run(
+            noise(1), [noise(2)], SMALL.replace(adaptive_content=adaptive), detail=left_half(), vgg=narrow
+        ).scale_run.objective.targets.content["block4_conv2"]
+        for adaptive in (0.0, 0.25)
+    }
+    expected = for_half[0.0].weights * local_weights(for_half[0.25].values, 0.25)
+    torch.testing.assert_close(for_half[0.25].weights, expected)
