@@ -180,7 +180,7 @@ def test_the_gradient_is_that_of_the_loss(start):
     training = start()
     network, crop = training.network, training.crop(0)
     content = content_targets(training.vgg, crop, training.settings.content_layers)
-    targets = Targets(content, [training.style_target])
+    targets = Targets(content, training.style)
     objective = Objective(training.vgg, targets, loss_weights(training.settings, targets))
     output = network(crop)
     _, gradient = objective.value_and_grad(output.detach())

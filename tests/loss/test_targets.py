@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto.images.masks import layer_guides
-from impasto.loss import functional
-from impasto.loss.nearest import Sample
+from impasto.loss import functional, targets
+from impasto.loss.matching import matched_samples
+from impasto.loss.nearest import LEAST_LENGTH, Sample
 from impasto.loss.objective import LossWeights, Objective
 from impasto.loss.statistics import NOISE, Gaussian, Moments, local_weights
 from impasto.loss.targets import SAMPLE_SIZE, StyleTarget, Targets, content_targets, style_targets
@@ -20,8 +21,8 @@ from impasto.settings import layers
 from impasto.vgg.model import VGG19
 
 LAYERS = ("block1_conv1", "block3_conv1")
-KINDS = {"gram": LAYERS, "wasserstein": LAYERS, "nearest": ("block1_conv1", "block4_conv1")}
-"""Style losses and the layers that they are tested in."""
+KINDS = ("gram", "wasserstein", "nearest", "matched")
+"""Statistics of style; "matched": nearest neighbors of a content image's features."""
 
 
 def random_image(seed: int, height: int = 24, width: int = 28) -> Tensor:
@@ -32,20 +33,24 @@ def guide(seed: int, height: int = 24, width: int = 28) -> Tensor:
     return random_image(seed, height, width)[:, :1]
 
 
-def objective(vgg: VGG19, kind: str, guides: list[Tensor | None], *, strip: int | None = None) -> Objective:
+def objective(
+    vgg: VGG19, kind: str, guides: list[Tensor | None], *, height: int = 24, strip: int | None = None
+) -> Objective:
     """One style image for each guide, and a content image in another layer."""
-    regions, wanted = [], KINDS[kind]
+    regions = []
     for number, each in enumerate(guides):
         found = style_targets(
             vgg,
             [(random_image(10 + number, 30, 26), 1)],
-            wanted,
-            loss=kind,
-            guides=layer_guides(each, wanted),
+            LAYERS,
+            loss="nearest" if kind == "matched" else kind,
+            guides=layer_guides(each, LAYERS),
             strip=strip,
         )
-        regions.append(StyleTarget(found, dict.fromkeys(wanted, 0.3 + number)))
-    targets = Targets(content_targets(vgg, random_image(1), ["block2_conv2"]), regions)
+        if kind == "matched":
+            found = matched_samples(vgg, random_image(1, height), found, strip=strip)
+        regions.append(StyleTarget(found, dict.fromkeys(LAYERS, 0.3 + number)))
+    targets = Targets(content_targets(vgg, random_image(1, height), ["block2_conv2"]), regions)
     layers = [region.shares for region in regions]
     return Objective(vgg, targets, LossWeights(2.0, 3.0, 0.0, {"block2_conv2": 0.5}, layers), strip=strip)
 
@@ -67,17 +72,15 @@ def square_root(matrix: Tensor) -> Tensor:
 
 def formula(whole: Objective, kind: str, guides: list[Tensor | None], image: Tensor) -> Tensor:
     """The total, implemented independently, for autograd."""
-    features = whole.vgg(image, ["block2_conv2", *KINDS[kind]])
+    features = whole.vgg(image, ["block2_conv2", *LAYERS])
     content = whole.targets.content["block2_conv2"].values
     total = 2 * 0.5 * (features["block2_conv2"] - content).square().mean()
     for number, each in enumerate(guides):
         region = whole.targets.style[number]
-        for name in KINDS[kind]:
+        for name in LAYERS:
             here = features[name]
             counted = torch.ones_like(here[:, :1]) if each is None else layer_guides(each, [name])[name]
-            # only deep layers look for nearest neighbors
-            compared = "gram" if (kind, name) == ("nearest", "block1_conv1") else kind
-            total = total + 3 * region.shares[name] * single(compared, here, counted, region.layers[name])
+            total = total + 3 * region.shares[name] * single(kind, here, counted, region.layers[name])
     return total
 
 
@@ -94,11 +97,15 @@ def single(kind: str, here: Tensor, counted: Tensor, target) -> Tensor:
         root = square_root(wanted)
         between = cov.trace() + wanted.trace() - 2 * square_root(root @ cov @ root).trace()
         return ((mean - first).square().sum() + between) / len(first)
-    away = flat.T - target.values.mean(0)
-    bank = target.values - target.values.mean(0)
-    cosine = torch.nn.functional.cosine_similarity(away[:, None], bank[None], dim=2)
-    nearest = target.values[cosine.argmax(1)]
-    return ((flat.T - nearest).square().mean(1) * weights).sum() / weights.sum()
+    away, bank = flat.T - target.values.mean(0), target.values - target.values.mean(0)
+    least = LEAST_LENGTH**2 * target.values.square().sum(1).mean()
+    bank, away = (each / (each.square().sum(1, keepdim=True) + least).sqrt() for each in (bank, away))
+    cosine = away @ bank.T
+    if kind == "nearest":
+        nearest, factors = cosine.argmax(1), torch.ones_like(weights)
+    else:
+        nearest, factors = target.indices.flatten(), target.factors.flatten()
+    return (factors * (1 - cosine.gather(1, nearest[:, None])[:, 0]) * weights).sum() / weights.sum()
 
 
 @pytest.mark.parametrize("guided", [False, True])
@@ -129,7 +136,7 @@ def test_strips_give_the_numbers_of_the_whole_image(
     image = random_image(4, height)
     found = []
     for each in (None, strip):
-        target = objective(narrow64, kind, guides, strip=each)
+        target = objective(narrow64, kind, guides, height=height, strip=each)
         regions = target.targets.style
         target = Objective(narrow64, Targets({}, regions), target.weights, strip=each)
         found.append(target.value_and_grad(image))
@@ -171,13 +178,11 @@ def test_content_weights_do_not_change_the_normalizer(narrow64: VGG19) -> None:
     assert normalizers[0] == normalizers[1]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["gram", "wasserstein", "nearest"])
 def test_a_style_image_has_no_style_loss_against_itself(narrow64: VGG19, kind: str) -> None:
     image = random_image(3)
-    target = style_targets(narrow64, [(image, 1)], KINDS[kind], loss=kind)
-    own = Objective(
-        narrow64, Targets({}, [StyleTarget(target)]), LossWeights(0, 1, 0, {}, [dict.fromkeys(KINDS[kind], 1)])
-    )
+    target = style_targets(narrow64, [(image, 1)], LAYERS, loss=kind)
+    own = Objective(narrow64, Targets({}, [StyleTarget(target)]), LossWeights(0, 1, 0, {}, [dict.fromkeys(LAYERS, 1)]))
     assert abs(float(own(image).style)) < 1e-3 * float(own(random_image(4)).style)
 
 
@@ -267,13 +272,33 @@ def test_a_mixture_has_the_moments_of_an_image_composed_of_both(narrow64: VGG19,
             torch.testing.assert_close(mixed[name].moments.first[0], first, rtol=1e-12, atol=1e-12)
 
 
-def test_a_sample_has_its_share_of_every_style_image_and_is_bounded(narrow64: VGG19) -> None:
-    layer, (one, other) = "block4_conv1", (random_image(2, 640, 512), random_image(3, 640, 512))
+def features_of_copies(vgg: VGG19, image: Tensor, layer: str) -> Tensor:
+    """(M, C) features of a style image and of its three rotated copies."""
+    return torch.cat([vgg(image.rot90(turns, (2, 3)), [layer])[layer][0].flatten(1).T for turns in range(4)])
+
+
+def are_in(values: Tensor, others: Tensor) -> Tensor:
+    """For each row of `values` whether `others` has one that is equal up to rounding."""
+    return torch.cat([torch.cdist(chunk, others, p=torch.inf).amin(1) < 1e-9 for chunk in values.split(256)])
+
+
+def test_a_sample_has_its_share_of_every_style_image_and_is_bounded(
+    narrow64: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "SAMPLE_SIZE", 64)
+    layer, (one, other) = "block4_conv1", (random_image(2, 80, 64), random_image(3, 80, 64))
     (mixed,) = style_targets(narrow64, [(one, 0.25), (other, 0.75)], [layer], loss="nearest").values()
-    assert len(mixed.values) == SAMPLE_SIZE
-    of_one = {tuple(each) for each in narrow64(one, [layer])[layer][0].flatten(1).T.tolist()}
-    assert all(tuple(each) in of_one for each in mixed.values[: SAMPLE_SIZE // 4].tolist())
-    assert not all(tuple(each) in of_one for each in mixed.values[SAMPLE_SIZE // 4 :].tolist())
+    assert len(mixed.values) == 64
+    of_one = are_in(mixed.values, features_of_copies(narrow64, one, layer))
+    assert of_one.tolist() == [True] * 16 + [False] * 48
+
+
+def test_a_sample_has_features_of_four_rotated_copies(narrow64: VGG19) -> None:
+    layer, image = "block4_conv1", random_image(2, 40, 56)
+    (sample,) = style_targets(narrow64, [(image, 1)], [layer], loss="nearest").values()
+    for turns in range(4):
+        copy = narrow64(image.rot90(turns, (2, 3)), [layer])[layer][0].flatten(1).T
+        assert int(are_in(sample.values, copy).sum()) == len(copy) == len(sample.values) // 4
 
 
 @given(
@@ -282,31 +307,55 @@ def test_a_sample_has_its_share_of_every_style_image_and_is_bounded(narrow64: VG
     weights=st.lists(st.floats(0.01, 1), min_size=3, max_size=3),
     strip=st.none() | st.just(40),
 )
-@hypothesis.settings(max_examples=40)
+@hypothesis.settings(max_examples=20)
 def test_a_sample_has_its_share_of_every_style_image_at_any_size(
     layer: str, sizes: list[tuple[int, int]], weights: list[float], strip: int | None, narrow64: VGG19
 ) -> None:
     total = sum(weights[: len(sizes)])
     mixture = [(random_image(n, *size), weights[n] / total) for n, size in enumerate(sizes)]
     sample = style_targets(narrow64, mixture, [layer], loss="nearest", strip=strip)[layer].values
-    available = [layers.position_count(layer, *size) for size in sizes]
+    available = [4 * layers.position_count(layer, *size) for size in sizes]
     largest = min(SAMPLE_SIZE, *(count / share for count, (_, share) in zip(available, mixture, strict=True)))
     start = 0
     for image, share in mixture:  # the features of each image follow those of the image before
-        own = narrow64(image, [layer])[layer][0].flatten(1).T
-        rest = sample[start:]
-        count = int(((rest[:, None] - own[None]).abs().amax(2).amin(1) < 1e-9).sum())
-        assert count >= 1
-        assert abs(count - share * largest) <= 0.5 or count == 1
+        count = int(are_in(sample[start:], features_of_copies(narrow64, image, layer)).sum())
+        assert count >= 4
+        assert abs(count - share * largest) <= 2 or count == 4  # each of the four copies has its own rounding
         start += count
     assert start == len(sample)
 
 
 @pytest.mark.parametrize("smallest", [1e-6, 1e-300, 0.0])
-def test_a_style_image_of_almost_no_weight_adds_one_feature(narrow64: VGG19, smallest: float) -> None:
+def test_a_style_image_of_almost_no_weight_adds_one_feature_of_each_copy(narrow64: VGG19, smallest: float) -> None:
     mixture = [(random_image(2, 64, 48), 1 - smallest), (random_image(3, 64, 48), smallest)]
     (sample,) = style_targets(narrow64, mixture, ["block4_conv1"], loss="nearest").values()
-    assert len(sample.values) == 8 * 6 + 1
+    assert len(sample.values) == 4 * (8 * 6 + 1)
+
+
+def test_the_neighbors_are_those_of_the_centered_content_features(narrow64: VGG19) -> None:
+    content, style, layer = random_image(1, 40, 48), random_image(2), "block3_conv1"
+    samples = style_targets(narrow64, [(style, 1)], [layer], loss="nearest", guides={})
+    sample = matched_samples(narrow64, content, samples)[layer]
+    features = narrow64(content, [layer])[layer][0].flatten(1).T
+    away, bank = features - features.mean(0), sample.values - sample.values.mean(0)
+    cosine = torch.nn.functional.cosine_similarity(away[:, None], bank[None], dim=2)
+    assert torch.equal(sample.indices.flatten(), cosine.argmax(1))
+
+
+def test_the_uses_of_a_feature_count_as_much_as_those_of_an_average_one() -> None:
+    sample, indices = Sample(torch.eye(8)), torch.tensor([0] * 12 + [1, 2, 3, 4]).view(1, 2, 8)
+    assert sample.matched(indices).factors.flatten().tolist() == pytest.approx([2 / 12] * 12 + [1] * 4)  # 16 / 8 uses
+    inside = torch.tensor([1.0] * 6 + [0.0] * 8 + [1.0] * 2).view(1, 1, 2, 8)  # six uses of 0, one of 3 and of 4
+    guided = dataclasses.replace(sample, guide=inside).matched(indices)
+    assert guided.factors.flatten().tolist() == pytest.approx([1 / 6] * 12 + [1] * 4)
+
+
+def test_features_without_directions_have_a_finite_loss_and_gradient() -> None:
+    for sample in (Sample(torch.ones(6, 4)), Sample(torch.zeros(6, 4))):
+        accumulator, features = sample.accumulator(), torch.ones(1, 4, 2, 3)
+        accumulator.add(features, slice(0, 2))
+        assert float(accumulator.loss()) == 1
+        assert not accumulator.gradient(1.0)(features, slice(0, 2)).any()
 
 
 def test_the_nearest_neighbor_is_the_one_with_the_highest_cosine() -> None:
@@ -334,14 +383,15 @@ def test_two_halves_with_guides_equal_two_images(narrow64: VGG19) -> None:
 
 
 @pytest.mark.parametrize("strip", [None, 3])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["gram", "wasserstein", "nearest"])
 def test_inner_statistics_are_those_of_the_cropped_features(narrow64: VGG19, kind: str, strip: int | None) -> None:
-    image, wanted = random_image(3, 40, 33), KINDS[kind]
+    image, wanted = random_image(3, 40, 33), LAYERS
     found = style_targets(narrow64, [(image, 1)], wanted, loss=kind, strip=strip, inner=True)
     for name, target in found.items():
-        inside = narrow64(image, [name])[name][0, :, 1:-1, 1:-1].flatten(1)
+        turned = [narrow64(image.rot90(turns, (2, 3)), [name])[name][0, :, 1:-1, 1:-1].flatten(1) for turns in range(4)]
+        inside = turned[0]
         if isinstance(target, Sample):
-            sampled, all_inside = (torch.unique(values, dim=0) for values in (target.values, inside.T.contiguous()))
+            sampled, all_inside = (torch.unique(values, dim=0) for values in (target.values, torch.cat(turned, 1).T))
             torch.testing.assert_close(sampled, all_inside, rtol=1e-9, atol=1e-9)
         else:
             expected = inside @ inside.T / inside.shape[1]

@@ -126,7 +126,7 @@ def test_the_content_image_keeps_its_tone_if_its_colors_are_chosen(color: str, n
 
 def test_presets_of_other_programs_treat_faces_like_the_rest() -> None:
     faces = {name: preset(name).faces for name in names()}
-    assert {name for name, choice in faces.items() if choice == "soft"} == {"painterly", "distill"}
+    assert {name for name, choice in faces.items() if choice == "soft"} == {"painterly", "distill", "nnst"}
     assert set(faces.values()) == {"soft", "off"}
 
 

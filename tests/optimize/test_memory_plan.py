@@ -8,12 +8,13 @@ from torch.utils._pytree import tree_leaves
 
 from impasto.errors import SettingError
 from impasto.loss.conventions import loss_weights
+from impasto.loss.matching import matched_samples
 from impasto.loss.objective import Objective
-from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
+from impasto.loss.targets import StyleTarget, Targets, content_targets, statistics_of, style_targets
 from impasto.optimize.memory_plan import GPU_BYTES, STRIP_HEIGHTS, CostModel, ScalePlan
 from impasto.optimize.scale_run import ScaleRun
 from impasto.settings.layers import CONVS, WIDTHS, block_of
-from impasto.settings.model import Settings
+from impasto.settings.model import Settings, StyleLoss
 from impasto.settings.schedule import Scale
 from impasto.vgg.model import VGG19
 
@@ -121,19 +122,26 @@ def vgg_without_values(dtype: torch.dtype) -> VGG19:
     return VGG19(kernels, device="meta", dtype=dtype)
 
 
+@pytest.mark.parametrize("style_loss", ["gram", "nearest"])
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 @pytest.mark.parametrize(("dtype", "strip"), [(torch.bfloat16, None), (torch.float32, None), (torch.bfloat16, 192)])
 def test_the_memory_on_a_gpu_is_that_of_the_tensors_of_a_step(
-    dtype: torch.dtype, strip: int | None, optimizer: str
+    dtype: torch.dtype, strip: int | None, optimizer: str, style_loss: StyleLoss
 ) -> None:
-    vgg, settings = vgg_without_values(dtype), Settings(optimizer=optimizer, convention="impasto")
+    vgg = vgg_without_values(dtype)
+    settings = Settings(optimizer=optimizer, convention="impasto", style_loss=style_loss)
     names = (*settings.content_layers, *settings.style_layers)
     planned = CostModel(vgg, settings, names, input_bytes=10**12).estimate(plan(512), strip)
     with LiveBytes() as live:
         image, style = (torch.empty(1, 3, *planned.size, device="meta") for _ in range(2))
         content = content_targets(vgg, image, settings.content_layers, strip=strip)
-        styles = style_targets(vgg, [(style, 1.0)], settings.style_layers, strip=strip)
-        targets = Targets(content, [StyleTarget(styles)])
+        styles = []
+        for statistic, layer_names in statistics_of(style_loss, settings.style_layers).items():
+            found = style_targets(vgg, [(style, 1.0)], layer_names, loss=statistic, strip=strip)
+            styles.append(
+                StyleTarget(matched_samples(vgg, image, found, strip=strip) if statistic == "nearest" else found)
+            )
+        targets = Targets(content, styles)
         objective = Objective(vgg, targets, loss_weights(settings, targets), strip=strip)
         run = ScaleRun(objective, image, settings)
         for number in range(2):

@@ -192,6 +192,23 @@ def test_several_style_images_are_mixed(pair, start, narrow: VGG19) -> None:
     assert all(torch.equal(gram, alone[0][name]) for name, gram in grams(start(styles=2)).items())
 
 
+@pytest.mark.parametrize("content", [True, False])
+def test_nearest_neighbors_are_those_of_the_content_image_if_there_is_one(content: bool, start) -> None:
+    run = start(style_loss="nearest", content=content, init="content" if content else "noise")
+    gram, nearest = run.scale_run.objective.targets.style
+    assert gram.layers.keys() == run.settings.style_layers.keys()
+    assert list(nearest.layers) == ["block3_conv1", "block4_conv1", "block5_conv1"]
+    assert all((sample.indices is not None) == content for sample in nearest.layers.values())
+    first, *_, last = [step.terms.to_floats() for step in run]
+    assert last["style"] < first["style"]
+
+
+def test_shallow_layers_have_no_nearest_neighbors(start) -> None:
+    layers = {"block1_conv1": 1.0, "block2_conv1": 1.0}
+    nearest, gram = (list(start(style_loss=loss, style_layers=layers)) for loss in ("nearest", "gram"))
+    assert [step.terms.to_floats() for step in nearest] == [step.terms.to_floats() for step in gram]
+
+
 def test_the_style_scale_is_the_size_of_the_style_image_relative_to_the_result(pair, start, narrow: VGG19) -> None:
     half = grams(start(style_scale=0.5, size=72))
     same = grams(Run(pair[0], [pair[1]], SMALL.replace(size=36), vgg=narrow))

@@ -26,7 +26,7 @@ from impasto.images.picture import Picture
 from impasto.images.resize import resize, rotate, scaled_size
 from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective, Terms
-from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
+from impasto.loss.targets import StyleTarget, Targets, content_targets, statistics_of, style_targets
 from impasto.optimize.spec import make_spec, picture_record
 from impasto.optimize.state_check import Expected, TrainingNumbers, check_tensors
 from impasto.settings.model import Settings
@@ -74,7 +74,7 @@ class Training:
         vgg: the network that computes the losses.
 
     Attributes:
-        style_target: the style statistics that the network is trained for.
+        style: the style statistics that the network is trained for.
 
     Raises:
         PictureError: no training images, or one that is too small for a crop.
@@ -91,7 +91,7 @@ class Training:
         self.settings = settings.replace(size=CROP, scale_factor=1)
         self.vgg = vgg.configured(pooling=settings.pooling, padding=settings.padding)
         self._images = [_reduced(image) for image in images]
-        self.style_target = StyleTarget(self._style_statistics(style))
+        self.style = self._style_targets(style)
         pretrained = FastNetwork("cpu", "float32")
         affines = pretrained.affines_for([Style(style)], style, 0.5)
         self.network = SingleStyleTransformer(pretrained.transformer, affines).to(vgg.device).requires_grad_(True)
@@ -215,7 +215,7 @@ class Training:
         with torch.enable_grad():
             output = self.network(crop.to(self.vgg.device))
         content = content_targets(self.vgg, crop, self.settings.content_layers)
-        targets = Targets(content, [self.style_target])
+        targets = Targets(content, self.style)
         objective = Objective(self.vgg, targets, loss_weights(self.settings, targets))
         terms, gradient = objective.value_and_grad(output.detach())
         self.optimizer.zero_grad()
@@ -223,13 +223,17 @@ class Training:
         self.optimizer.step()
         return terms
 
-    def _style_statistics(self, style: Picture) -> Mapping[str, Any]:
+    def _style_targets(self, style: Picture) -> list[StyleTarget]:
         image = style.composited()[None]
         if self.settings.style_rotation:
             image = rotate(image, self.settings.style_rotation)
         edge = round(STYLE_IMAGE_EDGE * self.settings.style_scale)
         resized = resize(image, *scaled_size(image.shape[2], image.shape[3], edge))
-        return style_targets(self.vgg, [(resized, 1.0)], self.settings.style_layers, loss=self.settings.style_loss)
+        statistics = statistics_of(self.settings.style_loss, self.settings.style_layers)
+        return [
+            StyleTarget(style_targets(self.vgg, [(resized, 1.0)], names, loss=statistic))
+            for statistic, names in statistics.items()
+        ]
 
 
 @isolated

@@ -15,7 +15,8 @@ content image, G and A the Gram matrices of the image and of the style image, C 
 The style term of gatys assumes, as the paper does, that style image and output image have the same number of positions
 M. Relative errors mean the same for a pale watercolor and for stained glass, whose Gram matrices differ by factors of
 hundreds. mean P^2 counts at least a share of that of the style images (`targets.CONTENT_FLOOR`): an image of one color
-has no content that its weak features should be a measure for.
+has no content that its weak features should be a measure for. Nearest neighbors have a cosine distance, 0 to 2, in both
+relative and impasto.
 """
 
 from collections.abc import Callable, Mapping

@@ -15,8 +15,8 @@ LARGE_PRODUCTS = 16
 """Products that an accelerator divides the positions of a layer into: CHUNK positions would be too few to fill it, and
 their products, one C x C matrix each, would take more memory than the features."""
 
-SEARCH_CHUNK = 2**11
-"""Positions whose nearest neighbors are searched at a time: their cosines with 4096 samples take 32 MB in float32."""
+SEARCH_CHUNK = 2**10
+"""Positions whose nearest neighbors are searched at a time: their cosines with 8192 samples take 32 MB in float32."""
 
 LEAST_SHARE = 5e-5
 """Least eigenvalue of a covariance, as a share of its norm, for which `transport_maps` converges."""

@@ -1,6 +1,6 @@
 """Targets of a loss, layer by layer: content features and style statistics, computed from the images given."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -15,16 +15,12 @@ from impasto.settings.model import StyleLoss
 from impasto.vgg.backward import Backprop
 from impasto.vgg.model import VGG19
 
-SAMPLE_SIZE = 4096
-"""Features kept of all style images together for nearest neighbors: 8 MB at 512 channels in float32.
+SAMPLE_SIZE = 8192
+"""Features kept of all style images together for nearest neighbors: 16 MB at 512 channels in float32."""
+NEAREST_FROM_BLOCK = 3
+"""The first block whose layers look for nearest neighbors.
 
-The search costs as much as a convolution of so many filters; a larger sample costs more in proportion.
-"""
-NEAREST_FROM_BLOCK = 4
-"""The first block whose layers look for nearest neighbors; shallower ones compare Gram matrices.
-
-Features of shallow layers see a few pixels: each would find its neighbor in the same flat areas of the style image, and
-no term would ask for its strokes.
+Features of shallower layers see a few pixels: each would find its neighbor in the same flat areas of the style image.
 """
 
 
@@ -50,7 +46,7 @@ class StyleTarget:
 
 @dataclass(frozen=True)
 class Targets:
-    """Everything that an image is compared with: the content layer by layer, and one style for each region."""
+    """Everything that an image is compared with: the content layer by layer, and the styles of each region."""
 
     content: Mapping[str, LayerTarget]
     style: Sequence[StyleTarget]
@@ -102,6 +98,19 @@ WeightedImage = tuple[Tensor, float]
 """A style image (1, 3, H, W) and its share in a mixture; the shares add up to 1."""
 
 
+def statistics_of(loss: StyleLoss, wanted: Iterable[str]) -> dict[StyleLoss, tuple[str, ...]]:
+    """The statistics that a style loss compares, each with its layers.
+
+    Nearest neighbors of a content image's features are found where it has structure. What they leave open, such as the
+    texture of a sky, the Gram matrices decide.
+    """
+    wanted = tuple(wanted)
+    if loss != "nearest":
+        return {loss: wanted}
+    deep = tuple(name for name in wanted if layers.block_of(name) >= NEAREST_FROM_BLOCK)
+    return {"gram": wanted, "nearest": deep} if deep else {"gram": wanted}
+
+
 @torch.no_grad()
 def style_targets(
     vgg: VGG19,
@@ -117,27 +126,27 @@ def style_targets(
 
     Moments of the images are averaged by their shares: they are expectations over positions, so that the average has
     the moments of an image composed of such shares of them. Samples hold such shares of each, at every size: if an
-    image has too few positions for its share of SAMPLE_SIZE, the samples of all images are smaller. By "nearest" the
-    layers before NEAREST_FROM_BLOCK have Gram matrices.
+    image has too few positions for its share of SAMPLE_SIZE, the samples of all images are smaller. A sample has
+    features of four copies of each image, rotated by 0, 90, 180 and 270 degrees.
 
     Args:
+        loss: the statistic of all layers, one of `statistics_of`.
         guides: for every layer the region's share in each position, (1, 1, h, w); none: 1 everywhere.
         strip: as in `Objective`.
         inner: leave out the outermost positions, whose features depend on the zero padding of the layers below. An
             image with circular padding has no such positions, and would get edge-like marks in its middle to match.
     """
     wanted, guides, parts = tuple(wanted), guides or {}, []
-    losses = {name: _loss_in(loss, name) for name in wanted}
     # One image at a time, from an iterable: a large image and its features are freed before the next one is made.
-    for image, share in images:
+    for image, share in _rotated(images) if loss == "nearest" else images:
         areas = {name: _area(layers.feature_size(name, *image.shape[2:]), margin=int(inner)) for name in wanted}
-        collectors = {name: _collector(losses[name], share, *areas[name]) for name in wanted}
+        collectors = {name: _collector(loss, share, *areas[name]) for name in wanted}
         _collect(vgg, image, collectors, areas, strip=strip)
         parts.append((share, collectors))
     if not parts:
         return {}
     return {
-        name: _mix([(share, collectors[name]) for share, collectors in parts], losses[name], guides.get(name))
+        name: _mix([(share, collectors[name]) for share, collectors in parts], loss, guides.get(name))
         for name in wanted
     }
 
@@ -170,7 +179,7 @@ class _SampleCollector:
     def sample(self, count: int) -> Tensor:
         """The features at the first `count` of the random positions, (count, C)."""
         collected = torch.cat(self._chunks)
-        return collected[(self._ranks < count).to(collected.device)]
+        return collected[(self._ranks < count).nonzero()[:, 0].to(collected.device)]
 
 
 def _sample_size(share: float, mixture_size: float) -> int:
@@ -189,9 +198,10 @@ def _area(size: tuple[int, int], margin: int) -> _Area:
     return rows, columns
 
 
-def _loss_in(loss: StyleLoss, layer: str) -> StyleLoss:
-    """The style loss of one layer."""
-    return "gram" if loss == "nearest" and layers.block_of(layer) < NEAREST_FROM_BLOCK else loss
+def _rotated(images: Iterable[WeightedImage]) -> Iterator[WeightedImage]:
+    """Each image, rotated by 0, 90, 180 and 270 degrees, in equal shares, as in NNST."""
+    for image, share in images:
+        yield from ((image.rot90(turns, (2, 3)), share / 4) for turns in range(4))
 
 
 def _collector(loss: StyleLoss, share: float, rows: range, columns: range) -> _Collector:

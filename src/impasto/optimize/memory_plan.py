@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from impasto.errors import SettingError
 from impasto.loss.objective import MIN_STRIP
+from impasto.loss.targets import SAMPLE_SIZE, statistics_of
 from impasto.memory import BASE_BYTES
 from impasto.optimize.curvature import GPU_CHUNK_BYTES
 from impasto.settings import layers
@@ -49,6 +50,10 @@ LARGE_IMAGE = 64 * 2**20
 
 Three float32 pairs of such an image alone take 1.5 GiB. Adam replaces L-BFGS, its moments are stored in bfloat16, and
 the best image in 8 bits a channel.
+"""
+SAMPLE_ARRAYS, MATCH_BYTES, NEAREST_TEMPORARIES = 2, 12, 3
+"""Nearest neighbors: a sample has features and directions; a position has an 8-byte index and a float32 factor. Sizes
+of a layer: features minus the center, their neighbors' directions, a product of both.
 """
 
 GIGA = 1e9
@@ -139,7 +144,11 @@ class CostModel:
         return replace(
             plan,
             strip=None if whole else strip,
-            memory=self._fixed_bytes() + self._step_bytes(plan) + network + self._ncnn_bytes(plan),
+            memory=self._fixed_bytes()
+            + self._step_bytes(plan)
+            + self._nearest_bytes(plan, strip)
+            + network
+            + self._ncnn_bytes(plan),
             # the backward pass multiplies as often as the forward pass, which strips run twice
             multiply_adds=(2 if whole else 3) * plan.scale.steps * layers.multiply_adds(self.layer_names, *plan.size),
         )
@@ -172,6 +181,19 @@ class CostModel:
         if self.guided_regions or self.settings.adaptive_content:  # the positions of the content have weights as well
             guides += sum(layers.position_count(name, height, width) for name in content)
         return round(4 * (images * values + guides)) + self.vgg.dtype.itemsize * targets
+
+    def _nearest_bytes(self, plan: ScalePlan, strip: int | None) -> int:
+        """Bytes of the samples, of the neighbor of each position and its factor, and of temporaries."""
+        (height, width), itemsize = plan.size, self.vgg.dtype.itemsize
+        names = statistics_of(self.settings.style_loss, self.settings.style_layers).get("nearest", ())
+        samples, matches, temporaries = 0, 0, [0]
+        for name in set(names) & set(self.layer_names):
+            channels = self.vgg.channels(name)
+            samples += SAMPLE_ARRAYS * itemsize * SAMPLE_SIZE * channels
+            matches += MATCH_BYTES * layers.position_count(name, height, width)
+            rows = min(height, strip or height)
+            temporaries.append(NEAREST_TEMPORARIES * itemsize * channels * layers.position_count(name, rows, width))
+        return max(self.guided_regions, 1) * (samples + matches) + max(temporaries)
 
     def _history_rows(self, plan: ScalePlan) -> int:
         """Rows of the basis of L-BFGS; 0: another optimizer."""

