@@ -99,7 +99,7 @@ def test_a_stopped_training_is_resumed_to_the_same_bytes(distill, style, tmp_pat
     monkeypatch.setattr(reporting, "step_events", stopping)
     assert distill(steps=3).status == 130
     assert sorted(path.name for path in tmp_path.iterdir()) == ["style.safetensors.checkpoint"]
-    monkeypatch.undo()
+    monkeypatch.setattr(reporting, "step_events", step_events)
     assert "holds an unfinished run" in distill(steps=3).complaint()
     assert "was started with steps 3, got 4" in distill("--resume", "--quiet", steps=4).complaint()
     style.write_bytes(b"of another program")

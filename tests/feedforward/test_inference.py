@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto.feedforward.inference import MIN_EDGE, TransformerInference
-from impasto.feedforward.network import NORMALIZED_CHANNELS, Affines, Transformer
+from impasto.feedforward.network import NORMALIZED_CHANNELS, Affines, Transformer, reflect_pad
 from impasto.feedforward.space_to_depth import (
     cell_kernel,
     reflect_pad_cells,
@@ -179,6 +179,16 @@ def test_the_gradient_of_the_plain_module_equals_finite_differences() -> None:
         difference = (total(values + step) - total(values - step)) / 2e-6
         assert float(gradient[place]) == pytest.approx(float(difference), rel=1e-4, abs=1e-7)
         assert abs(float(difference)) > 1e-6
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_padding_composed_of_copies_equals_torchs_with_its_gradient(width: int) -> None:
+    values = torch.rand(2, 3, 6, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    padded, expected = reflect_pad(values, width), F.pad(values, [width] * 4, "reflect")
+    assert torch.equal(padded, expected)
+    factors = torch.rand(padded.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found, wanted = (torch.autograd.grad((each * factors).sum(), values)[0] for each in (padded, expected))
+    torch.testing.assert_close(found, wanted)
 
 
 def test_every_weight_and_every_style_parameter_has_a_gradient() -> None:
