@@ -14,8 +14,11 @@ from impasto.feedforward.procedural_images import procedural_image
 from impasto.feedforward.style_file import DistilledStyle, SingleStyleTransformer, load_style_file
 from impasto.feedforward.train import RELATIVE_RATE, Training
 from impasto.feedforward.training_images import PROCEDURAL_IMAGES, default_training_images
+from impasto.feedforward.training_loss import STYLE_IMAGE_EDGE
 from impasto.images.picture import Picture
+from impasto.images.resize import resize, scaled_size
 from impasto.jobs.claims import claimed
+from impasto.loss.targets import CONTENT_FLOOR, content_targets
 from impasto.optimize import checkpoint, tensor_file
 from impasto.settings.presets import preset
 
@@ -217,6 +220,15 @@ def test_a_reduction_compares_means_over_cells(start):
     )
     assert half[0] == pytest.approx(half[1], rel=1e-4)
     assert whole[0] != pytest.approx(whole[1], rel=0.1)
+
+
+def test_the_content_error_of_an_image_of_one_color_has_a_floor(start, style_image):
+    """Its features are weak: relative to them any stroke would be a large error, and flat areas would stay flat."""
+    loss, style = start().losses[2], load(style_image).tensor[None]
+    resized = resize(style, *scaled_size(*style.shape[2:], STYLE_IMAGE_EDGE // 2))
+    for name, target in loss.objective(torch.full((1, 3, 64, 64), 0.5)).targets.content.items():
+        features = content_targets(loss.vgg, resized, [name])[name].values
+        assert target.normalizer == pytest.approx(CONTENT_FLOOR * float(features.square().mean()), rel=1e-3)
 
 
 def test_deep_blocks_are_compared_in_large_crops_only(start):
