@@ -201,6 +201,18 @@ def test_every_weight_and_every_style_parameter_has_a_gradient() -> None:
         assert float(gradient.abs().max()) > 0
 
 
+def test_the_gradient_does_not_depend_on_the_memory_format_of_the_image() -> None:
+    """torch's own for instance normalization does, on a CPU."""
+    transformer = network().requires_grad_()
+    image, weights = content_image(24, 24)[None], content_image(24, 24, seed=5)[None]
+    expected, found = (
+        torch.autograd.grad((transformer(each, STYLE) * weights).sum(), list(transformer.parameters()))
+        for each in (image, image.contiguous(memory_format=torch.channels_last))
+    )
+    for one, other in zip(expected, found, strict=True):
+        torch.testing.assert_close(other, one)
+
+
 def test_images_in_a_batch_are_independent() -> None:
     both = torch.stack([content_image(24, 24), content_image(24, 24, seed=8)])
     together = TRANSFORMER(both, STYLE)

@@ -51,7 +51,8 @@ class Transformer(nn.Module):
 
     def forward(self, images: Tensor, style: Affines) -> Tensor:
         """(N, 3, H, W) sRGB in [0, 1], H and W multiples of 4 and at least 20 -> stylized, same shape and range."""
-        values = images
+        # torch 2.13's gradient of instance normalization on a CPU is wrong where its input is channels_last
+        values = images.contiguous()
         for conv in conv_layers(self.contract):
             values = _conv_reflect(conv, values).relu()
         affines = iter(style)

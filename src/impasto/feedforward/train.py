@@ -227,8 +227,8 @@ class Training:
         """The output for a crop, float32. The convolutions are in the precision of the network of the losses."""
         device, dtype = self.vgg.device.type, self.vgg.dtype
         with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            output: Tensor = self.network(crop.contiguous(memory_format=torch.channels_last))
-        return output.float().contiguous()
+            output: Tensor = self.network(crop)
+        return output.float()
 
 
 def _with_relative_rates(network: SingleStyleTransformer) -> torch.optim.Adam:
