@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from impasto.feedforward import train
 from impasto.settings.layers import CONVS
 from impasto.vgg.model import VGG19
 
@@ -60,6 +61,12 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def narrow() -> VGG19:
     """A VGG19 of few channels with random weights, in float32."""
     return VGG19.random(WIDTHS, seed=1)
+
+
+@pytest.fixture
+def small_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings use crops of 64 and 32 pixels."""
+    monkeypatch.setattr(train, "VIEWS", (train.View(64, (2, 4)), train.View(32, (1,))))
 
 
 @pytest.fixture(scope="session")

@@ -139,6 +139,7 @@ def test_the_one_pass_network_runs(simulation: Simulation, images: tuple[Picture
         assert float((found - expected).abs().max()) < 1e-4
 
 
+@pytest.mark.usefixtures("small_crops")
 def test_a_network_is_trained(narrow: VGG19, simulation: Simulation, images: tuple[Picture, Picture]) -> None:
     settings = preset("distill").replace(steps=2)
     training = Training(images[1], [Picture(torch.rand(3, 256, 256))], settings, on_gpu(narrow))

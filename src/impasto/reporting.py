@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from impasto.events import Began, Ended, Event, Noted, OnEvent, Planned, Stepped
-from impasto.feedforward.train import CROP, Training, TrainingStep
+from impasto.feedforward.train import Training, TrainingStep
 from impasto.images.picture import Picture
 from impasto.memory import resident_memory
 from impasto.optimize.run import Run, Step
@@ -92,7 +92,13 @@ def plan_event(run: Run) -> Planned:
 def training_plan_event(training: Training) -> Planned:
     """What the training needs: bytes of memory as used now, and seconds as extrapolated from the steps taken."""
     seconds = training.seconds / training.steps_done * training.steps
-    scale = {"width": CROP, "height": CROP, "steps": training.steps, "seconds": seconds, "strip": None}
+    scale = {
+        "width": training.width,
+        "height": training.height,
+        "steps": training.steps,
+        "seconds": seconds,
+        "strip": None,
+    }
     return Planned([scale], resident_memory(), seconds)
 
 
@@ -101,7 +107,7 @@ def step_events(step: Step | TrainingStep) -> Iterator[Event]:
     if isinstance(step, TrainingStep):
         if step.is_first:
             yield training_plan_event(step.training)
-        scale = CROP
+        scale = step.training.width
     else:
         yield from (Noted(note) for note in step.notes)
         scale = step.scale

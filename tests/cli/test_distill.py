@@ -12,7 +12,7 @@ from impasto import Picture, load, reporting
 from impasto.cli.display import Lines
 from impasto.jobs.claims import claimed
 
-pytestmark = pytest.mark.weights
+pytestmark = [pytest.mark.weights, pytest.mark.usefixtures("small_crops")]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def distill(impasto, style_image, narrow_weights, style):
 def test_a_style_file_is_written_and_used_by_fast(distill, impasto, style, content_image, tmp_path):
     outcome = distill()
     assert (outcome.status, outcome.out) == (0, "")
-    assert "distill: 256x256 pixels, 2 steps on cpu" in outcome.err
+    assert "distill: 512x512 pixels, 2 steps on cpu" in outcome.err
     assert outcome.err.endswith(f"saved {style}\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["style.safetensors"]
     out = tmp_path / "out.png"
@@ -99,7 +99,7 @@ def test_a_stopped_training_is_resumed_to_the_same_bytes(distill, style, tmp_pat
     monkeypatch.setattr(reporting, "step_events", stopping)
     assert distill(steps=3).status == 130
     assert sorted(path.name for path in tmp_path.iterdir()) == ["style.safetensors.checkpoint"]
-    monkeypatch.undo()
+    monkeypatch.setattr(reporting, "step_events", step_events)
     assert "holds an unfinished run" in distill(steps=3).complaint()
     assert "was started with steps 3, got 4" in distill("--resume", "--quiet", steps=4).complaint()
     style.write_bytes(b"of another program")
@@ -109,7 +109,7 @@ def test_a_stopped_training_is_resumed_to_the_same_bytes(distill, style, tmp_pat
         assert "is being written by another run" in distill("--resume", steps=3).complaint()
     monkeypatch.setattr(Lines, "EVERY", 0.0)
     outcome = distill("--resume", steps=3)
-    assert "step 3/3 at 256 pixels" in outcome.err
+    assert "step 3/3 at 512 pixels" in outcome.err
     assert outcome.status == 0
     assert outcome.err.startswith("note: resuming at step 2 of 3\n")
     assert style.read_bytes() == whole

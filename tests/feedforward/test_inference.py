@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto.feedforward.inference import MIN_EDGE, TransformerInference
-from impasto.feedforward.network import NORMALIZED_CHANNELS, Affines, Transformer
+from impasto.feedforward.network import NORMALIZED_CHANNELS, Affines, Transformer, reflect_pad
 from impasto.feedforward.space_to_depth import (
     cell_kernel,
     reflect_pad_cells,
@@ -181,6 +181,16 @@ def test_the_gradient_of_the_plain_module_equals_finite_differences() -> None:
         assert abs(float(difference)) > 1e-6
 
 
+@pytest.mark.parametrize("width", [1, 4])
+def test_padding_composed_of_copies_equals_torchs_with_its_gradient(width: int) -> None:
+    values = torch.rand(2, 3, 6, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    padded, expected = reflect_pad(values, width), F.pad(values, [width] * 4, "reflect")
+    assert torch.equal(padded, expected)
+    factors = torch.rand(padded.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found, wanted = (torch.autograd.grad((each * factors).sum(), values)[0] for each in (padded, expected))
+    torch.testing.assert_close(found, wanted)
+
+
 def test_every_weight_and_every_style_parameter_has_a_gradient() -> None:
     transformer = network().requires_grad_()
     affines = [(scale.clone().requires_grad_(), shift.clone().requires_grad_()) for scale, shift in STYLE]
@@ -189,6 +199,18 @@ def test_every_weight_and_every_style_parameter_has_a_gradient() -> None:
     for gradient in torch.autograd.grad(loss, leaves):
         assert bool(torch.isfinite(gradient).all())
         assert float(gradient.abs().max()) > 0
+
+
+def test_the_gradient_does_not_depend_on_the_memory_format_of_the_image() -> None:
+    """torch's own for instance normalization does, on a CPU."""
+    transformer = network().requires_grad_()
+    image, weights = content_image(24, 24)[None], content_image(24, 24, seed=5)[None]
+    expected, found = (
+        torch.autograd.grad((transformer(each, STYLE) * weights).sum(), list(transformer.parameters()))
+        for each in (image, image.contiguous(memory_format=torch.channels_last))
+    )
+    for one, other in zip(expected, found, strict=True):
+        torch.testing.assert_close(other, one)
 
 
 def test_images_in_a_batch_are_independent() -> None:

@@ -10,19 +10,19 @@ import torch
 import impasto
 from impasto import Run, events, load
 from impasto.errors import CheckpointError, DivergedError, OutputError, PictureError, WeightsError
-from impasto.feedforward import train
 from impasto.feedforward.procedural_images import procedural_image
 from impasto.feedforward.style_file import DistilledStyle, SingleStyleTransformer, load_style_file
-from impasto.feedforward.train import CROP, Training
+from impasto.feedforward.train import RELATIVE_RATE, Training
+from impasto.feedforward.training_images import PROCEDURAL_IMAGES, default_training_images
+from impasto.feedforward.training_loss import STYLE_IMAGE_EDGE
 from impasto.images.picture import Picture
+from impasto.images.resize import resize, scaled_size
 from impasto.jobs.claims import claimed
-from impasto.loss.conventions import loss_weights
-from impasto.loss.objective import Objective
-from impasto.loss.targets import Targets, content_targets
+from impasto.loss.targets import CONTENT_FLOOR, content_targets
 from impasto.optimize import checkpoint, tensor_file
 from impasto.settings.presets import preset
 
-pytestmark = pytest.mark.weights
+pytestmark = [pytest.mark.weights, pytest.mark.usefixtures("small_crops")]
 
 
 @pytest.fixture
@@ -175,32 +175,86 @@ def test_the_loss_falls(start):
     assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
 
 
-def test_the_gradient_is_that_of_the_loss(start):
-    """Against the central difference of the loss for one weight."""
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_gradient_is_that_of_the_loss(number, start):
+    """Against the central difference of the loss for one weight, of a large and of a small crop."""
     training = start()
-    network, crop = training.network, training.crop(0)
-    content = content_targets(training.vgg, crop, training.settings.content_layers)
-    targets = Targets(content, training.style)
-    objective = Objective(training.vgg, targets, loss_weights(training.settings, targets))
+    network, crop = training.network, training.crop(number)
+    losses = [training.losses[reduction] for reduction in training.view(number).reductions]
     output = network(crop)
-    _, gradient = objective.value_and_grad(output.detach())
-    output.backward(gradient)
+    output.backward(sum(each.value_and_grad(output.detach(), crop)[1] for each in losses))
     weight = network.shift[-1]
-    found, epsilon = float(weight.grad[1]), 1e-2
+    found, epsilon = float(weight.grad[1]), 1e-3
 
     def loss(change):
         with torch.no_grad():
             weight[1] += change
-            total = float(objective(network(crop)).total)
+            total = sum(float(each.objective(crop)(each.reduced(network(crop))).total) for each in losses)
             weight[1] -= change
         return total
 
     assert found == pytest.approx((loss(epsilon) - loss(-epsilon)) / (2 * epsilon), rel=0.02)
 
 
+def test_the_loss_of_a_step_is_the_sum_of_those_of_its_reductions(start):
+    training = start()
+    crop = training.crop(0)
+    with torch.no_grad():
+        output = training.network(crop)
+    parts = [training.losses[reduction].value_and_grad(output, crop)[0] for reduction in (2, 4)]
+    terms = next(iter(training)).terms
+    for name in ("total", "content", "style"):
+        assert float(getattr(terms, name)) == pytest.approx(sum(float(getattr(part, name)) for part in parts), rel=1e-4)
+    assert float(sum(value for name, value in terms.layers.items() if name.startswith("style"))) == pytest.approx(
+        float(terms.style)
+    )
+
+
+def test_a_reduction_compares_means_over_cells(start):
+    """Pixels that change within their cell leave the loss as it is."""
+    training = start()
+    crop, checkerboard = training.crop(0), torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(32, 32)
+    images = [crop * 0.5 + 0.25 + change * checkerboard for change in (0.0, 0.2)]
+    half, whole = (
+        [float(training.losses[each].value_and_grad(image, crop)[0].total) for image in images] for each in (2, 1)
+    )
+    assert half[0] == pytest.approx(half[1], rel=1e-4)
+    assert whole[0] != pytest.approx(whole[1], rel=0.1)
+
+
+def test_the_content_error_of_an_image_of_one_color_has_a_floor(start, style_image):
+    """Its features are weak: relative to them any stroke would be a large error, and flat areas would stay flat."""
+    loss, style = start().losses[2], load(style_image).tensor[None]
+    resized = resize(style, *scaled_size(*style.shape[2:], STYLE_IMAGE_EDGE // 2))
+    for name, target in loss.objective(torch.full((1, 3, 64, 64), 0.5)).targets.content.items():
+        features = content_targets(loss.vgg, resized, [name])[name].values
+        assert target.normalizer == pytest.approx(CONTENT_FLOOR * float(features.square().mean()), rel=1e-3)
+
+
+def test_deep_blocks_are_compared_in_large_crops_only(start):
+    blocks = {reduction: {name[:6] for name in loss.style_target.layers} for reduction, loss in start().losses.items()}
+    assert blocks == {
+        1: {"block1", "block2", "block3"},
+        2: {"block1", "block2", "block3", "block4", "block5"},
+        4: {"block1", "block2", "block3", "block4", "block5"},
+    }
+
+
+def test_the_first_step_changes_every_tensor_by_the_same_share(start):
+    """Adam's first step changes each value by the learning rate, whatever the gradient is, unless it is tiny."""
+    training = start(steps=1000)
+    before = {name: values.clone() for name, values in tensors(training).items()}
+    advance(training, 1)
+    shares = {
+        name: float((tensors(training)[name] - old).abs().median() / old.square().mean().sqrt())
+        for name, old in before.items()
+    }
+    assert shares == pytest.approx(dict.fromkeys(before, RELATIVE_RATE), rel=0.01)
+
+
 def test_a_crop_depends_on_the_seed_and_the_step_only(start):
     training = start()
-    assert training.crop(3).shape == (1, 3, CROP, CROP)
+    assert [training.crop(number).shape for number in (2, 3)] == [(1, 3, 64, 64), (1, 3, 32, 32)]
     assert torch.equal(training.crop(3), start().crop(3))
     assert not torch.equal(training.crop(3), training.crop(4))
     assert not torch.equal(training.crop(3), start(seed=1).crop(3))
@@ -312,6 +366,6 @@ def test_procedural_images_differ_and_depend_on_the_seed_only():
 
 
 def test_the_default_training_images_are_those_of_the_demo_and_procedural_ones():
-    names = [image.name for image in train.default_training_images()]
+    names = [image.name for image in default_training_images()]
     assert "portrait.jpg" in names
-    assert len(names) == len(set(names)) == 4 + train.PROCEDURAL_IMAGES
+    assert len(names) == len(set(names)) == 4 + PROCEDURAL_IMAGES

@@ -35,6 +35,7 @@ def outputs(create, tmp_path):
     return Outputs(tmp_path / result, tmp_path / "c", log=tmp_path / "log.jsonl")
 
 
+pytestmark = pytest.mark.usefixtures("small_crops")
 both = pytest.mark.parametrize("create", ["run", pytest.param("training", marks=pytest.mark.weights)], indirect=True)
 
 

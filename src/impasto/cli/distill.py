@@ -75,7 +75,8 @@ def _create_training(
     style: Path, settings: Settings, options: DistillOptions, resume_from: "Checkpoint | None"
 ) -> "Training":
     """Read all images, load the network."""
-    from impasto.feedforward.train import Training, default_training_images
+    from impasto.feedforward.train import Training
+    from impasto.feedforward.training_images import default_training_images
 
     set_threads(options, resume_from)
     load = loader(options)

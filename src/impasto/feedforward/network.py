@@ -6,6 +6,7 @@ network, arXiv 1705.06830, 2017; as Magenta distributes it, with a quarter of th
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -50,7 +51,8 @@ class Transformer(nn.Module):
 
     def forward(self, images: Tensor, style: Affines) -> Tensor:
         """(N, 3, H, W) sRGB in [0, 1], H and W multiples of 4 and at least 20 -> stylized, same shape and range."""
-        values = images
+        # torch 2.13's gradient of instance normalization on a CPU is wrong where its input is channels_last
+        values = images.contiguous()
         for conv in conv_layers(self.contract):
             values = _conv_reflect(conv, values).relu()
         affines = iter(style)
@@ -170,10 +172,20 @@ def instance_norm(values: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return F.instance_norm(values, weight=scale, bias=shift, eps=EPSILON)
 
 
+def reflect_pad(values: Tensor, width: int) -> Tensor:
+    """(N, C, H, W) -> padded by reflection on all sides, as by `F.pad`, composed of operations that copy."""
+    for axis in (2, 3):
+        before = values.narrow(axis, 1, width).flip(axis)
+        after = values.narrow(axis, values.shape[axis] - 1 - width, width).flip(axis)
+        values = torch.cat([before, values, after], axis)
+    return values
+
+
 def _conv_reflect(conv: nn.Conv2d, values: Tensor) -> Tensor:
     """The convolution with reflection padding, which keeps the size divided by the stride."""
     padding = conv.kernel_size[0] // 2
-    padded = F.pad(values, [padding] * 4, "reflect")
+    # on a GPU the gradient of torch's padding adds in an order that differs from run to run
+    padded = F.pad(values, [padding] * 4, "reflect") if values.device.type == "cpu" else reflect_pad(values, padding)
     return F.conv2d(padded, conv.weight, conv.bias, conv.stride)
 
 

@@ -9,40 +9,43 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from impasto.errors import DivergedError, PictureError
 from impasto.feedforward.network import SingleStyleTransformer
-from impasto.feedforward.procedural_images import procedural_image
 from impasto.feedforward.style_file import DistilledStyle
 from impasto.feedforward.stylizer import FastNetwork
-from impasto.images.loading import load
+from impasto.feedforward.training_images import LARGEST_CROP, prepared, random_crop
+from impasto.feedforward.training_loss import ReducedLoss, sum_of_terms
 from impasto.images.masks import Style
 from impasto.images.picture import Picture
-from impasto.images.resize import resize, rotate, scaled_size
-from impasto.loss.conventions import loss_weights
-from impasto.loss.objective import Objective, Terms
-from impasto.loss.targets import StyleTarget, Targets, content_targets, statistics_of, style_targets
+from impasto.loss.objective import Terms
 from impasto.optimize.spec import make_spec, picture_record
 from impasto.optimize.state_check import Expected, TrainingNumbers, check_tensors
 from impasto.settings.model import Settings
 from impasto.torch_state import isolated
 from impasto.vgg.model import VGG19
 
-CROP = 256
-"""Height and width of the crop that a step trains on, in pixels."""
-STYLE_IMAGE_EDGE = 512
-"""Long edge of the style image at a style scale of 1: it fixes the stroke size in pixels, at any size of the output."""
-MAX_SHORT_EDGE = 512
-"""Training images are reduced to this short edge; a step resizes them to a short edge between this and `CROP`."""
-LEARNING_RATE = 2e-3
-"""Adam's initial learning rate; it decays to 0 along a half cosine."""
-PROCEDURAL_IMAGES = 8
-"""Number of procedural images among the default training images."""
+RELATIVE_RATE = 0.01
+"""Adam's initial learning rate for a tensor, as a share of its root mean square; it decays to 0 along a half cosine.
+
+The convolutions have values of 0.02, the scales and shifts of 2. With one rate for all, 0.002 as is usual, a step
+changes the convolutions by a tenth, and the scales and shifts, which are the style, by a thousandth.
+"""
+
+
+class View(NamedTuple):
+    """What a step computes: the edge of its crop in pixels, and the reductions at which the output is compared."""
+
+    edge: int
+    reductions: tuple[int, ...]
+
+
+VIEWS = (View(LARGEST_CROP, (2, 4)), View(LARGEST_CROP // 2, (1,)))
+"""The steps take turns: large shapes in a crop as large as the style image, strokes in one of a quarter of its area."""
 SEED_STRIDE = 1_000_003
 """Distance of the seeds of two steps: a prime, so large that steps of neighboring `settings.seed` do not coincide."""
 RECORDED = ("steps", "content_weight", "style_weight", "style_loss", "style_scale", "style_rotation", "seed")
@@ -74,7 +77,7 @@ class Training:
         vgg: the network that computes the losses.
 
     Attributes:
-        style: the style statistics that the network is trained for.
+        losses: the losses that the network is trained for, by their reduction.
 
     Raises:
         PictureError: no training images, or one that is too small for a crop.
@@ -82,20 +85,21 @@ class Training:
     """
 
     task = "distill"
-    width = height = CROP
+    width = height = LARGEST_CROP
 
     @isolated
     def __init__(self, style: Picture, images: Sequence[Picture], settings: Settings, vgg: VGG19) -> None:
         if not images:
             raise PictureError("images: got no training images; give at least one")
-        self.settings = settings.replace(size=CROP, scale_factor=1)
+        self.settings = settings.replace(size=LARGEST_CROP, scale_factor=1)
         self.vgg = vgg.configured(pooling=settings.pooling, padding=settings.padding)
-        self._images = [_reduced(image) for image in images]
-        self.style = self._style_targets(style)
+        self._images = [prepared(image) for image in images]
+        reductions = sorted({reduction for view in VIEWS for reduction in view.reductions})
+        self.losses = {each: ReducedLoss(style, settings, self.vgg, each) for each in reductions}
         pretrained = FastNetwork("cpu", "float32")
         affines = pretrained.affines_for([Style(style)], style, 0.5)
         self.network = SingleStyleTransformer(pretrained.transformer, affines).to(vgg.device).requires_grad_(True)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), LEARNING_RATE)
+        self.optimizer = _with_relative_rates(self.network)
         self.steps_done, self.seconds = 0, 0.0
         self._provenance = {
             "style image": style.name,
@@ -129,21 +133,14 @@ class Training:
 
     @isolated
     def crop(self, number: int) -> Tensor:
-        """The input of a step, (1, 3, CROP, CROP) float32 in [0, 1] on the CPU; depends on seed and number only."""
+        """The input of a step, (1, 3, edge, edge) float32 in [0, 1] on the CPU; depends on seed and number only."""
         # a generator per step instead of one for all: a resumed training needs no random state
         generator = torch.Generator().manual_seed(self.settings.seed + SEED_STRIDE * number)
+        return random_crop(self._images, self.view(number).edge, generator)
 
-        def below(count: int) -> int:
-            return int(torch.randint(count, (), generator=generator))
-
-        image = self._images[below(len(self._images))]
-        short_edge = min(image.shape[1:])
-        factor = (CROP + below(short_edge - CROP + 1)) / short_edge
-        height, width = (max(round(factor * edge), CROP) for edge in image.shape[1:])
-        resized = resize(image[None], height, width)
-        top, left = below(height - CROP + 1), below(width - CROP + 1)
-        crop = resized[:, :, top : top + CROP, left : left + CROP]
-        return crop.flip(3) if below(2) else crop
+    def view(self, number: int) -> View:
+        """What a step computes."""
+        return VIEWS[number % len(VIEWS)]
 
     @isolated
     def result(self) -> DistilledStyle:
@@ -198,10 +195,10 @@ class Training:
             expected[f"adam.{index}.exp_avg_sq"] = Expected.like(parameter, low=0)
         return expected
 
-    def _set_learning_rate(self, number: int) -> None:
+    def _set_learning_rates(self, number: int) -> None:
         """Cosine decay, Loshchilov and Hutter, arXiv 1608.03983, eq. 5 without restarts."""
         for group in self.optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * number / self.steps))
+            group["lr"] = group["initial_lr"] * 0.5 * (1 + math.cos(math.pi * number / self.steps))
 
     @isolated
     def _train_on(self, number: int) -> Terms:
@@ -210,50 +207,34 @@ class Training:
         By the chain rule d loss / d weights = (d loss / d output) (d output / d weights): the first factor comes from
         our hand-written backward pass through VGG19, the second from autograd.
         """
-        self._set_learning_rate(number)
-        crop = self.crop(number)
+        self._set_learning_rates(number)
+        crop = self.crop(number).to(self.vgg.device)
         with torch.enable_grad():
-            output = self.network(crop.to(self.vgg.device))
-        content = content_targets(self.vgg, crop, self.settings.content_layers)
-        targets = Targets(content, self.style)
-        objective = Objective(self.vgg, targets, loss_weights(self.settings, targets))
-        terms, gradient = objective.value_and_grad(output.detach())
+            output = self._output(crop)
+        terms, gradients = zip(
+            *(
+                self.losses[reduction].value_and_grad(output.detach(), crop)
+                for reduction in self.view(number).reductions
+            ),
+            strict=True,
+        )
         self.optimizer.zero_grad()
-        output.backward(gradient)
+        torch.autograd.backward(output, torch.stack(gradients).sum(0))
         self.optimizer.step()
-        return terms
+        return sum_of_terms(terms)
 
-    def _style_targets(self, style: Picture) -> list[StyleTarget]:
-        image = style.composited()[None]
-        if self.settings.style_rotation:
-            image = rotate(image, self.settings.style_rotation)
-        edge = round(STYLE_IMAGE_EDGE * self.settings.style_scale)
-        resized = resize(image, *scaled_size(image.shape[2], image.shape[3], edge))
-        statistics = statistics_of(self.settings.style_loss, self.settings.style_layers)
-        return [
-            StyleTarget(style_targets(self.vgg, [(resized, 1.0)], names, loss=statistic))
-            for statistic, names in statistics.items()
-        ]
+    def _output(self, crop: Tensor) -> Tensor:
+        """The output for a crop, float32. The convolutions are in the precision of the network of the losses."""
+        device, dtype = self.vgg.device.type, self.vgg.dtype
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            output: Tensor = self.network(crop)
+        return output.float()
 
 
-@isolated
-def default_training_images() -> list[Picture]:
-    """The images of the demo, and procedural ones."""
-    with resources.as_file(resources.files("impasto") / "demo") as folder:
-        bundled = [load(path) for path in sorted(folder.glob("*.jpg"))]
-    drawn = [Picture(procedural_image(seed), name=f"scene {seed}") for seed in range(PROCEDURAL_IMAGES)]
-    return bundled + drawn
-
-
-def _reduced(image: Picture) -> Tensor:
-    """A training image as (3, H, W) float32 in [0, 1] with a short edge from `CROP` to `MAX_SHORT_EDGE`.
-
-    An image with a short edge down to half of `CROP` is enlarged.
-    """
-    short_edge = min(image.height, image.width)
-    if short_edge < CROP // 2:
-        name, size = image.name or "picture", f"{image.width}x{image.height} pixels"
-        raise PictureError(f"{name}: {size} are too few for a training image; give {CROP} or more on each side")
-    factor = min(max(short_edge, CROP), MAX_SHORT_EDGE) / short_edge
-    height, width = (max(round(factor * edge), CROP) for edge in (image.height, image.width))
-    return resize(image.composited()[None], height, width)[0]
+def _with_relative_rates(network: SingleStyleTransformer) -> torch.optim.Adam:
+    """Adam with a learning rate for each tensor, in proportion to the size of its values."""
+    groups = []
+    for parameter in network.parameters():
+        rate = RELATIVE_RATE * float(parameter.detach().square().mean().sqrt())
+        groups.append({"params": [parameter], "lr": rate, "initial_lr": rate})
+    return torch.optim.Adam(groups)

@@ -8,7 +8,8 @@ from impasto import files
 from impasto.arguments import as_path, check_callable
 from impasto.events import OnEvent
 from impasto.feedforward.style_file import DistilledStyle
-from impasto.feedforward.train import Training, default_training_images
+from impasto.feedforward.train import Training
+from impasto.feedforward.training_images import default_training_images
 from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, as_picture, image_list
 from impasto.jobs import runner

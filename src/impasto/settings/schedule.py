@@ -40,6 +40,11 @@ def scales(settings: Settings) -> tuple[Scale, ...]:
 def _scale(edge: int, settings: Settings) -> Scale:
     # The large shapes are decided where a step costs little; finer scales only add detail (docs/decisions/schedule.md).
     steps = round(settings.steps * min(1, settings.full_steps_scale / edge))
+    return Scale(edge, max(steps, min(settings.steps, MIN_STEPS)), content_factor(edge, settings))
+
+
+def content_factor(edge: int, settings: Settings) -> float:
+    """The factor on the content weight at a scale with that long edge."""
     # 0 at 512 pixels and above, 1 at 128 and below, linear in log(edge): the factor is geometric in between
     coarseness = min(max(math.log2(REFERENCE_EDGE / edge) / 2, 0), 1)
-    return Scale(edge, max(steps, min(settings.steps, MIN_STEPS)), settings.coarse_content**coarseness)
+    return float(settings.coarse_content**coarseness)
