@@ -232,7 +232,7 @@ def test_the_content_error_of_an_image_of_one_color_has_a_floor(start, style_ima
 
 
 def test_deep_blocks_are_compared_in_large_crops_only(start):
-    blocks = {reduction: {name[:6] for name in loss.style_target.layers} for reduction, loss in start().losses.items()}
+    blocks = {reduction: {name[:6] for name in loss.style[0].layers} for reduction, loss in start().losses.items()}
     assert blocks == {
         1: {"block1", "block2", "block3"},
         2: {"block1", "block2", "block3", "block4", "block5"},
