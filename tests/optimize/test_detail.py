@@ -10,6 +10,7 @@ from impasto import VGG19, Picture, Run, Settings, Style, load, preset
 from impasto.errors import PictureError, SettingError
 from impasto.images.faces.mask import face_mask
 from impasto.loss.statistics import local_weights
+from impasto.optimize.detail import amounts
 from impasto.optimize.result import result_of
 from impasto.settings.presets import names
 
@@ -62,6 +63,15 @@ def test_a_face_counts_more_at_the_features_of_the_face_only(narrow: VGG19) -> N
     low, high = content["block4_conv2"].weights.aminmax()
     assert (float(low), float(high) > 1.5) == (1, True)
     assert [name for name, target in style.items() if target.guide is not None] == ["block4_conv1", "block5_conv1"]
+
+
+def test_a_small_face_gets_full_detail_and_a_large_one_a_quarter(narrow: VGG19) -> None:
+    width = {
+        size: amounts(Run(portrait(), [noise(2)], SMALL, vgg=narrow).inputs.faces, size) for size in (64, 512, 4096)
+    }
+    assert width[64] == [1]
+    assert width[512] == [pytest.approx(0.25, abs=0.03)]
+    assert width[4096] == [0.25]
 
 
 def test_a_kept_face_has_the_pixels_of_the_content_image(narrow: VGG19) -> None:

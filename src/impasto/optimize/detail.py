@@ -17,14 +17,19 @@ from impasto.loss.statistics import ContentFeatures
 from impasto.settings import layers
 from impasto.settings.model import Settings
 
-CONTENT_FACTOR = 2.0
+CONTENT_FACTOR = 3.0
 """Factor of the content error at full detail."""
-LAYERS = {"block3_conv2": 0.2}
+LAYERS = {"block3_conv2": 0.7}
 """Further content layers, which count at full detail only: their weights, relative to those of the settings together.
 They see less of the image at a position, and so place eyes and mouth more exactly."""
-DEEP_STYLE = 0.5
+DEEP_STYLE = 0.3
 """Share of the style's weight that is left at full detail, from block DEEP_BLOCK on."""
 DEEP_BLOCK = 4
+FULL_DETAIL = 64
+"""Pixels up to whose width a face gets full detail. Larger ones get less, in inverse proportion to their area: more
+positions place eyes and mouth, and full detail would leave no strokes."""
+LEAST_DETAIL = 0.25
+"""What the largest faces get."""
 
 
 def find_faces(content: Picture | None, settings: Settings) -> tuple[Face, ...]:
@@ -38,6 +43,12 @@ def with_face_note(content: Picture | None, faces: Collection[Face], settings: S
         return content
     note = f"{len(faces)} {'face' if len(faces) == 1 else 'faces'} found; faces: {settings.faces}"
     return dataclasses.replace(content, notes=(*content.notes, note))
+
+
+def amounts(faces: Iterable[Face], width: int) -> list[float]:
+    """How much detail each face gets in an image of that width, 0 to 1."""
+    pixels = [width * (face.box[2] - face.box[0]) for face in faces]
+    return [min(max((FULL_DETAIL / each) ** 2, LEAST_DETAIL), 1) for each in pixels]
 
 
 def tones(content: Picture | None, styles: Sequence[Picture]) -> tuple[Tone, Tone] | None:

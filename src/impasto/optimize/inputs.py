@@ -25,7 +25,7 @@ from impasto.images.picture import Picture
 from impasto.images.recipe import Task
 from impasto.images.resize import rotate
 from impasto.images.tone import match_tone
-from impasto.optimize.detail import find_faces, tones, with_detail_layers, with_face_note
+from impasto.optimize.detail import amounts, find_faces, tones, with_detail_layers, with_face_note
 from impasto.optimize.memory_plan import Size
 from impasto.optimize.scale_sizes import output_size, plan_sizes
 from impasto.optimize.scaled_pictures import ALL_CHANNELS, FIRST_CHANNEL, ScaledPictures
@@ -143,14 +143,16 @@ class Inputs:
 
     def detail_at(self, size: Size) -> Tensor | None:
         """The detail mask with the faces that are cared for, (1, 1, H, W) in [0, 1]; None: there is none."""
-        return self._with_faces(self.detail, "soft", size)
+        return self._with_faces(self.detail, "soft", size, amounts(self.faces, size[1]))
 
-    def _with_faces(self, mask: Picture | None, choice: Faces, size: Size) -> Tensor | None:
+    def _with_faces(
+        self, mask: Picture | None, choice: Faces, size: Size, amounts: Sequence[float] = ()
+    ) -> Tensor | None:
         """A mask at a size, (1, 1, H, W), with the faces added if they are treated as by `choice`; None: no mask."""
         values = None if mask is None else self._scaled.at(mask, size, FIRST_CHANNEL)
         if not self.faces or self.settings.faces != choice:
             return values
-        faces = face_mask(self.faces, *size)
+        faces = face_mask(self.faces, *size, amounts)
         return faces if values is None else torch.maximum(values, faces)
 
     def content_at(self, size: Size) -> Tensor | None:
@@ -160,10 +162,10 @@ class Inputs:
         """
         if self.content is None:
             return None
-        image, detail = self._scaled.at(self.content, size), self.detail_at(size)
-        if detail is None or self._tones is None:
+        image, toned = self._scaled.at(self.content, size), self._with_faces(self.detail, "soft", size)
+        if toned is None or self._tones is None:
             return image
-        return torch.lerp(image, match_tone(image[0], *self._tones)[None], detail)
+        return torch.lerp(image, match_tone(image[0], *self._tones)[None], toned)
 
     def style_at(self, number: int, size: Size) -> Tensor:
         """Style image `number`, from 0, at one of its sizes, (1, 3, H, W)."""

@@ -1,6 +1,6 @@
 """The mask that covers the features of a face: eyes, nose and mouth."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,16 +14,16 @@ FEATHER = 0.5
 """Width of the soft edge, as a share of the ellipse's radius."""
 
 
-def face_mask(faces: Iterable[Face], height: int, width: int) -> Tensor:
-    """(1, 1, H, W) in [0, 1]: 1 over the features of each face, with a soft edge outside of them."""
+def face_mask(faces: Sequence[Face], height: int, width: int, amounts: Sequence[float] = ()) -> Tensor:
+    """(1, 1, H, W) in [0, 1]: 1 over the features of each face, or its amount, with a soft edge outside of them."""
     mask = torch.zeros(height, width)
-    for face in faces:
+    for face, amount in zip(faces, amounts or [1.0] * len(faces), strict=True):
         axes, center, radii = _ellipse(face, height, width)
         x, y = (center @ axes).tolist()
         reach = (1 + FEATHER) * float(radii.max())
         rows, columns = _around(y, reach, height), _around(x, reach, width)
         here = mask[rows, columns]
-        torch.maximum(here, _soft(axes, center, radii, rows, columns), out=here)
+        torch.maximum(here, amount * _soft(axes, center, radii, rows, columns), out=here)
     return mask[None, None]
 
 
