@@ -84,10 +84,8 @@ class Inputs:
         self.scale_plans = plan_sizes(content, list(zip(pictures, fractions, strict=True)), settings, self.layer_names)
         self.size = output_size(content, self.scale_plans, settings)
 
-        self._scaled, sizes = (
-            ScaledPictures(settings.resampling),
-            [*(plan.size for plan in self.scale_plans), self.size],
-        )
+        self._scaled = ScaledPictures(settings.resampling)
+        sizes = [*(plan.size for plan in self.scale_plans), self.size]
         self.content, self.init = self._reduced(content, sizes), self._reduced(init, sizes)
         # protected areas keep the content's own colors, also where "match" changes those that the network gets
         self._original_content = self.content if original is content else self._reduced(original, sizes)
