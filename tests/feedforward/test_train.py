@@ -249,7 +249,7 @@ def test_the_first_step_changes_every_tensor_by_the_same_share(start):
         name: float((tensors(training)[name] - old).abs().median() / old.square().mean().sqrt())
         for name, old in before.items()
     }
-    assert shares == pytest.approx(dict.fromkeys(before, RELATIVE_RATE), rel=0.01)
+    assert shares == pytest.approx(dict.fromkeys(before, RELATIVE_RATE), rel=0.1)
 
 
 def test_a_crop_depends_on_the_seed_and_the_step_only(start):

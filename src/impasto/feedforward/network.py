@@ -51,8 +51,7 @@ class Transformer(nn.Module):
 
     def forward(self, images: Tensor, style: Affines) -> Tensor:
         """(N, 3, H, W) sRGB in [0, 1], H and W multiples of 4 and at least 20 -> stylized, same shape and range."""
-        # torch 2.13's gradient of instance normalization on a CPU is wrong where its input is channels_last
-        values = images.contiguous()
+        values = images
         for conv in conv_layers(self.contract):
             values = _conv_reflect(conv, values).relu()
         affines = iter(style)
@@ -169,7 +168,10 @@ def instance_norm(values: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     scale * (x - mean) / sqrt(variance + EPSILON) + shift, with the mean and variance of each channel of each image over
     its pixels (Dumoulin, Shlens, Kudlur, arXiv 1610.07629, equation 5).
     """
-    return F.instance_norm(values, weight=scale, bias=shift, eps=EPSILON)
+    normalized = F.instance_norm(values.contiguous(), weight=scale, bias=shift, eps=EPSILON)
+    if normalized.requires_grad:  # on a CPU, torch 2.13 returns a wrong gradient if it gets one in channels_last
+        normalized.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]
+    return normalized
 
 
 def reflect_pad(values: Tensor, width: int) -> Tensor:

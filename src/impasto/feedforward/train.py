@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -225,10 +225,10 @@ class Training:
 
     def _output(self, crop: Tensor) -> Tensor:
         """The output for a crop, float32. The convolutions are in the precision of the network of the losses."""
-        device, dtype = self.vgg.device.type, self.vgg.dtype
-        with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            output: Tensor = self.network(crop)
-        return output.float()
+        if self.vgg.dtype != torch.bfloat16:
+            return cast(Tensor, self.network(crop))
+        with torch.autocast(self.vgg.device.type, torch.bfloat16):
+            return cast(Tensor, self.network(crop)).float()
 
 
 def _with_relative_rates(network: SingleStyleTransformer) -> torch.optim.Adam:
