@@ -72,7 +72,8 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, read_recipe):
     flags = (
         "--style-scale 0.9 --optimizer keras-adam --learning-rate 0.05 --adam-beta1 0.8 --adam-beta2 0.9 "
         "--adam-epsilon 1e-3 --average 0.5 --first-scale 24 --scale-factor 1.5 --full-steps-scale 300 "
-        "--coarse-content 3 --content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention impasto "
+        "--last-scale 300 --coarse-content 3 --adaptive-content 0.5 --faces off "
+        "--content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention impasto "
         "--style-loss wasserstein --style-rotation 30 --strength 0.25 "
         "--method optimize "
         "--pooling avg --padding zeros --resampling tensorflow --init noise --seed 7 --content-layer block3_conv2 "
@@ -96,7 +97,10 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, read_recipe):
         "first_scale": 24,
         "scale_factor": 1.5,
         "full_steps_scale": 300,
+        "last_scale": 300,
         "coarse_content": 3,
+        "adaptive_content": 0.5,
+        "faces": "off",
         "content_weight": 0.25,
         "style_weight": 2.0,
         "tv_weight": 1e-3,

@@ -141,7 +141,7 @@ def test_loss_and_gradient_of_a_preset_are_those_of_its_source(narrow64: VGG19, 
 def test_every_convention_and_every_preset_is_checked_here() -> None:
     assert {settings.convention for settings, _ in CASES.values()} == set(CONVENTIONS)
     runs = {name for name in names() if name.startswith("keras-")}  # the settings of keras with other numbers
-    assert set(names()) - runs == set(CASES) - {"impasto", "relative"} | {"painterly", "distill", "nnst"}
+    assert set(names()) - runs == set(CASES) - {"impasto", "relative"} | {"painterly", "distill", "nnst", "quick"}
     assert preset("painterly").convention in {"impasto", "relative"}
 
 
