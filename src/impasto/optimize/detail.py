@@ -36,8 +36,8 @@ LEAST_DETAIL = 0.25
 
 def settings_here(content: Picture | None, styles: Collection[object], settings: Settings) -> Settings:
     """The settings with which a run gives the same result anywhere: `faces` is "off" without the face detector."""
-    has_use = content is not None and bool(styles) and settings.faces == "soft"
-    return settings.replace(faces="off") if has_use and not yunet.is_installed() else settings
+    is_used = content is not None and bool(styles) and settings.faces == "soft"
+    return settings.replace(faces="off") if is_used and not yunet.is_installed() else settings
 
 
 def with_missing_note(content: Picture | None, chosen: Settings, here: Settings) -> Picture | None:
