@@ -1,5 +1,6 @@
 """More content where a face or the detail mask is."""
 
+from collections.abc import Callable
 from importlib import resources
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_face_that_is_found_is_noted_in_the_run_and_counted_in_its_recipe(narr
         assert result_of(run).recipe["faces"] == count
 
 
-def test_without_the_detector_a_run_is_as_with_off_and_says_so(narrow: VGG19, without_detector) -> None:
+def test_without_the_detector_a_run_is_as_with_off_and_says_so(narrow: VGG19, without_detector: Callable) -> None:
     off = finished(portrait(), [noise(2)], SMALL.replace(faces="off"), vgg=narrow)
     for color in ("style", "match", "content"):
         with without_detector():
@@ -65,7 +66,7 @@ def test_without_the_detector_a_run_is_as_with_off_and_says_so(narrow: VGG19, wi
         assert torch.equal(finished(portrait(), [noise(2)], SMALL, vgg=narrow), off)
 
 
-def test_without_the_detector_a_detail_mask_is_used(narrow: VGG19, without_detector) -> None:
+def test_without_the_detector_a_detail_mask_is_used(narrow: VGG19, without_detector: Callable) -> None:
     with without_detector():
         run = Run(noise(1), [noise(2)], SMALL, detail=left_half(), vgg=narrow)
     assert torch.equal(run.inputs.detail_at((48, 64)), left_half().tensor[None, :1])
@@ -154,7 +155,7 @@ def test_the_content_image_keeps_its_tone_if_its_colors_are_chosen(color: str, n
 
 def test_presets_of_other_programs_treat_faces_like_the_rest() -> None:
     faces = {name: preset(name).faces for name in names()}
-    assert {name for name, choice in faces.items() if choice == "soft"} == {"painterly", "distill", "nnst", "quick"}
+    assert {name for name, choice in faces.items() if choice == "soft"} == {"painterly", "distill", "nnst"}
     assert set(faces.values()) == {"soft", "off"}
 
 
