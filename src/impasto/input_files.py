@@ -1,11 +1,16 @@
-"""Input files other than images: they are regular files, of limited length."""
+"""Input files other than images: they are regular files, of limited length; some are parts of installed packages."""
 
+import contextlib
 import hashlib
 import os
 import stat
+from importlib import metadata
 from pathlib import Path
 
+from impasto.errors import WeightsError, printable
+
 _BLOCK = 2**20
+_MAX_PINNED = 2**24  # bytes of a file whose hash is known
 
 
 def check_regular(path: Path, limit: int | None = None) -> None:
@@ -30,6 +35,37 @@ def read_limited(path: Path, limit: int) -> bytes:
     check_regular(path, limit)
     with path.open("rb") as file:
         return file.read(limit)
+
+
+def path_in_package(package: str, path: str) -> Path:
+    """The absolute path of a file of an installed package; `path` itself, relative, if the package is not installed.
+
+    From the package's metadata, which neither imports it nor finds any other folder of that name.
+    """
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return Path(str(metadata.distribution(package).locate_file(path)))
+    return Path(path)
+
+
+def is_present(path: Path) -> bool:
+    """Whether there is a file at a path of `path_in_package`."""
+    return path.is_absolute() and path.is_file()
+
+
+def read_pinned(path: Path, sha256: str, remedy: str) -> bytes:
+    """The contents of a file of weights with a known hash.
+
+    Raises:
+        WeightsError: it cannot be read, or has another hash; its message ends with `remedy`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_PINNED)
+    except OSError as error:
+        raise WeightsError(f"{printable(path)}: cannot be read ({error.strerror or error}); {remedy}") from error
+    if (actual := hashlib.sha256(data).hexdigest()) != sha256:
+        raise WeightsError(f"{printable(path)}: its SHA-256 is {actual}, not {sha256}; {remedy}")
+    return data
 
 
 def sha256_of(path: Path) -> str:

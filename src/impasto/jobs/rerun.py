@@ -16,6 +16,7 @@ from impasto.events import OnEvent
 from impasto.feedforward.one_pass import fast
 from impasto.feedforward.style_file import is_style_file
 from impasto.feedforward.stylizer import network_for
+from impasto.images.faces import weights as yunet
 from impasto.images.loading import load, load_recipe
 from impasto.images.masks import Style, alpha_mask
 from impasto.images.picture import Picture
@@ -159,10 +160,11 @@ def recreate_run(
         strips: as for `Run`; by default those of the recipe, if there is no memory limit.
 
     Raises:
-        RecipeError: a result of the one-pass method, an incomplete recipe, or weights that are missing.
+        RecipeError: a result of the one-pass method, an incomplete recipe, or missing weights of either network.
     """
     recipe = inputs.recipe
     _check_has_steps(recipe, printable(inputs.result))
+    _check_detector(recipe, printable(inputs.result))
     limit = main_memory_limit(overrides.memory, select_device(overrides.where(recipe)[0]))
     pictures = {record: load(path, memory=limit) for record, path in inputs.files.items()}
     overrides.set_threads(recipe)
@@ -186,6 +188,12 @@ def _check_has_steps(recipe: Recipe, where: str) -> None:
         raise RecipeError(f"{where}: was made by the one-pass method, which takes no steps; use `rerun_fast`")
     if recipe.init is None and recipe.settings.init not in INITS:
         raise RecipeError(f"{where}: its recipe does not name the initial image; create it again")
+
+
+def _check_detector(recipe: Recipe, where: str) -> None:
+    """Refuse a rerun that would not find the faces that the run found."""
+    if recipe.faces and not yunet.is_installed():
+        raise RecipeError(f"{where}: was made with the face detector, which is not installed; {yunet.INSTALL}")
 
 
 @isolated

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from impasto import files
 from impasto.errors import CheckpointError, printable
+from impasto.images.faces import weights as yunet
 from impasto.optimize import tensor_file
 from impasto.optimize.state_check import Header
 from impasto.settings.model import one_line
@@ -215,7 +216,10 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
         return f"was written by another version of impasto ({_shown(before['impasto'])}), which has other settings"
     for name, value in now["settings"].items():
         if (was := before["settings"].get(name)) != value:
-            return f"was started with {name} {_shown(was)}, got {value}"
+            missing = (
+                ", since the face detector is not installed" if name == "faces" and not yunet.is_installed() else ""
+            )
+            return f"was started with {name} {_shown(was)}, got {value}{missing}"
     for name in ("task", "device", "precision", "ncnn"):
         if (was := before.get(name)) != now[name]:
             return f"was started with {name} {_shown(was)}, got {_shown(now[name])}"

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from torch import Tensor
 
+from impasto.errors import SettingError
+from impasto.images.faces import weights as yunet
 from impasto.images.faces.detector import Face, detect
 from impasto.images.masks import layer_guides
 from impasto.images.picture import Picture
@@ -32,9 +34,34 @@ LEAST_DETAIL = 0.25
 """What the largest faces get."""
 
 
+def settings_here(content: Picture | None, styles: Collection[object], settings: Settings) -> Settings:
+    """The settings with which a run gives the same result anywhere: `faces` is "off" without the face detector."""
+    is_used = content is not None and bool(styles) and settings.faces == "soft"
+    return settings.replace(faces="off") if is_used and not yunet.is_installed() else settings
+
+
+def with_missing_note(content: Picture | None, chosen: Settings, here: Settings) -> Picture | None:
+    """The content image, with a note if its faces are not looked for although the settings `chosen` say so."""
+    if content is None or chosen.faces == here.faces:
+        return content
+    note = f"faces are not looked for: the detector is not installed; {yunet.INSTALL}"
+    return dataclasses.replace(content, notes=(*content.notes, note))
+
+
 def find_faces(content: Picture | None, settings: Settings) -> tuple[Face, ...]:
-    """The faces in the content image; none if the settings treat them like the rest."""
-    return () if content is None or settings.faces == "off" else detect(content.composited()[None])
+    """The faces in the content image; none if the settings treat them like the rest.
+
+    Raises:
+        SettingError: the face detector is not installed.
+        WeightsError: its weights are damaged.
+    """
+    if content is None or settings.faces == "off":
+        return ()
+    if not yunet.is_installed():
+        raise SettingError(
+            f"faces: got {settings.faces!r}, but the detector is not installed; {yunet.INSTALL}, or give 'off'"
+        )
+    return detect(content.composited()[None])
 
 
 def with_face_note(content: Picture | None, faces: Collection[Face], settings: Settings) -> Picture | None:

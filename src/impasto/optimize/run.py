@@ -18,6 +18,7 @@ from impasto.images.resize import resize
 from impasto.images.sources import as_list
 from impasto.loss.objective import Objective, Terms, narrower_strip
 from impasto.optimize.adam import Adam
+from impasto.optimize.detail import settings_here, with_missing_note
 from impasto.optimize.engine_plan import fit_engines
 from impasto.optimize.evaluation import can_retry_narrower
 from impasto.optimize.inputs import Inputs
@@ -78,6 +79,7 @@ class Run:
             fit into the memory.
 
     Attributes:
+        settings: those given; `faces` is "off" if it was "soft" and the face detector is not installed.
         plan: the scales, coarse to fine, each with its size and strips.
         steps: the number of steps after which the run ends; may be lowered.
         steps_done: the number of steps taken.
@@ -102,11 +104,13 @@ class Run:
         memory: int | None = None,
         strips: Sequence[int | None] | None = None,
     ) -> None:
-        self.settings = settings = settings_or_preset(settings)
+        chosen = settings_or_preset(settings)
         check_pictures(content=content, init=init, keep=keep, detail=detail)
         if content is None and not styles:
             raise SettingError("no image given; give a content image, a style image or both")
         weighted = [each if isinstance(each, Style) else Style(each) for each in as_list(styles)]  # type: ignore[arg-type]
+        self.settings = settings = settings_here(content, weighted, chosen)
+        content = with_missing_note(content, chosen, settings)
         self.inputs = inputs = Inputs(content, weighted, settings, init=init, keep=keep, detail=detail)
         self.task, (self.height, self.width) = inputs.task, inputs.size
         self.vgg = network_or_default(vgg).configured(pooling=settings.pooling, padding=settings.padding)

@@ -160,7 +160,7 @@ class Settings(BaseModel):
     faces: Faces = Field(
         "soft",
         description="Faces in the content image. soft: eyes, nose and mouth stay in place, in the colors and strokes "
-        "of the style; keep: faces stay unchanged; off: as the rest of the image.",
+        "of the style; keep: faces stay unchanged; off: as the rest of the image. Needs impasto[faces].",
     )
     content_layers: Layers = Field(
         {"block4_conv2": 1.0},

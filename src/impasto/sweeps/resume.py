@@ -15,6 +15,7 @@ from impasto.images.recipe import ALPHA, InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles
 from impasto.jobs.outputs import checkpoint_path
 from impasto.optimize import checkpoint
+from impasto.optimize.detail import settings_here
 from impasto.sweeps import results, sheet
 from impasto.sweeps.grid import Combination
 from impasto.vgg.device import main_memory_limit
@@ -104,7 +105,8 @@ def matching_recipe(folder: Path, combination: Combination, inputs: SweepInputs)
 def _difference(combination: Combination, recipe: Recipe, inputs: SweepInputs) -> str | None:
     """The first difference between a recipe and the combination, in words; None if there is none."""
     init = inputs.inits.get(combination.settings.init)
-    settings = combination.settings if init is None else combination.settings.replace(init=init.name)
+    settings = settings_here(inputs.content, inputs.styles, combination.settings)
+    settings = settings if init is None else settings.replace(init=init.name)
     before = {
         **recipe.model_dump(mode="json"),
         "pictures": {role: _record(picture) for role, picture in recipe.pictures.items()} | _alpha_masks(recipe),

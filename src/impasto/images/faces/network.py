@@ -1,15 +1,11 @@
-"""YuNet, a face detector of 54 000 parameters (Wu et al. 2023, Machine Intelligence Research 20, 656-665).
-
-The weights are those of `face_detection_yunet_2023mar.onnx` from OpenCV's model zoo, unchanged (MIT, see LICENSE beside
-this file).
-"""
+"""YuNet, a face detector of 53 000 parameters (Wu et al. 2023, Machine Intelligence Research 20, 656-665)."""
 
 import functools
-from importlib import resources
 
 import torch.nn.functional as F
-from safetensors.torch import load
 from torch import Tensor
+
+from impasto.images.faces import weights as yunet
 
 STRIDES = (8, 16, 32)
 """Pixels between the positions of each level of the output."""
@@ -22,7 +18,7 @@ Weights = dict[str, Tensor]
 @functools.cache
 def load_weights() -> Weights:
     """The weights, float32: of "stem", and of separable convolutions "NAME.pointwise" and "NAME.depthwise"."""
-    return load(resources.files("impasto.images.faces").joinpath("yunet.safetensors").read_bytes())
+    return yunet.load()
 
 
 def evaluate(image: Tensor) -> list[dict[str, Tensor]]:
