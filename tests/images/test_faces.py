@@ -80,10 +80,10 @@ def test_the_mask_covers_the_features_and_ends_softly(size: tuple[int, int]) -> 
     mask = face_mask([FACE], *size)
     assert mask.shape == (1, 1, *size)
     for x, y in FACE.landmarks:
-        assert float(mask[0, 0, int(y * size[0]), int(x * size[1])]) == 1
+        assert float(mask[0, 0, int(y * size[0]), int(x * size[1])]) > 0.5
     assert float(mask[0, 0, 0].max()) == float(mask[0, 0, :, -1].max()) == 0
     steps = [mask.diff(dim=axis).abs().max() for axis in (2, 3)]
-    assert float(torch.stack(steps).max()) < 24 / min(size)
+    assert float(torch.stack(steps).max()) < 48 / min(size)
 
 
 def test_the_mask_of_several_faces_is_their_union_and_that_of_none_is_empty() -> None:
