@@ -19,12 +19,12 @@ from impasto.loss.statistics import ContentFeatures
 from impasto.settings import layers
 from impasto.settings.model import Settings
 
-CONTENT_FACTOR = 2.0
+CONTENT_FACTOR = 3.0
 """Factor of the content error at full detail."""
-LAYERS = {"block3_conv2": 0.1}
+LAYERS = {"block3_conv2": 0.4}
 """Further content layers, which count at full detail only: their weights, relative to those of the settings together.
 They see less of the image at a position, and so place eyes and mouth more exactly."""
-DEEP_STYLE = 0.6
+DEEP_STYLE = 0.4
 """Share of the style's weight that is left at full detail, from block DEEP_BLOCK on."""
 DEEP_BLOCK = 4
 FULL_DETAIL = 64
