@@ -8,8 +8,10 @@ from torch import Tensor
 from impasto.images.faces.detector import Face
 
 MARGIN = 0.1
-"""The ellipse reaches this far beyond the landmarks, as a share of the distance from the eyes to the mouth. With its soft
-edge it covers eyes and lips, and leaves forehead, cheeks and chin to the strokes."""
+"""The ellipse reaches this far beyond the landmarks, as a share of the distance from the eyes to the mouth.
+
+With its soft edge it covers eyes and lips, and leaves forehead, cheeks and chin to the strokes.
+"""
 FEATHER = 0.5
 """Width of the soft edge, as a share of the ellipse's radius."""
 
