@@ -126,6 +126,14 @@ def test_a_recipe_from_before_face_care_treats_faces_like_the_rest(forge, repeat
     assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
 
 
+def test_a_recipe_from_before_adaptive_content_weights_the_content_everywhere_alike(
+    forge, stylize, repeat, out, pixels
+):
+    assert stylize("--adaptive-content", 0).status == 0
+    assert repeat(forge(lambda recipe: recipe["settings"].pop("adaptive_content"))).status == 0
+    assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
+
+
 def test_device_and_precision_can_be_others_than_the_recipes(forge, repeat, impasto, tmp_path):
     forged = forge(lambda recipe: recipe.update(device="mps", precision="bfloat16"))
     assert repeat(forged, "--device", "cpu", "--precision", "float32").status == 0

@@ -140,8 +140,8 @@ def _as_written_today(content: dict[str, Any]) -> dict[str, Any]:
     settings = content.get("settings")
     if not isinstance(settings, dict):
         return content
-    # all earlier runs took all steps up to 512 pixels, and treated faces like the rest
-    settings = {"full_steps_scale": 512, "faces": "off", **settings}
+    # all earlier runs took all steps up to 512 pixels, and treated faces and flat areas like the rest
+    settings = {"full_steps_scale": 512, "faces": "off", "adaptive_content": 0.0, **settings}
     if (loss := settings.get("style_loss")) in ("moments", "neighbours"):
         settings["style_loss"] = {"moments": "wasserstein", "neighbours": "nearest"}[loss]
     return {**content, "settings": settings}

@@ -78,12 +78,9 @@ class Inputs:
         # in the order of use: rotated before their colors are measured, so that what rotation crops does not count
         rotated = [self._rotated(style.picture) for style in styles]
         content, pictures = color_transfer.apply_color_setting(content, rotated, settings.color)
-        fractions = [
-            _long_edge(after) / _long_edge(before.picture) for after, before in zip(rotated, styles, strict=True)
-        ]
+        fractions = [_long_edge(new) / _long_edge(old.picture) for new, old in zip(rotated, styles, strict=True)]
         self.scale_plans = plan_sizes(content, list(zip(pictures, fractions, strict=True)), settings, self.layer_names)
         self.size = output_size(content, self.scale_plans, settings)
-
         self._scaled = ScaledPictures(settings.resampling)
         sizes = [*(plan.size for plan in self.scale_plans), self.size]
         self.content, self.init = self._reduced(content, sizes), self._reduced(init, sizes)
