@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impasto import VGG19, Picture, Run, Settings, Style, load, preset
 from impasto.errors import PictureError, SettingError
-from impasto.images.faces.mask import face_mask
+from impasto.images.faces.mask import WHOLE_FACE, face_mask
 from impasto.loss.statistics import local_weights
 from impasto.optimize.detail import amounts
 from impasto.optimize.result import result_of
@@ -97,7 +97,7 @@ def test_a_kept_face_has_the_pixels_of_the_content_image(narrow: VGG19) -> None:
     content = portrait(64)
     run = Run(content, [noise(2)], SMALL.replace(faces="keep"), vgg=narrow)
     list(run)
-    inside = (face_mask(run.inputs.faces, 64, 64) == 1)[0].expand(3, -1, -1)
+    inside = (face_mask(run.inputs.faces, 64, 64, margin=WHOLE_FACE) == 1)[0].expand(3, -1, -1)
     assert int(inside.sum()) > 100
     assert torch.equal(run.picture.tensor[inside], content.tensor[inside])
     assert not torch.equal(run.picture.tensor[~inside], content.tensor[~inside])

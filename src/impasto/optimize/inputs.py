@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.errors import SettingError
 from impasto.images import color_transfer
-from impasto.images.faces.mask import face_mask
+from impasto.images.faces.mask import MARGIN, WHOLE_FACE, face_mask
 from impasto.images.guided import guided_upsampling
 from impasto.images.masks import (
     Style,
@@ -147,7 +147,7 @@ class Inputs:
         values = None if mask is None else self._scaled.at(mask, size, FIRST_CHANNEL)
         if not self.faces or self.settings.faces != choice:
             return values
-        faces = face_mask(self.faces, *size, amounts)
+        faces = face_mask(self.faces, *size, amounts, WHOLE_FACE if choice == "keep" else MARGIN)
         return faces if values is None else torch.maximum(values, faces)
 
     def content_at(self, size: Size) -> Tensor | None:

@@ -12,15 +12,19 @@ MARGIN = 0.1
 
 With its soft edge it covers eyes and lips, and leaves forehead, cheeks and chin to the strokes.
 """
+WHOLE_FACE = 0.45
+"""The margin of an ellipse that covers brows, cheeks and chin as well."""
 FEATHER = 0.5
 """Width of the soft edge, as a share of the ellipse's radius."""
 
 
-def face_mask(faces: Sequence[Face], height: int, width: int, amounts: Sequence[float] = ()) -> Tensor:
+def face_mask(
+    faces: Sequence[Face], height: int, width: int, amounts: Sequence[float] = (), margin: float = MARGIN
+) -> Tensor:
     """(1, 1, H, W) in [0, 1]: 1 over the features of each face, or its amount, with a soft edge outside of them."""
     mask = torch.zeros(height, width)
     for face, amount in zip(faces, amounts or [1.0] * len(faces), strict=True):
-        axes, center, radii = _ellipse(face, height, width)
+        axes, center, radii = _ellipse(face, height, width, margin)
         x, y = (center @ axes).tolist()
         reach = (1 + FEATHER) * float(radii.max())
         rows, columns = _around(y, reach, height), _around(x, reach, width)
@@ -29,7 +33,7 @@ def face_mask(faces: Sequence[Face], height: int, width: int, amounts: Sequence[
     return mask[None, None]
 
 
-def _ellipse(face: Face, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+def _ellipse(face: Face, height: int, width: int, margin: float) -> tuple[Tensor, Tensor, Tensor]:
     """An ellipse around the landmarks: axes (2, 2), across and along the face; on them the center and radii (2,)."""
     points = torch.tensor(face.landmarks) * torch.tensor([width, height])
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
@@ -37,7 +41,7 @@ def _ellipse(face: Face, height: int, width: int) -> tuple[Tensor, Tensor, Tenso
     down = (mouth - eyes) / length
     axes = torch.stack([torch.stack([down[1], -down[0]]), down])
     low, high = (points @ axes.T).aminmax(dim=0)
-    return axes, (low + high) / 2, (high - low) / 2 + MARGIN * length
+    return axes, (low + high) / 2, (high - low) / 2 + margin * length
 
 
 def _around(center: float, reach: float, size: int) -> slice:
