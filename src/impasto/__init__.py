@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from impasto.api import reconstruct as reconstruct
     from impasto.api import stylize as stylize
     from impasto.api import texture as texture
+    from impasto.batches.batch import batch as batch
+    from impasto.batches.batch import run_job as run_job
+    from impasto.batches.local import LocalExecutor as LocalExecutor
     from impasto.errors import ImpastoError as ImpastoError
     from impasto.feedforward.one_pass import fast as fast
     from impasto.feedforward.stylizer import FastNetwork as FastNetwork
@@ -28,9 +31,11 @@ if TYPE_CHECKING:
     from impasto.images.masks import Style as Style
     from impasto.images.picture import Picture as Picture
     from impasto.images.recipe import Recipe as Recipe
+    from impasto.jobs.compute import Compute as Compute
     from impasto.jobs.distill import distill as distill
     from impasto.jobs.info import info as info
     from impasto.jobs.installed import installed_weights as installed_weights
+    from impasto.jobs.job import Job as Job
     from impasto.jobs.rerun import Overrides as Overrides
     from impasto.jobs.rerun import rerun as rerun
     from impasto.loss import functional as losses  # noqa: F401
@@ -47,8 +52,11 @@ if TYPE_CHECKING:
 
 
 _NAMES = {
+    "Compute": "jobs.compute",
     "FastNetwork": "feedforward.stylizer",
     "ImpastoError": "errors",
+    "Job": "jobs.job",
+    "LocalExecutor": "batches.local",
     "Picture": "images.picture",
     "Recipe": "images.recipe",
     "Run": "optimize.run",
@@ -56,6 +64,7 @@ _NAMES = {
     "Step": "optimize.run",
     "Style": "images.masks",
     "VGG19": "vgg.model",
+    "batch": "batches.batch",
     "compare": "sweeps.compare",
     "distill": "jobs.distill",
     "fast": "feedforward.one_pass",
@@ -71,6 +80,7 @@ _NAMES = {
     "reconstruct": "api",
     "Overrides": "jobs.rerun",
     "rerun": "jobs.rerun",
+    "run_job": "batches.batch",
     "stylize": "api",
     "sweep": "sweeps.sweep",
     "texture": "api",

@@ -7,6 +7,7 @@
     │   ├── OutputError   a place where the output cannot be written
     │   ├── RecipeError   an image without a recipe, or with one that cannot be rerun
     │   ├── CheckpointError  a checkpoint that cannot be resumed
+    │   ├── JobError      a job that cannot be read, or may not use its files
     │   ├── LogError      a log that cannot be read
     │   └── WeightsError  weights that are missing, damaged or not VGG19's
     ├── DownloadError     weights that could not be downloaded
@@ -50,6 +51,10 @@ class RecipeError(UsageError):
 
 class CheckpointError(UsageError):
     """A checkpoint that is damaged, or belongs to another run."""
+
+
+class JobError(UsageError):
+    """A job that cannot be read, or that names files outside of the folders it may use."""
 
 
 class LogError(UsageError):

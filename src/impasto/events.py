@@ -96,4 +96,55 @@ class Saved(Event):
     path: str
 
 
+@dataclass(frozen=True)
+class BatchBegan(Event):
+    """A batch is about to start its first job: the number of all jobs, of those finished before, and of workers."""
+
+    jobs: int
+    finished: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class JobBegan(Event):
+    """A job of a batch started: its id, and the file of its result."""
+
+    id: str
+    output: str
+
+
+@dataclass(frozen=True)
+class JobProgressed(Event):
+    """A job of a batch took steps: the number of those done, and of all."""
+
+    id: str
+    output: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class JobEnded(Event):
+    """A job of a batch ended: done, stopped, or failed with a message.
+
+    `seconds_left` is extrapolated from the jobs that have ended. `finished` counts those that failed as well.
+    """
+
+    id: str
+    output: str
+    state: str
+    message: str
+    finished: int
+    failed: int
+    jobs: int
+    seconds_left: float
+
+
 OnEvent = Callable[[Event], object]
+
+
+def from_dict(content: dict[str, Any]) -> Event:
+    """The event of `Event.as_dict`."""
+    fields = dict(content)
+    kinds = {kind.__name__.lower(): kind for kind in Event.__subclasses__()}
+    return kinds[fields.pop("event")](**fields)

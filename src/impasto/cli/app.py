@@ -2,6 +2,7 @@
 
 from cyclopts import App
 
+from impasto.cli.batch import batch
 from impasto.cli.compare import compare
 from impasto.cli.demo import demo
 from impasto.cli.distill import distill
@@ -14,6 +15,7 @@ from impasto.cli.presets import presets
 from impasto.cli.recolor import recolor
 from impasto.cli.reconstruct import reconstruct
 from impasto.cli.rerun import rerun
+from impasto.cli.run_job import run
 from impasto.cli.stylize import stylize
 from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
@@ -35,6 +37,10 @@ app.command(texture, usage=f"Usage: impasto texture {STYLES} --output FILE [OPTI
 app.command(reconstruct, usage="Usage: impasto reconstruct CONTENT --output FILE [OPTIONS]")
 app.command(fast, usage=f"Usage: impasto fast CONTENT {STYLES} --output FILE [OPTIONS]")
 app.command(distill, usage="Usage: impasto distill STYLE --output FILE [OPTIONS]")
+app.command(
+    batch, usage="Usage: impasto batch CONTENT [CONTENT...] --style STYLE [--style STYLE...] --output FOLDER [OPTIONS]"
+)
+app.command(run)
 app.command(demo)
 app.command(sweep, usage=f"Usage: impasto sweep CONTENT {STYLES} --grid NAME=VALUE,VALUE --output FOLDER [OPTIONS]")
 app.command(recolor, usage="Usage: impasto recolor IMAGE CONTENT --output FILE [OPTIONS]")

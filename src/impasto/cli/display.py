@@ -12,7 +12,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from impasto.cli.printing import console
 from impasto.cli.streams import is_stand_in
-from impasto.events import Began, Ended, Event, Noted, Painted, Planned, Saved, Stepped
+from impasto.errors import printable
+from impasto.events import (
+    BatchBegan,
+    Began,
+    Ended,
+    Event,
+    JobBegan,
+    JobEnded,
+    JobProgressed,
+    Noted,
+    Painted,
+    Planned,
+    Saved,
+    Stepped,
+)
 
 
 def start_line(event: Began) -> str:
@@ -54,6 +68,13 @@ def one_pass_line(event: Painted) -> str:
     return f"{event.name}: {event.width}x{event.height} pixels in {event.seconds:.2f} seconds"
 
 
+def job_line(event: JobEnded) -> str:
+    """The line for a job of a batch that ended."""
+    reason = f" ({event.message})" if event.message else ""
+    left = f", about {duration(event.seconds_left)} left" if event.finished < event.jobs else ""
+    return f"{event.finished} of {event.jobs}: {printable(event.output)} {event.state}{reason}{left}"
+
+
 def message(event: Event) -> str | None:
     """The line for an event, None for steps, which the bar shows."""
     line: str | None = None
@@ -68,6 +89,10 @@ def message(event: Event) -> str | None:
             line = end_line(event)
         case Painted():
             line = one_pass_line(event)
+        case BatchBegan(jobs, finished, workers):
+            line = f"batch: {jobs} jobs, {finished} of them finished before, {workers} at a time"
+        case JobEnded():
+            line = job_line(event)
         case Saved(path) if not is_stand_in(path):
             line = f"saved {path}"
     return line
@@ -156,9 +181,11 @@ class Bar(Display):
         )
         self._task: TaskID | None = None
         self._plan = Planned([], 0, 0)
+        self._jobs: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         """Show the event."""
+        self._show_batch(event)
         if isinstance(event, Began):
             if self._task is not None:  # the previous run of a sweep
                 self.progress.remove_task(self._task)
@@ -170,6 +197,21 @@ class Bar(Display):
             self.progress.update(self._task, completed=event.step + 1, description=text)
         if (line := message(event)) is not None:
             self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _show_batch(self, event: Event) -> None:
+        """A bar for all jobs of a batch, and one for each that runs."""
+        match event:
+            case BatchBegan(jobs, finished):
+                self._task = self.progress.add_task("jobs", total=jobs, completed=finished)
+            case JobBegan(job, output):
+                self._jobs[job] = self.progress.add_task(os.path.basename(output), total=None)
+            case JobProgressed(job, _, step, steps) if job in self._jobs:
+                self.progress.update(self._jobs[job], completed=step, total=steps)
+            case JobEnded(job) if self._task is not None:
+                if job in self._jobs:
+                    self.progress.remove_task(self._jobs.pop(job))
+                text = f"jobs, about {duration(event.seconds_left)} left"
+                self.progress.update(self._task, completed=event.finished, total=event.jobs, description=text)
 
     def __enter__(self) -> "Bar":
         self.progress.start()

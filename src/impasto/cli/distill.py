@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from impasto.cli.fast_batch import images_in
+from impasto.batches.inputs import images_in
 from impasto.cli.option_groups import MAIN
-from impasto.cli.run import Load, execute, load_network, loader, set_threads
+from impasto.cli.run import execute
 from impasto.cli.run_options import CheckpointOptions, options_class
 from impasto.cli.settings_options import SettingsOptions, resolve, settings_options
 from impasto.cli.streams import piped
 from impasto.errors import PictureError, printable
+from impasto.jobs.compute import Load
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
 
@@ -78,10 +79,10 @@ def _create_training(
     from impasto.feedforward.train import Training
     from impasto.feedforward.training_images import default_training_images
 
-    set_threads(options, resume_from)
-    load = loader(options)
+    options.compute.set_threads(resume_from)
+    load = options.compute.loader()
     images = default_training_images() if options.pictures is None else _load_folder(options.pictures, load)
-    return Training(load(style), images, settings, load_network(options, resume_from))
+    return Training(load(style), images, settings, options.compute.load_network(resume_from))
 
 
 def _load_folder(folder: Path, load: Load) -> list["Picture"]:

@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from impasto import files
+from impasto.batches.inputs import images_in, skipped_in
 from impasto.cli.display import Display, display
-from impasto.cli.fast_batch import FastBatch, Stylize, images_in, skipped_in
+from impasto.cli.fast_batch import FastBatch, Stylize
 from impasto.cli.image_options import MaskOptions, MoreStyles, check_image_output, split_weight
 from impasto.cli.option_groups import MAIN
-from impasto.cli.run import loader
-from impasto.cli.run_options import ComputeOptions, JsonEvents, Overwrite, Quiet, RerunOptions, options_class
+from impasto.cli.run_options import (
+    CheckpointOptions,
+    ComputeOptions,
+    JsonEvents,
+    Overwrite,
+    Quiet,
+    RerunOptions,
+    options_class,
+)
 from impasto.cli.settings_options import SettingsOptions, given_settings, option_name, resolve, settings_options
 from impasto.cli.stop_signals import stop_signals
 from impasto.cli.streams import PIPE, piped
-from impasto.errors import OutputError, PictureError, SettingError, printable
+from impasto.errors import JobError, OutputError, PictureError, SettingError, printable
 from impasto.events import Saved
+from impasto.jobs.job import Job
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
 
@@ -102,7 +111,23 @@ def stylize_in_one_pass(  # noqa: PLR0917
         raise SettingError(
             "--mask, --keep, --detail-mask: got one, but --method fast does not support masks; leave it out"
         )
-    fast_options = FastOptions(
+    return _stylize_images(content, styles, lambda _: settings, output, _fast_options(options))
+
+
+def run_fast_job(job: Job, options: CheckpointOptions) -> int:
+    """`impasto run` of a job of the one-pass method; the exit status."""
+    if options.resume:
+        raise SettingError("--resume: got one, but the one-pass method takes no steps; leave it out")
+    masks = [style.mask for style in job.styles if style.mask is not None]
+    if job.content is None or masks or any((job.keep, job.detail, job.init)):
+        raise JobError("the one-pass method takes a content image and styles without masks; change the job")
+    styles = [Path(f"{style.path}={style.weight!r}" if style.weight != 1 else style.path) for style in job.styles]
+    output = Path(job.outputs.result)
+    return _stylize_images(Path(job.content.path), styles, lambda _: job.settings, output, _fast_options(options))
+
+
+def _fast_options(options: CheckpointOptions) -> FastOptions:
+    return FastOptions(
         device=options.device,
         precision=options.precision,
         threads=options.threads,
@@ -111,7 +136,6 @@ def stylize_in_one_pass(  # noqa: PLR0917
         quiet=options.quiet,
         overwrite=options.overwrite,
     )
-    return _stylize_images(content, styles, lambda _: settings, output, fast_options)
 
 
 def check_settings(options: SettingsOptions) -> None:
@@ -217,14 +241,11 @@ def _stylizer(
     styles: Sequence[tuple[Path, float]], resolve_settings: Resolve, options: FastOptions, show: Display
 ) -> Stylize:
     """The function that stylizes one image; the network and the style images are loaded once."""
-    import torch
-
     from impasto import Style
     from impasto.feedforward import one_pass, stylizer
 
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    load = loader(options)
+    options.compute.set_threads()
+    load = options.compute.loader()
     network = stylizer.network_for([path for path, _ in styles], options.device, options.precision)
     one_style = isinstance(network, stylizer.SingleStyleNetwork)  # trained for one style: its file stands for the style
     loaded = [path if one_style else Style(load(path), weight) for path, weight in styles]

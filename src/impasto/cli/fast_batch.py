@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto import files
+from impasto.batches.inputs import images_in
 from impasto.cli.display import Display
 from impasto.cli.image_options import check_image_output
 from impasto.errors import BatchError, ImpastoError, OutputError, PictureError, UsageError, printable
@@ -17,29 +18,12 @@ from impasto.events import Noted, Saved
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
 
-READABLE = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
 SCAN_SECONDS = 0.5
 """Seconds between two scans of a watched folder; a file that did not change between two scans is complete."""
 
 Stylize = Callable[[Path], "Picture"]
 Stamp = tuple[int, int]
 """Size and modification time of a file, which change while it is written."""
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The image files in a folder by their suffixes, sorted, without hidden files."""
-    return [path for path in _visible(folder) if path.suffix.lower() in READABLE and not path.is_dir()]
-
-
-def skipped_in(folder: Path) -> list[str]:
-    """What else is in a folder, without hidden files: a message each."""
-    others = sorted({*_visible(folder)}.difference(images_in(folder)))
-    reasons = ("is a folder" if path.is_dir() else "its suffix is not that of an image" for path in others)
-    return [f"skipped {printable(path)}: {reason}" for path, reason in zip(others, reasons, strict=True)]
-
-
-def _visible(folder: Path) -> list[Path]:
-    return [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
 
 
 def _target(content: Path, folder: Path) -> Path:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from impasto import files
 from impasto.cli.option_groups import CONTENT, MAIN
 from impasto.errors import SettingError, printable
+from impasto.images.recipe import MAX_WEIGHT
 from impasto.settings.numbers import parse_number
 
 ContentArgument = Annotated[
@@ -79,13 +80,13 @@ def split_weight(style: Path) -> tuple[Path, float]:
     """The file and the weight from FILE or FILE=WEIGHT; an existing file with such a name takes precedence.
 
     Raises:
-        SettingError: a weight that is no number.
+        SettingError: a weight that is no number, or out of range.
     """
     name, equals, weight = str(style).rpartition("=")
     if not equals or os.path.lexists(style):
         return style, 1.0
     try:
-        return Path(name), parse_number(weight)
+        share = parse_number(weight)
     except ValueError as error:
         if not os.path.lexists(name):
             return style, 1.0  # reading it raises the error that it does not exist
@@ -93,6 +94,9 @@ def split_weight(style: Path) -> tuple[Path, float]:
             f"{printable(name)}: got the weight {weight!r}; give a number above 0 such as 0.5, or check the name: "
             f"{printable(style)} does not exist"
         ) from error
+    if not 0 < share <= MAX_WEIGHT:
+        raise SettingError(f"{printable(name)}: got the weight {share:g}; give one above 0, at most {MAX_WEIGHT:g}")
+    return Path(name), share
 
 
 def check_image_output(path: Path, *, overwrite: bool, inputs: Iterable[Path], depth: int = 8) -> None:

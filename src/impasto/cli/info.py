@@ -4,7 +4,6 @@ import json as json_module
 
 from impasto.cli.display import duration
 from impasto.cli.printing import print_line, print_table
-from impasto.cli.run import load_network
 from impasto.cli.run_options import AsJson, NetworkOptions, PresetName
 from impasto.cli.settings_options import SettingsOptions, resolve
 from impasto.settings.presets import preset as settings_of
@@ -20,13 +19,10 @@ def info(
     """Print versions, device, threads and memory, and the time and memory that a run with these settings needs."""
     resolved = resolve(settings, settings_of(preset))
 
-    import torch
-
     import impasto
 
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    vgg = load_network(options)
+    options.compute.set_threads()
+    vgg = options.compute.load_network()
     result = impasto.info(resolved, vgg=vgg, memory=options.memory)
     facts = result.as_dict()
     if json:

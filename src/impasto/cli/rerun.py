@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from impasto.cli.fast import rerun_in_one_pass
 from impasto.cli.image_options import ImageOutput, ResultArgument
-from impasto.cli.run import engine_for, execute_run, threads_for
+from impasto.cli.run import execute_run
 from impasto.cli.run_options import RerunOptions
 from impasto.cli.streams import piped
 
@@ -35,10 +35,10 @@ def rerun(
             return rerun_in_one_pass(found, target, options, originals)
 
         def create(resume_from: "Checkpoint | None") -> "Run":
-            threads = threads_for(options, resume_from)
-            engine = engine_for(options, resume_from)
+            threads = options.compute.threads_for(resume_from)
+            engine = options.compute.engine_for(resume_from)
             overrides = Overrides(options.device, options.precision, threads, options.memory, engine)
             strips = None if resume_from is None else resume_from.strips
             return recreate_run(found, options.weights, overrides, strips)
 
-        return execute_run(create, target, options, originals, found.recipe.settings.depth)
+        return execute_run(create, options.outputs(target), options, originals, found.recipe.settings.depth)

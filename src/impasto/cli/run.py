@@ -3,32 +3,31 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.cli.display import display
 from impasto.cli.image_options import MaskOptions, split_weight
-from impasto.cli.run_options import CheckpointOptions, ComputeOptions, NetworkOptions, RerunOptions, RunOptions
+from impasto.cli.printing import print_line
+from impasto.cli.run_options import CheckpointOptions, RunOptions
 from impasto.cli.stop_signals import STOPPING, stop_signals
-from impasto.cli.streams import is_stand_in, piped
+from impasto.cli.streams import PIPE, is_stand_in, piped
 from impasto.errors import OutputError, SettingError, printable
 from impasto.events import Noted
 from impasto.images.recipe import ALPHA
+from impasto.jobs.job import InputFile, Job, JobOutputs, StyleFile
 from impasto.settings.model import INITS, Settings
 
 if TYPE_CHECKING:
     from impasto.feedforward.train import Training
-    from impasto.images.picture import Picture
     from impasto.jobs.outputs import Outputs
     from impasto.optimize.checkpoint import Checkpoint
     from impasto.optimize.run import Run
-    from impasto.vgg.model import VGG19
 
 CreateRun = Callable[["Checkpoint | None"], "Run"]
 """Creates the run; it gets the checkpoint that the run resumes from, if any, for its strips and threads."""
 CreateTraining = Callable[["Checkpoint | None"], "Training"]
-Load = Callable[[Path], "Picture"]
 CheckResult = Callable[[Path], object]
 """Raises `OutputError` if the suffix of the result does not fit its format."""
 
@@ -41,104 +40,93 @@ def start_run(  # noqa: PLR0917
     options: RunOptions,
     masks: MaskOptions = MaskOptions(),  # noqa: B008
 ) -> int:
-    """The run of stylize, texture, reconstruct or demo, saved to `output`; the exit status."""
+    """The job of stylize, texture, reconstruct or demo, executed or printed; the exit status."""
+    job = make_job(content, styles, settings, output, options, masks)
+    if options.print_job:
+        return print_job(job)
+    return execute_job(job, options, [Path(options.preset), Path(options.weights)])
+
+
+def make_job(  # noqa: PLR0917
+    content: Path | None,
+    styles: list[Path],
+    settings: Settings,
+    output: Path,
+    options: RunOptions,
+    masks: MaskOptions,
+) -> Job:
+    """The job that a command describes, its paths as they were typed.
+
+    Raises:
+        SettingError: a weight that is no number, or more masks than styles.
+    """
     weighted = [split_weight(style) for style in styles]
-    style_masks = masks.for_styles(len(styles))
-    mask_files = [Path(mask) for mask in (*style_masks, masks.keep, masks.detail_mask) if mask not in {None, ALPHA}]
-    init = [] if settings.init in INITS else [Path(settings.init)]
-    named = [*([] if content is None else [content]), *(path for path, _ in weighted), *mask_files, *init]
-    with piped(named, output, json=options.json) as (opened, result):
+    style_files = [
+        StyleFile(path=str(path), weight=weight, mask=ALPHA if mask == ALPHA else _file(mask))
+        for (path, weight), mask in zip(weighted, masks.for_styles(len(styles)), strict=True)
+    ]
+    return Job(
+        task="texture" if content is None else "stylize" if styles else "reconstruct",
+        content=_file(content),
+        styles=tuple(style_files),
+        init=None if settings.init in INITS else _file(settings.init),
+        keep=_file(masks.keep),
+        detail=_file(masks.detail_mask),
+        settings=settings,
+        outputs=options.outputs(output),
+    )
+
+
+def _file(path: Path | str | None) -> InputFile | None:
+    return None if path is None else InputFile(path=str(path))
+
+
+def print_job(job: Job) -> int:
+    """Print a job with the hashes of its inputs as JSON; the exit status.
+
+    Raises:
+        SettingError: an input or the result is a pipe.
+        JobError: an input that cannot be read.
+    """
+    if PIPE in (Path(job.outputs.result), *(Path(file.path) for file in job.inputs.values())):
+        raise SettingError("--print-job: got - for a file, but a job is run later; give the name of a file")
+    print_line(job.hashed().to_json())
+    return 0
+
+
+def execute_job(job: Job, options: CheckpointOptions, inputs: Sequence[Path] = ()) -> int:
+    """Execute a job that takes steps; `inputs` are further files that must not be replaced.
+
+    Returns and raises as `execute`.
+    """
+    named = [Path(file.path) for file in job.inputs.values()]
+    with piped(named, Path(job.outputs.result), json=options.json) as (opened, result):
         files = dict(zip(named, opened, strict=True))
+        job = job.with_files(lambda _, file: file.model_copy(update={"path": str(files[Path(file.path)])}))
 
         def create(resume_from: "Checkpoint | None") -> "Run":
-            from impasto import Style, api
+            from impasto.jobs.worker import Worker
 
-            set_threads(options, resume_from)
-            load = loader(options)
-            content_image = None if content is None else load(files[content])
-            return api.create_run(
-                content_image,
-                [
-                    Style(load(files[path]), weight, _load_mask(load, mask, files, content_image))
-                    for (path, weight), mask in zip(weighted, style_masks, strict=True)
-                ],
-                settings.replace(init=str(files[init[0]])) if init else settings,
-                keep=None if masks.keep is None else files[masks.keep],
-                detail=None if masks.detail_mask is None else files[masks.detail_mask],
-                vgg=load_network(options, resume_from),
-                memory=options.memory,
-                strips=None if resume_from is None else resume_from.strips,
-            )
+            return Worker(options.compute).create_run(job, resume_from)
 
-        inputs = [*opened, Path(options.preset), Path(options.weights)]
-        return execute_run(create, result, options, inputs, settings.depth)
+        outputs = job.outputs.model_copy(update={"result": str(result)})
+        return execute_run(create, outputs, options, [*opened, *inputs], job.settings.depth)
 
 
-def set_threads(options: CheckpointOptions, resume_from: "Checkpoint | None") -> None:
-    """Set the number of threads that the options or the resumed run ask for, if any."""
-    import torch
-
-    if (threads := threads_for(options, resume_from)) is not None:
-        torch.set_num_threads(threads)
-
-
-def threads_for(options: CheckpointOptions, resume_from: "Checkpoint | None") -> int | None:
-    """The number of threads requested, or that of the run that is resumed."""
-    return resume_from.threads if options.threads is None and resume_from is not None else options.threads
-
-
-def engine_for(options: NetworkOptions, resume_from: "Checkpoint | None") -> str | Sequence[str]:
-    """The engine requested, or that of the run that is resumed."""
-    return resume_from.ncnn if options.engine == "auto" and resume_from is not None else options.engine
-
-
-def load_network(options: NetworkOptions, resume_from: "Checkpoint | None" = None) -> "VGG19":
-    """The network that the options ask for. What they leave open is as in the run that is resumed."""
-    from impasto import VGG19
-
-    precision: str = options.precision
-    if precision == "auto" and resume_from is not None:
-        precision = resume_from.precision
-    engine = engine_for(options, resume_from)
-    return VGG19.load(options.weights, device=options.device, precision=precision, engine=engine)
-
-
-def loader(options: ComputeOptions) -> Load:
-    """The function that reads an image within the memory limit of the options."""
-    from impasto import load
-    from impasto.vgg.device import main_memory_limit, select_device
-
-    return functools.partial(load, memory=main_memory_limit(options.memory, select_device(options.device)))
-
-
-def _load_mask(load: Load, mask: str | None, files: Mapping[Path, Path], content: "Picture | None") -> "Picture | None":
-    from impasto.images.masks import alpha_mask
-
-    if mask is None or content is None:
-        return None
-    return alpha_mask(content) if mask == ALPHA else load(files[Path(mask)])
-
-
-def execute_run(create: CreateRun, output: Path, options: RerunOptions, inputs: Sequence[Path], depth: int) -> int:
-    """Create a run, take its steps and save the result, an image with `depth` bits per channel, to `output`.
+def execute_run(
+    create: CreateRun, outputs: JobOutputs, options: CheckpointOptions, inputs: Sequence[Path], depth: int
+) -> int:
+    """Create a run, take its steps and save the result, an image with `depth` bits per channel.
 
     Returns and raises as `execute`.
     """
     from impasto.images.formats import check_suffix
-    from impasto.jobs.outputs import Outputs, checkpoint_path
+    from impasto.jobs.outputs import output_files
 
-    if is_stand_in(output) and options.resume and options.checkpoint is None:
+    if is_stand_in(outputs.result) and options.resume and outputs.checkpoint is None:
         raise SettingError("--resume: a result on standard output needs a checkpoint file; give --checkpoint FILE")
-    outputs = Outputs(
-        output,
-        options.checkpoint or checkpoint_path(output),
-        checkpoint_seconds=options.checkpoint_seconds,
-        log=options.log,
-        preview=options.preview,
-        preview_every=options.preview_every,
-        timelapse=options.timelapse,
-    )
-    return execute(create, outputs, options, inputs, functools.partial(check_suffix, depth=depth))
+    files = output_files(outputs, options.checkpoint_seconds)
+    return execute(create, files, options, inputs, functools.partial(check_suffix, depth=depth))
 
 
 def execute(  # noqa: PLR0917

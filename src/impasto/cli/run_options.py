@@ -1,5 +1,6 @@
 """Options of a run that do not change what is optimized: device, checkpoints, progress, preset."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from impasto.cli.option_groups import MAIN, OUTPUT, RUN
 from impasto.cli.settings_options import WholeNumber
 from impasto.cli.streams import PIPE
 from impasto.errors import SettingError
+from impasto.jobs.compute import Compute
+from impasto.jobs.job import JobOutputs
 from impasto.settings.model import MAX_THREADS, Engine, Precision
 
 PresetName = Annotated[
@@ -65,6 +68,11 @@ class ComputeOptions:
             raise SettingError(f"--memory-limit: got {self.memory_limit!r}; give more than 0")
 
     @property
+    def compute(self) -> Compute:
+        """The same as a value."""
+        return Compute(self.device, self.precision, threads=self.threads, memory=self.memory)
+
+    @property
     def memory(self) -> int | None:
         """The memory limit in bytes."""
         if self.memory_limit is None:
@@ -89,6 +97,11 @@ class NetworkOptions(ComputeOptions):
         ),
     ] = "auto"
 
+    @property
+    def compute(self) -> Compute:
+        """The same as a value."""
+        return dataclasses.replace(super().compute, engine=self.engine, weights=self.weights)
+
 
 @options_class
 @dataclass(frozen=True)
@@ -107,6 +120,11 @@ class CheckpointOptions(NetworkOptions):
         """Validate the values."""
         super().__post_init__()
         _ = self.checkpoint_seconds
+
+    @property
+    def compute(self) -> Compute:
+        """The same as a value."""
+        return dataclasses.replace(super().compute, checkpoint_seconds=self.checkpoint_seconds)
 
     @property
     def checkpoint_seconds(self) -> float:
@@ -147,13 +165,31 @@ class RerunOptions(CheckpointOptions):
             if getattr(self, name) == PIPE:
                 raise SettingError(f"--{name}: got -, but only the result can go to a pipe; give the name of a file")
 
+    def outputs(self, result: Path) -> JobOutputs:
+        """The files that a run with these options writes."""
+        return JobOutputs(
+            result=str(result),
+            checkpoint=_text(self.checkpoint),
+            log=_text(self.log),
+            preview=_text(self.preview),
+            preview_every=self.preview_every,
+            timelapse=_text(self.timelapse),
+        )
+
 
 @options_class
 @dataclass(frozen=True)
 class RunOptions(RerunOptions):
-    """The same, and the preset."""
+    """The same, the preset, and whether the job is only printed."""
 
     preset: PresetName = "painterly"
+    print_job: Annotated[
+        bool, Parameter(group=OUTPUT, help="Print the job as JSON instead of running it; `impasto run` runs it.")
+    ] = False
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 _BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from impasto.batches.grid import PRESET, Grid, parse_axis, prepared_grid
 from impasto.cli.display import display
 from impasto.cli.image_options import ContentArgument, MoreStyles, StyleArgument, split_weight
 from impasto.cli.option_groups import MAIN
-from impasto.cli.run import load_network
 from impasto.cli.run_options import CheckpointOptions, options_class
 from impasto.cli.settings_options import SettingsOptions, given_settings, resolve
 from impasto.cli.stop_signals import stop_signals
@@ -17,7 +17,6 @@ from impasto.cli.streams import PIPE, piped
 from impasto.errors import OutputError, SettingError, SweepError, printable
 from impasto.settings.model import INITS
 from impasto.settings.presets import DEFAULT, preset
-from impasto.sweeps.grid import PRESET, Grid, parse_axis, prepared_grid
 
 if TYPE_CHECKING:
     from impasto.sweeps.sweep import Sweep
@@ -101,7 +100,7 @@ def _load(runs: "Sweep", images: list[Path], weights: list[float], options: Swee
 
     content, *styles = map(load, images)
     loaded = [Style(style, weight) for style, weight in zip(styles, weights, strict=True)]
-    runs.load(content, loaded, load_network(options))
+    runs.load(content, loaded, options.compute.load_network())
 
 
 def _grid(axes_given: list[str], prepared: str | None, options: SettingsOptions, preset_name: str | None) -> Grid:

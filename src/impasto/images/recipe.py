@@ -20,6 +20,8 @@ Recolor = Literal["luminance", "content"]
 ALPHA: Final = "alpha"
 """The mask that is the content image's own alpha channel; on the command line a file of that name is "./alpha"."""
 
+MAX_WEIGHT: Final = 1e12
+"""The largest weight of a style image in a mixture."""
 _MAX_CHARACTERS = 1_000_000  # a recipe that a run writes has a few thousand
 
 
@@ -42,7 +44,7 @@ class InputRecord(BaseModel):
 class StyleRecord(InputRecord):
     """A style image, its weight in the mixture, and its style mask: an image, or the alpha of the content image."""
 
-    weight: float = Field(1.0, gt=0, le=1e12, allow_inf_nan=False)
+    weight: float = Field(1.0, gt=0, le=MAX_WEIGHT, allow_inf_nan=False)
     mask: InputRecord | Literal["alpha"] | None = None
 
 

@@ -15,13 +15,16 @@ WAIT = 0.1
 
 
 @contextlib.contextmanager
-def claimed(paths: Iterable[Path]) -> Iterator[None]:
+def claimed(paths: Iterable[Path], patience: float = WAIT) -> Iterator[None]:
     """Claim files for this run while the block lasts.
 
     A claim is a lock of the operating system on an empty file beside the claimed one, `.NAME.lock`. At the end this
     file is removed. A killed run holds no lock any more; the file that it leaves is removed by the next run. Where no
     lock is possible, as on some network shares, there is no claim: then `files.replacing` still finds at the end that
     a name has been taken.
+
+    Args:
+        patience: seconds for which a claim is tried.
 
     Raises:
         OutputError: another run has claimed one of the files.
@@ -30,13 +33,13 @@ def claimed(paths: Iterable[Path]) -> Iterator[None]:
         for target, path in {files.real_path(path): path for path in paths}.items():
             # the folder is not created here, as FileLock would do
             if os.path.isdir(target.parent) and not os.path.isdir(target):
-                stack.enter_context(_claimed(target, printable(path)))
+                stack.enter_context(_claimed(target, printable(path), patience))
         yield
 
 
 @contextlib.contextmanager
-def _claimed(target: Path, where: str) -> Iterator[None]:
-    lock = FileLock(files.beside(target, ".{}.lock"), timeout=WAIT)
+def _claimed(target: Path, where: str, patience: float) -> Iterator[None]:
+    lock = FileLock(files.beside(target, ".{}.lock"), timeout=patience)
     try:
         lock.acquire()
     except Timeout as error:

@@ -14,7 +14,7 @@ from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, as_picture, image_list
 from impasto.jobs import runner
 from impasto.jobs.claims import claimed
-from impasto.jobs.outputs import CHECKPOINT_SECONDS
+from impasto.jobs.compute import CHECKPOINT_SECONDS
 from impasto.optimize import checkpoint as checkpoints
 from impasto.optimize.checkpointer import Checkpointer
 from impasto.settings.model import Settings

@@ -8,10 +8,9 @@ from impasto import files
 from impasto.errors import OutputError, printable
 from impasto.images.formats import check_suffix
 from impasto.jobs import timelapse
+from impasto.jobs.compute import CHECKPOINT_SECONDS
+from impasto.jobs.job import JobOutputs
 from impasto.optimize.checkpoint import Checkpoint
-
-CHECKPOINT_SECONDS = 300.0
-"""Default time from one checkpoint to the next."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,24 @@ class Outputs:
 def checkpoint_path(result: Path) -> Path:
     """The default path of the checkpoint: beside the result, as RESULT.checkpoint."""
     return files.beside(result, "{}.checkpoint")
+
+
+def output_files(outputs: JobOutputs, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Outputs:
+    """The files that a job writes."""
+    result = Path(outputs.result)
+    return Outputs(
+        result,
+        checkpoint_path(result) if outputs.checkpoint is None else Path(outputs.checkpoint),
+        checkpoint_seconds,
+        log=_path(outputs.log),
+        preview=_path(outputs.preview),
+        preview_every=outputs.preview_every,
+        timelapse=_path(outputs.timelapse),
+    )
+
+
+def _path(path: str | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 def check_outputs(

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from impasto import files
+from impasto.batches.grid import PRESET, Combination
 from impasto.errors import LogError
 from impasto.images.recipe import Recipe
 from impasto.jobs.log import TERMS, Entry, read_log
 from impasto.sweeps import plot
-from impasto.sweeps.grid import PRESET, Combination
 from impasto.version import __version__
 
 TABLES = "results.csv", "results.json"

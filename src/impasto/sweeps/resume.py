@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto import files
+from impasto.batches.grid import Combination
 from impasto.errors import OutputError, RecipeError, UsageError, printable
 from impasto.images.loading import load_recipe
 from impasto.images.masks import AlphaMask, Style, pictures_by_role
@@ -17,7 +18,6 @@ from impasto.jobs.outputs import checkpoint_path
 from impasto.optimize import checkpoint
 from impasto.optimize.detail import settings_here
 from impasto.sweeps import results, sheet
-from impasto.sweeps.grid import Combination
 from impasto.vgg.device import main_memory_limit
 from impasto.vgg.model import VGG19, network_or_default
 

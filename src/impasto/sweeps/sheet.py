@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from impasto.batches.grid import Grid
 from impasto.errors import ImpastoError
 from impasto.images import contact_sheet
 from impasto.images.contact_sheet import Cell
 from impasto.images.loading import load
 from impasto.images.thumbnail import fit_within, thumbnail
-from impasto.sweeps.grid import Grid
 from impasto.sweeps.results import Result, image_path
 
 SHEET = "sheet.jpg"

@@ -9,6 +9,7 @@ import torch
 
 from impasto import api, files
 from impasto.arguments import as_path, check_callable, of_type, path_of_image
+from impasto.batches.grid import Combination, Grid, make_axis
 from impasto.errors import (
     DivergedError,
     MissingError,
@@ -24,13 +25,13 @@ from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, StyleSource, some_styles
 from impasto.jobs import runner
 from impasto.jobs.claims import claimed
-from impasto.jobs.outputs import CHECKPOINT_SECONDS, Outputs, checkpoint_path
+from impasto.jobs.compute import CHECKPOINT_SECONDS
+from impasto.jobs.outputs import Outputs, checkpoint_path
 from impasto.jobs.runner import ShouldStop
 from impasto.optimize import checkpoint
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import settings_or_preset
 from impasto.sweeps import sheet
-from impasto.sweeps.grid import Combination, Grid, make_axis
 from impasto.sweeps.results import (
     PLOT,
     TABLES,

@@ -2,10 +2,10 @@
 
 import pytest
 
+from impasto.batches.grid import Grid, make_axis, parse_axis, prepared_grid
 from impasto.errors import SettingError
 from impasto.settings.model import Settings
 from impasto.settings.presets import preset
-from impasto.sweeps.grid import Grid, make_axis, parse_axis, prepared_grid
 
 LAYERS = [f"block{block}_conv1" for block in range(1, 6)]
 

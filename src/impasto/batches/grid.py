@@ -28,7 +28,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-FILES = resources.files("impasto.sweeps") / "grid_files"
+FILES = resources.files("impasto.batches") / "grid_files"
 MAX_COMBINATIONS = 1000
 PRESET = "preset"
 """The axis whose values are presets; every other axis is a setting."""

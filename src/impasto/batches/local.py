@@ -1,0 +1,217 @@
+"""The executor of one machine: a process per GPU, or some on the CPUs, each with a loaded network."""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, replace
+from importlib import metadata
+from typing import Any
+
+from impasto.batches.executor import MAX_ATTEMPTS, Queue, ShouldStop, lost
+from impasto.errors import SettingError
+from impasto.events import JobBegan, OnEvent, from_dict
+from impasto.jobs.compute import Compute
+from impasto.jobs.job import Job
+from impasto.jobs.result import JobResult
+from impasto.memory import available_memory
+
+COMMAND = (sys.executable, "-m", "impasto.batches.process")
+"""Starts a worker process, which talks JSON Lines, see `batch.process`."""
+POLL_SECONDS = 0.2
+"""Seconds after which a closed queue and a request to stop are noticed at the latest."""
+
+Message = tuple[int, dict[str, Any] | None]
+"""The number of a worker, and what it said; None: its process has ended."""
+
+
+class LocalExecutor:
+    """Runs jobs in worker processes on this machine.
+
+    A worker that is killed is replaced, and its job is started again. If this process is killed, the workers end.
+
+    Args:
+        compute: where and how; its device, threads and memory are divided among the workers.
+        workers: by default one per GPU, on a CPU see `cpu_workers`.
+        jobs: the number of jobs; no more workers are started.
+        overwrite: existing files that are not the results of their jobs are replaced.
+        command: starts a worker process.
+    """
+
+    def __init__(
+        self,
+        compute: Compute,
+        workers: int | None = None,
+        *,
+        jobs: int | None = None,
+        overwrite: bool = False,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        if workers is not None and workers < 1:
+            raise SettingError(f"--workers: got {workers}; give 1 or more")
+        self._overwrite, self._command = overwrite, command
+        devices = _devices(compute)
+        count = workers or (len(devices) if devices else cpu_workers())
+        self.workers = max(1, count if jobs is None else min(count, jobs))
+        self._computes = [_share(compute, number, self.workers, devices) for number in range(self.workers)]
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+
+    def run(self, jobs: Queue, on_event: OnEvent, should_stop: ShouldStop) -> Generator[JobResult]:
+        """See `Executor.run`."""
+        processes = [
+            _Process(number, self._command, each, self._messages) for number, each in enumerate(self._computes)
+        ]
+        try:
+            yield from self._run(processes, jobs, on_event, should_stop)
+        finally:
+            for process in processes:
+                process.close()
+
+    def _run(
+        self, processes: list["_Process"], jobs: Queue, on_event: OnEvent, should_stop: ShouldStop
+    ) -> Generator[JobResult]:
+        is_stopping = False
+        while True:
+            if should_stop() and not is_stopping:
+                is_stopping = True
+                for process in processes:
+                    process.stop()
+            for process in [] if is_stopping else [each for each in processes if each.job is None]:
+                if (job := jobs.take()) is None:
+                    break
+                process.start(job, overwrite=self._overwrite)
+                on_event(JobBegan(job.id, job.outputs.result))
+            if all(process.job is None for process in processes) and (is_stopping or jobs.is_closed):
+                return
+            with contextlib.suppress(queue.Empty):
+                number, message = self._messages.get(timeout=POLL_SECONDS)
+                if (result := processes[number].receive(message, on_event)) is not None:
+                    yield result
+
+
+class _Process:
+    """A worker process, and the job that it runs; a new process is started when it ends."""
+
+    def __init__(self, number: int, command: Sequence[str], compute: Compute, messages: "queue.SimpleQueue[Message]"):
+        self._number, self._command, self._compute, self._messages = number, command, compute, messages
+        self._process: subprocess.Popen[bytes] | None = None
+        self._attempts, self._overwrite, self._is_stopping = 0, False, False
+        self.job: Job | None = None
+
+    def start(self, job: Job, *, overwrite: bool) -> None:
+        """Start a job."""
+        self.job, self._overwrite, self._attempts = job, overwrite, 0
+        self._attempt()
+
+    def stop(self) -> None:
+        """Ask the process to stop its job after the current step."""
+        self._is_stopping = True
+        self._send({"stop": True})
+
+    def receive(self, message: dict[str, Any] | None, on_event: OnEvent) -> JobResult | None:
+        """Handle what the process said; the result of its job if that has ended."""
+        job = self.job
+        if message is None:
+            return None if job is None else self._replace(job)
+        if "event" in message:
+            on_event(from_dict(message))
+            return None
+        self.job = None
+        return JobResult(**message["result"])
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is None:
+            return
+        if self.job is not None:  # left by an error or a second signal
+            self._process.kill()
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()  # type: ignore[union-attr]
+        self._process.wait()
+
+    def _attempt(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            self._launch()
+        self._attempts += 1
+        memory = self._compute.memory if self._attempts == MAX_ATTEMPTS else None
+        assert self.job is not None
+        self._send(
+            {
+                "job": self.job.model_dump(),
+                "overwrite": self._overwrite,
+                "memory": None if memory is None else memory // 2,
+            }
+        )
+
+    def _replace(self, job: Job) -> JobResult | None:
+        """Start the job of a process that has ended again, in a new process."""
+        status = self._process.wait() if self._process is not None else 0
+        reason = f"signal {-status}" if status < 0 else f"exit status {status}"
+        if self._is_stopping:
+            self.job = None
+            return JobResult(job.id, job.outputs.result, "stopped", message=f"its worker ended ({reason})")
+        if self._attempts == MAX_ATTEMPTS:
+            self.job = None
+            return lost(job, reason)
+        self._attempt()
+        return None
+
+    def _launch(self) -> None:
+        # a process group of its own: Ctrl-C is for this process, which asks the workers to stop
+        process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=os.name == "posix"
+        )
+        self._process = process
+        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+        self._send({"compute": asdict(self._compute)})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # the process has ended, which its reader reports
+                self._process.stdin.write(json.dumps(message).encode() + b"\n")
+                self._process.stdin.flush()
+
+    def _read(self, process: "subprocess.Popen[bytes]") -> None:
+        """In a thread: pass on what the process says."""
+        assert process.stdout is not None
+        for line in process.stdout:
+            with contextlib.suppress(ValueError):  # a line that a killed process did not complete
+                self._messages.put((self._number, json.loads(line)))
+        self._messages.put((self._number, None))
+
+
+def cpu_workers() -> int:
+    """The number of workers on CPUs: one per core, since threads wait for each other.
+
+    See "Batches" in `benchmarks/NOTES.md`.
+    """
+    return os.cpu_count() or 1
+
+
+def _devices(compute: Compute) -> list[str]:
+    """The GPUs among which the workers are divided, by torch's names; none: the CPUs.
+
+    Raises:
+        SettingError: a device that this machine does not have.
+    """
+    if compute.device == "cpu" or "+cpu" in metadata.version("torch"):
+        return []
+    # in another process: this one loads no torch, which takes seconds and 200 MB
+    found = subprocess.run([*COMMAND, "--devices", compute.device], capture_output=True, check=False, text=True)
+    if found.returncode:
+        raise SettingError(found.stderr.strip().splitlines()[-1])
+    devices: list[str] = json.loads(found.stdout)
+    return devices
+
+
+def _share(compute: Compute, number: int, workers: int, devices: Sequence[str]) -> Compute:
+    """The part of worker `number`: a GPU, or its share of threads; and of the memory."""
+    memory = (available_memory() if compute.memory is None else compute.memory) // workers
+    if devices:
+        return replace(compute, device=devices[number % len(devices)], memory=compute.memory and memory)
+    threads = max(1, (compute.threads or os.cpu_count() or 1) // workers)
+    return replace(compute, threads=threads, memory=memory)

@@ -1,0 +1,105 @@
+"""`python -m impasto.batches.process`: a worker process, which reads jobs from standard input and prints what happens.
+
+Both are JSON Lines. In: {"compute": {...}} first; {"job": {...}, "overwrite": false, "memory": null} for each job;
+{"stop": true} to stop the present job after its step. Out: events, as `Event.as_dict` has them, and {"result": {...}}
+at the end of a job. The process ends with its standard input: it does not outlive the process that has started it.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from dataclasses import asdict
+from typing import IO, Any
+
+from impasto.events import Event, JobProgressed, Noted, Stepped
+from impasto.jobs.compute import Compute
+from impasto.jobs.job import Job
+from impasto.jobs.worker import Worker
+
+REPORT_SECONDS = 0.2
+"""Seconds between two reports of steps."""
+
+
+class _Reporter:
+    """Sends the events of a job that its batch shows: notes, and its progress now and then."""
+
+    def __init__(self, send: "_Sender", job: Job) -> None:
+        self._send, self._id, self._output = send, job.id, job.outputs.result
+        self._steps, self._last = 0, -REPORT_SECONDS
+
+    def __call__(self, event: Event) -> None:
+        now = time.monotonic()
+        if isinstance(event, Stepped) and now - self._last >= REPORT_SECONDS:
+            self._last = now
+            self._send(JobProgressed(self._id, self._output, event.step + 1, self._steps).as_dict())
+        elif isinstance(event, Noted):
+            self._send(Noted(f"{os.path.basename(self._output)}: {event.message}").as_dict())
+        else:
+            self._steps = getattr(event, "steps", self._steps)
+
+
+class _Sender:
+    """Prints lines of JSON to a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        self._file.write(json.dumps(message).encode() + b"\n")
+        self._file.flush()
+
+
+def print_devices(device: str) -> int:
+    """Print the names of the GPUs that `device` stands for, as JSON: all of a machine for "auto" and "cuda"."""
+    import torch
+
+    from impasto.errors import SettingError
+    from impasto.vgg.device import select_device
+
+    try:
+        selected = select_device(device)
+    except SettingError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    count = torch.cuda.device_count() if selected.type == "cuda" and selected.index is None else 1
+    names = [f"cuda:{number}" for number in range(count)] if count > 1 else [str(selected)]
+    print(json.dumps([] if selected.type == "cpu" else names))  # noqa: T201
+    return 0
+
+
+def main() -> None:
+    """Run the jobs on standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the process that has started this one
+    # what any package prints must not get between the messages
+    send = _Sender(os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)
+    stop, messages = threading.Event(), queue.SimpleQueue[dict[str, Any]]()
+    threading.Thread(target=_read, args=(sys.stdin.buffer, messages, stop), daemon=True).start()
+    worker = Worker(Compute(**messages.get()["compute"]))
+    while True:
+        message = messages.get()
+        job = Job.model_validate(message["job"])
+        report = _Reporter(send, job)
+        result = worker.run(job, report, stop.is_set, overwrite=message["overwrite"], memory=message["memory"])
+        send({"result": asdict(result)})
+
+
+def _read(file: IO[bytes], messages: "queue.SimpleQueue[dict[str, Any]]", stop: threading.Event) -> None:
+    """In a thread: read messages; end the process when there are no more."""
+    for line in file:
+        message = json.loads(line)
+        if "stop" in message:
+            stop.set()
+        else:
+            messages.put(message)
+    os._exit(0)  # at once: its checkpoint is what remains, as of any process that is killed
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--devices"]:
+        sys.exit(print_devices(sys.argv[2]))
+    main()
