@@ -50,7 +50,7 @@ class Before:
     @property
     def names(self) -> Mapping[str, str]:
         """The names of its results, by the ids of their jobs."""
-        return {record.id: record.output for record in self.records.values()}
+        return {record.id: record.output for record in self.records.values() if record.state == "done"}
 
     def is_finished(self, planned: Planned) -> bool:
         """Whether a job was done, and its result is still there."""

@@ -22,7 +22,7 @@ from impasto.cli.settings_options import SettingsOptions, WholeNumber, given_set
 from impasto.cli.stop_signals import stop_signals
 from impasto.cli.streams import PIPE
 from impasto.cli.sweep import GridAxes
-from impasto.errors import BatchError, OutputError, SettingError, printable
+from impasto.errors import BatchError, OutputError, SettingError, UsageError, printable
 from impasto.events import Noted
 from impasto.settings.presets import preset
 
@@ -68,6 +68,8 @@ def batch(
     options: BatchOptions = BatchOptions(),
 ) -> int:
     """Stylize every CONTENT with every STYLE, and every combination of the values in the grid, several at a time."""
+    if not content:
+        raise UsageError("CONTENT... is missing (see `impasto batch --help`)")
     if PIPE in (output, *content, *style):
         raise OutputError("-: a batch reads files and writes a folder of results; give their names")
     settled = _combinations(grid or [], settings, options)
