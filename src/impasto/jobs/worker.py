@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from impasto import api
 from impasto.arguments import check_callable
 from impasto.errors import (
@@ -53,14 +55,18 @@ class Worker:
     Args:
         compute: where and how.
         pictures: images that are in memory, by their hash (`Picture.content_hash`); their jobs' files are not read.
+        vgg: the network; by default it is loaded for the first job that needs it.
     """
 
-    def __init__(self, compute: Compute, pictures: Mapping[str, Picture] | None = None) -> None:
+    def __init__(
+        self, compute: Compute, pictures: Mapping[str, Picture] | None = None, vgg: VGG19 | None = None
+    ) -> None:
         self.compute = compute
+        self._threads = torch.get_num_threads() if compute.threads is None else compute.threads
         self._given = dict(pictures or {})
         self._picture = functools.lru_cache(CACHED_PICTURES)(self._load)
         self._fast_network = functools.lru_cache(1)(self._load_fast_network)
-        self._vgg: VGG19 | None = None
+        self._vgg = vgg
 
     def run(
         self,
@@ -85,15 +91,14 @@ class Worker:
         try:
             return self._run(job.hashed(), report, should_stop, overwrite=overwrite, memory=memory)
         except ImpastoError as error:
-            message = str(error)
+            return _failed(job, error, str(error))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            message = "not enough memory for this size; give a smaller one, or fewer workers"
+            return _failed(job, error, "not enough memory for this size; give a smaller one, or fewer workers")
         finally:
             if self._vgg is not None:
                 devices.release_memory(self._vgg.device)
-        return JobResult(_id_or_nothing(job), job.outputs.result, "failed", message=message)
 
     def _run(
         self, job: Job, report: OnEvent, should_stop: ShouldStop, *, overwrite: bool, memory: int | None
@@ -128,7 +133,7 @@ class Worker:
         Raises:
             ImpastoError: see `impasto.api.create_run`; or an input that is another file than the job says.
         """
-        self.compute.set_threads(resume_from)
+        torch.set_num_threads(self.compute.threads_for(resume_from) or self._threads)
         content = None if job.content is None else self._load(job.content)
         return api.create_run(
             content,
@@ -144,7 +149,7 @@ class Worker:
 
     def _run_fast(self, job: Job, outputs: Outputs, report: OnEvent) -> JobResult:
         """Execute a job of the one-pass method."""
-        self.compute.set_threads()
+        torch.set_num_threads(self._threads)
         network = self._fast_network(tuple(Path(style.path) for style in job.styles if is_style_file(style.path)))
         styles: list[StyleSource] = [
             Path(style.path) if isinstance(network, SingleStyleNetwork) else self._style(style, None)
@@ -253,7 +258,8 @@ def _result(job: Job, recipe: Recipe, state: JobState = "done", seconds: float |
     return JobResult(job.id, job.outputs.result, state, recipe.steps_done, seconds, recipe.loss)
 
 
-def _id_or_nothing(job: Job) -> str:
-    with contextlib.suppress(JobError):
-        return job.hashed().id
-    return ""
+def _failed(job: Job, error: Exception, message: str) -> JobResult:
+    job_id = ""
+    with contextlib.suppress(JobError):  # an input that cannot be read has no hash
+        job_id = job.hashed().id
+    return JobResult(job_id, job.outputs.result, "failed", message=message, error=type(error).__name__)
