@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -12,11 +11,19 @@ from impasto.events import OnEvent
 from impasto.feedforward.one_pass import fast
 from impasto.feedforward.stylizer import FastNetwork
 from impasto.images.color_transfer import recolor_picture
-from impasto.images.loading import read_recipe
+from impasto.images.loading import read_recipe, reusable
 from impasto.images.masks import Style
 from impasto.images.picture import Picture
 from impasto.images.recipe import Recipe, Recolor, RecolorRecord
-from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles, input_record, some_styles
+from impasto.images.sources import (
+    ImageSource,
+    StyleSource,
+    as_picture,
+    as_styles,
+    input_record,
+    optional_picture,
+    some_styles,
+)
 from impasto.optimize.result import result_of
 from impasto.optimize.run import Run
 from impasto.reporting import ReportedSteps, end_events
@@ -115,17 +122,17 @@ def recolor(image: ImageSource, content: ImageSource, color: Recolor = "luminanc
     """
     if color not in get_args(Recolor):
         raise SettingError(f"color: got {color!r}; give {' or '.join(map(repr, get_args(Recolor)))}")
-    before, source = as_picture(image, "image"), as_picture(content, "content")
+    before, source = as_picture(image := reusable(image), "image"), as_picture(content, "content")
     result = recolor_picture(before, source, color)
     notes = [f"{picture.name}: {note}" for picture in (before, source) for note in picture.notes]
     record = RecolorRecord(color=color, image=input_record(before), content=input_record(source))
-    recipe = before.recipe if isinstance(image, Picture) else _recipe_in(image)
+    recipe = _recipe_in(image)
     return dataclasses.replace(result, notes=(*notes, *result.notes), recipe=_with_recoloring(recipe, record))
 
 
-def _recipe_in(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
+def _recipe_in(image: ImageSource) -> Mapping[str, Any] | None:
     with contextlib.suppress(RecipeError):  # most images have none
-        return read_recipe(path)
+        return read_recipe(image)
     return None
 
 
@@ -165,14 +172,11 @@ def create_run(
     if init is None and settings.init not in INITS:
         init = settings.init
     limit = main_memory_limit(memory, vgg.device if isinstance(vgg, VGG19) else select_device())
-    initial = None if init is None else as_picture(init, "init", limit)
+    initial = optional_picture(init, "init", limit)
     if initial is not None:
         settings = settings.replace(init=initial.name or "picture")  # the recipe must not name folders of the user
-    content_image = None if content is None else as_picture(content, "content", limit)
-    masks = {
-        role: None if mask is None else as_picture(mask, role, limit)
-        for role, mask in (("keep", keep), ("detail", detail))
-    }
+    content_image = optional_picture(content, "content", limit)
+    masks = {role: optional_picture(mask, role, limit) for role, mask in (("keep", keep), ("detail", detail))}
     style_images = as_styles(styles, limit)
     if settings.init == "fast" and initial is None:
         vgg = network_or_default(vgg)

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from impasto.errors import SettingError
-from impasto.images.masks import Style
-from impasto.images.picture import Picture, check_pictures
+from impasto.images.picture import Picture
 from impasto.images.quantize import Quantization
 from impasto.images.resize import resize
-from impasto.images.sources import as_list
+from impasto.images.sources import ImageSource, StyleSource, as_styles, optional_picture
 from impasto.loss.objective import Objective, Terms, narrower_strip
 from impasto.optimize.adam import Adam
 from impasto.optimize.detail import settings_here, with_missing_note
@@ -93,25 +92,30 @@ class Run:
     @isolated
     def __init__(
         self,
-        content: Picture | None,
-        styles: Sequence[Picture | Style],
+        content: ImageSource | None,
+        styles: StyleSource | Sequence[StyleSource],
         settings: Settings | None = None,
         *,
-        init: Picture | None = None,
-        keep: Picture | None = None,
-        detail: Picture | None = None,
+        init: ImageSource | None = None,
+        keep: ImageSource | None = None,
+        detail: ImageSource | None = None,
         vgg: VGG19 | None = None,
         memory: int | None = None,
         strips: Sequence[int | None] | None = None,
     ) -> None:
         chosen = settings_or_preset(settings)
-        check_pictures(content=content, init=init, keep=keep, detail=detail)
-        if content is None and not styles:
+        image, weighted = optional_picture(content, "content"), as_styles(styles)
+        if image is None and not weighted:
             raise SettingError("no image given; give a content image, a style image or both")
-        weighted = [each if isinstance(each, Style) else Style(each) for each in as_list(styles)]  # type: ignore[arg-type]
-        self.settings = settings = settings_here(content, weighted, chosen)
-        content = with_missing_note(content, chosen, settings)
-        self.inputs = inputs = Inputs(content, weighted, settings, init=init, keep=keep, detail=detail)
+        self.settings = settings = settings_here(image, weighted, chosen)
+        self.inputs = inputs = Inputs(
+            with_missing_note(image, chosen, settings),
+            weighted,
+            settings,
+            init=optional_picture(init, "init"),
+            keep=optional_picture(keep, "keep"),
+            detail=optional_picture(detail, "detail"),
+        )
         self.task, (self.height, self.width) = inputs.task, inputs.size
         self.vgg = network_or_default(vgg).configured(pooling=settings.pooling, padding=settings.padding)
         self.plan = self._plan(memory, strips)
