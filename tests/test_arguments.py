@@ -137,8 +137,12 @@ def test_a_missing_content_image_is_no_texture(content_image: Path, narrow: VGG1
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": 32}, "settings: got a dict; give impasto.Settings(...), or None for the defaults"),
-        ("keras", "settings: got a str; give impasto.preset('keras')"),
+        (
+            {"size": 32},
+            "settings: got a dict; give impasto.Settings(...), the name of a preset, or None for the defaults",
+        ),
+        ("kears", "unknown preset 'kears'; available: painterly, "),
+        ("", "unknown preset ''; available: painterly, "),
         (3, "settings: got an int; give impasto.Settings(...)"),
     ],
 )
@@ -178,6 +182,14 @@ def test_networks_and_receivers_of_events_are_checked(content_image: Path, narro
         ):
             with refused(SettingError, "on_event: got a", "; give a function that takes an event"):
                 call(on_event)
+    for cancel in ("yes", True):
+        for call in (
+            lambda it: impasto.stylize(image, image, SMALL, vgg=narrow, cancel=it),
+            lambda it: impasto.texture(image, SMALL, vgg=narrow, cancel=it),
+            lambda it: impasto.reconstruct(image, settings=SMALL, vgg=narrow, cancel=it),
+        ):
+            with refused(SettingError, "cancel: got a", "; give a function that returns whether to stop, or a thr"):
+                call(cancel)
     with refused(SettingError, "network: got a VGG19; give impasto.network_for(styles)"):
         impasto.fast(image, image, network=narrow)  # type: ignore[arg-type]
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeGuard, TypeVar
+from typing import Protocol, TypeGuard, TypeVar
 
 from impasto.errors import ImpastoError, OutputError, PictureError, SettingError
 
@@ -90,3 +90,30 @@ def check_callable(on_event: Callable[..., object] | None) -> None:
     """
     if on_event is not None and not callable(on_event):
         raise SettingError(f"on_event: got {kind_of(on_event)}; give a function that takes an event")
+
+
+class StopEvent(Protocol):
+    """A `threading.Event`, or one of multiprocessing."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+
+Cancel = Callable[[], object] | StopEvent
+"""Stops a run: a function that is called after every step and returns whether to stop, or an event."""
+
+
+def stop_function(cancel: Cancel | None) -> Callable[[], object]:
+    """The function that says whether to stop.
+
+    Raises:
+        SettingError: `cancel` is neither a function nor an event.
+    """
+    if cancel is None:
+        return lambda: False
+    ask: object = getattr(cancel, "is_set", cancel)
+    if not callable(ask):
+        raise SettingError(
+            f"cancel: got {kind_of(cancel)}; give a function that returns whether to stop, or a threading.Event"
+        )
+    return ask

@@ -15,6 +15,18 @@ REPORT_INTERVAL = 10
 """Steps on a GPU whose events are reported together: reading their losses waits for all steps that are queued."""
 
 
+def both(first: OnEvent | None, second: OnEvent | None) -> OnEvent | None:
+    """A receiver that passes events on to both; None if there is none."""
+    if first is None or second is None:
+        return first or second
+
+    def report(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return report
+
+
 class ReportedSteps:
     """The remaining steps of a run or a training; iterate over them to take them.
 

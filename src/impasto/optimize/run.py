@@ -68,7 +68,7 @@ class Run:
     Args:
         content: the content image; None: texture synthesis.
         styles: the style images, optionally with weights and masks; none: the content image is reconstructed.
-        settings: the settings.
+        settings: the settings, or the name of a preset.
         init: the initial image, if settings.init is neither "content" nor "noise".
         keep: protection mask: white areas keep the content image unchanged.
         detail: detail mask: white areas stay closer to the content image.
@@ -94,7 +94,7 @@ class Run:
         self,
         content: ImageSource | None,
         styles: StyleSource | Sequence[StyleSource],
-        settings: Settings | None = None,
+        settings: Settings | str | None = None,
         *,
         init: ImageSource | None = None,
         keep: ImageSource | None = None,
