@@ -26,6 +26,7 @@ from impasto.images.sources import (
 )
 from impasto.optimize.result import result_of
 from impasto.optimize.run import Run
+from impasto.optimize.style_targets import StyleTargets, network_of
 from impasto.progress import ProgressBar
 from impasto.reporting import ReportedSteps, both, end_events
 from impasto.settings.model import INITS, Settings
@@ -202,13 +203,14 @@ def create_run(
         settings, init = settings.replace(init=init), None
     elif init is None and settings.init not in INITS:
         init = settings.init
+    vgg = network_of(styles, vgg)
     limit = main_memory_limit(memory, vgg.device if isinstance(vgg, VGG19) else select_device())
     initial = optional_picture(init, "init", limit)
     if initial is not None:
         settings = settings.replace(init=initial.name or "picture")  # the recipe must not name folders of the user
     content_image = optional_picture(content, "content", limit)
     masks = {role: optional_picture(mask, role, limit) for role, mask in (("keep", keep), ("detail", detail))}
-    style_images = as_styles(styles, limit)
+    style_images = styles if isinstance(styles, StyleTargets) else as_styles(styles, limit)
     if settings.init == "fast" and initial is None:
         vgg = network_or_default(vgg)
         initial = _fast_initial_image(content_image, style_images, settings, vgg, memory)

@@ -8,7 +8,8 @@ from impasto.events import Began, Ended, Event, Noted, OnEvent, Planned, Stepped
 from impasto.feedforward.train import Training, TrainingStep
 from impasto.images.picture import Picture
 from impasto.memory import resident_memory
-from impasto.optimize.run import Run, Step
+from impasto.optimize.run import Run
+from impasto.optimize.step import Step
 from impasto.vgg import device as devices
 
 REPORT_INTERVAL = 10

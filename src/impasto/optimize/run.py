@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -28,35 +27,13 @@ from impasto.optimize.scale_objective import scale_objective
 from impasto.optimize.scale_run import ScaleRun
 from impasto.optimize.spec import make_spec, picture_record
 from impasto.optimize.state_check import RunNumbers
+from impasto.optimize.step import Step
+from impasto.optimize.style_targets import StyleTargets, network_of
 from impasto.settings.model import Settings
 from impasto.settings.presets import settings_or_preset
 from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 from impasto.vgg.model import VGG19, network_or_default
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a run.
-
-    Attributes:
-        number: from 0, over all scales.
-        scale: long edge in pixels of the scale.
-        seconds: since the run started.
-        terms: of the loss of the image before the step.
-        notes: messages for the user.
-    """
-
-    number: int
-    scale: int
-    seconds: float
-    terms: Terms
-    notes: tuple[str, ...] = ()
-    run: "Run" = field(repr=False, kw_only=True)
-
-    def preview(self) -> Picture:
-        """The current image, at the size of the current scale."""
-        return self.run.picture
 
 
 class Run:
@@ -67,7 +44,8 @@ class Run:
 
     Args:
         content: the content image; None: texture synthesis.
-        styles: the style images, optionally with weights and masks; none: the content image is reconstructed.
+        styles: the style images, optionally with weights and masks, or `StyleTargets`; none: the content image is
+            reconstructed.
         settings: the settings, or the name of a preset.
         init: the initial image, if settings.init is neither "content" nor "noise".
         keep: protection mask: white areas keep the content image unchanged.
@@ -104,7 +82,8 @@ class Run:
         strips: Sequence[int | None] | None = None,
     ) -> None:
         chosen = settings_or_preset(settings)
-        image, weighted = optional_picture(content, "content"), as_styles(styles)
+        image = optional_picture(content, "content")
+        weighted = styles if isinstance(styles, StyleTargets) else as_styles(styles)
         if image is None and not weighted:
             raise SettingError("no image given; give a content image, a style image or both")
         self.settings = settings = settings_here(image, weighted, chosen)
@@ -117,7 +96,9 @@ class Run:
             detail=optional_picture(detail, "detail"),
         )
         self.task, (self.height, self.width) = inputs.task, inputs.size
-        self.vgg = network_or_default(vgg).configured(pooling=settings.pooling, padding=settings.padding)
+        self.vgg = network_or_default(network_of(styles, vgg)).configured(
+            pooling=settings.pooling, padding=settings.padding
+        )
         self.plan = self._plan(memory, strips)
         self.steps = sum(plan.scale.steps for plan in self.plan)
         self.steps_done, self.seconds = 0, 0.0

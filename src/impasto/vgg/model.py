@@ -122,6 +122,11 @@ class VGG19:
         """The dtype's name, or tf32: float32 whose factors are rounded to TF32 in convolutions and products."""
         return "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
 
+    @property
+    def variant(self) -> tuple[object, ...]:
+        """What features depend on besides the weights: how the convolutions are evaluated, and where."""
+        return self.pooling, self.padding, self.device, self.dtype, self.tf32, self.ncnn
+
     def arithmetic(self) -> contextlib.AbstractContextManager[None]:
         """The context in which the network is evaluated, see `impasto.vgg.device.arithmetic`."""
         return devices.arithmetic(self.device, tf32=self.tf32)
