@@ -15,6 +15,7 @@ from impasto.images.quantize import Quantization
 from impasto.images.resize import resize
 from impasto.images.sources import ImageSource, StyleSource, as_styles, optional_picture
 from impasto.loss.objective import Objective, Terms, narrower_strip
+from impasto.optimize import checkpoint
 from impasto.optimize.adam import Adam
 from impasto.optimize.detail import settings_here, with_missing_note
 from impasto.optimize.engine_plan import fit_engines
@@ -188,6 +189,46 @@ class Run:
             "strips": strips,
             "scale_run": numbers,
         }
+
+    def to_bytes(self) -> bytes:
+        """The state of the run: the contents of a checkpoint file, without the images and the network."""
+        return checkpoint.to_bytes(self)
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        content: ImageSource | None,
+        styles: StyleSource | Sequence[StyleSource],
+        *,
+        init: ImageSource | None = None,
+        keep: ImageSource | None = None,
+        detail: ImageSource | None = None,
+        vgg: VGG19 | None = None,
+    ) -> "Run":
+        """A run that continues from the state in `data`, of `to_bytes` or a checkpoint file, to the same bits.
+
+        Args:
+            content, styles, init, keep, detail: the images of that run. The settings are in the state.
+            vgg: the network of that run; by default loaded, for the same kind of device, in the same precision.
+
+        Raises:
+            CheckpointError: other images or another network, damaged data, or those of another version.
+        """
+        saved = checkpoint.read(data)
+        vgg = network_of(styles, vgg) or VGG19.load(device=saved.device, precision=saved.precision, engine=saved.ncnn)
+        run = cls(
+            content,
+            styles,
+            saved.settings,
+            init=init,
+            keep=keep,
+            detail=detail,
+            vgg=vgg.with_ncnn(saved.ncnn),
+            strips=saved.strips,
+        )
+        checkpoint.resume(run, saved)
+        return run
 
     @isolated
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:

@@ -164,6 +164,20 @@ class VGG19:
         kernels = sum(KERNEL_GROWTH * self.kernels[name][0].nbytes for name in evaluated)
         return kernels + workspace_bytes(width) if evaluated else 0
 
+    @isolated
+    def to(self, device: torch.device | str) -> "VGG19":
+        """The network on another device, in its dtype; TF32 and ncnn are used only where they are available.
+
+        Raises:
+            SettingError: the device is unknown or not available.
+        """
+        on = devices.select_device(device)
+        if on == self.device:
+            return self
+        other = VGG19(self.kernels, pooling=self.pooling, padding=self.padding, device=on, dtype=self.dtype)
+        other.origin, other.sha256, other.tf32 = self.origin, self.sha256, self.tf32 and devices.has_tf32(on)
+        return other.with_ncnn(self.ncnn)
+
     def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
         """A network that shares these weights, with another pooling and padding."""
         other = copy.copy(self)
