@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import impasto
-from impasto import Run, Settings, StyleTargets, load
+from impasto import Run, Settings, StyleTargets, api, load
 from impasto.errors import CheckpointError
 from impasto.optimize import checkpoint
 from impasto.vgg.model import VGG19
@@ -132,6 +131,6 @@ def test_a_canceled_run_can_be_continued_from_its_bytes(
     begin: Callable[..., Run], content_image: Path, style_image: Path, narrow: VGG19
 ) -> None:
     whole, run = begin(), begin()
-    impasto.api.complete(run, cancel=lambda: run.steps_done == 3)
+    api.complete(run, cancel=lambda: run.steps_done == 3)
     resumed = Run.from_bytes(run.to_bytes(), content_image, style_image, vgg=narrow)
-    assert torch.equal(impasto.api.complete(resumed).tensor, impasto.api.complete(whole).tensor)
+    assert torch.equal(api.complete(resumed).tensor, api.complete(whole).tensor)
