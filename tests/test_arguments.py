@@ -89,7 +89,7 @@ def test_what_is_no_image_is_refused_with_advice(
 
 @pytest.mark.parametrize("kind", IN_MEMORY)
 def test_an_image_in_memory_is_accepted_wherever_an_image_is(
-    kind: str, calls: dict[str, Callable[[object], object]], small_crops: None
+    kind: str, calls: dict[str, Callable[[object], object]]
 ) -> None:
     """Magenta's network, many images and files have tests of their own."""
     others = ("fast", "network_for", "sweep", "distill", "rerun", "load", "compare images", "stylize style 2")

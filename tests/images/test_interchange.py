@@ -1,6 +1,7 @@
 """Images of Pillow, arrays, tensors, bytes and open files as pictures, and pictures as these."""
 
 import io
+import struct
 import warnings
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageCms, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 import impasto
 from impasto.errors import PictureError, RecipeError, SettingError
@@ -16,6 +18,8 @@ from impasto.images.masks import Style, mask_values
 from impasto.images.picture import DISPLAY_EDGE, Picture
 from impasto.images.quantize import Quantization
 
+P3 = [31_270, 32_900, 68_000, 32_000, 26_500, 69_000, 15_000, 6_000]
+"""White point and primaries of Display P3, times 100 000."""
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
 RGBA = RNG.integers(0, 256, (20, 30, 4), dtype=np.uint8)
@@ -171,8 +175,11 @@ def test_to_array_gives_the_pixels_of_the_saved_file(tmp_path):
     deep = Picture(image).to_array("uint16")
     assert np.array_equal(deep, np.rint(image.permute(1, 2, 0).numpy() * np.float32(65535)).astype(np.uint16))
     assert np.array_equal(Picture(image).to_array("float32"), image.permute(1, 2, 0).numpy())
+    for kind in ("uint8", "uint16", "float32"):
+        for dtype in (np.dtype(kind), getattr(np, kind)):
+            assert np.array_equal(Picture(image).to_array(dtype), Picture(image).to_array(kind))
     assert Picture(image, alpha).to_array("float32").shape == (20, 30, 4)
-    with pytest.raises(SettingError, match="dtype: got 'int8'; give 'uint8', 'uint16' or 'float32'"):
+    with pytest.raises(SettingError, match="dtype: got int8; give uint8, uint16 or float32"):
         Picture(image).to_array("int8")
 
 
@@ -186,6 +193,10 @@ def test_numpy_converts_a_picture():
     assert np.array_equal(Image.fromarray(np.asarray(picture)), RGB)
     with pytest.raises(ValueError, match="its array is a copy"):
         picture.__array__(copy=False)
+
+
+def test_a_picture_is_shown_in_a_line():
+    assert repr(Picture.from_array(RGB, name="a.png")) == "Picture('a.png', 30x20 pixels)"
 
 
 def test_notebooks_display_a_picture_downscaled():
@@ -272,6 +283,23 @@ def test_the_color_profile_of_an_image_of_pillow_is_applied(tmp_path):
             picture = Picture.from_pil(image)
         assert torch.equal(picture.tensor, load(tmp_path / "a.png").tensor)
         assert words in picture.notes[0]
+
+
+@pytest.mark.parametrize(
+    "chunks", [{"gAMA": [100_000]}, {"gAMA": [45_455]}, {"cHRM": P3}, {"gAMA": [55_556], "cHRM": P3}]
+)
+def test_the_gamma_and_the_primaries_of_a_png_are_applied(chunks):
+    info, opened = PngInfo(), {}
+    for name, values in chunks.items():
+        info.add(name.encode(), struct.pack(f">{len(values)}I", *values))
+    for profile in (None, load_adobe()):
+        data = file_of(Image.fromarray(RGB), pnginfo=info, icc_profile=profile).getvalue()
+        with Image.open(io.BytesIO(data)) as image:
+            picture = Picture.from_pil(image)
+            opened[profile] = picture
+        assert torch.equal(picture.tensor, load(data).tensor)
+        assert picture.notes == load(data).notes
+    assert not torch.equal(opened[None].tensor, opened[load_adobe()].tensor)
 
 
 def load_adobe():

@@ -7,10 +7,11 @@ import io
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from PIL import Image
 from torch import Tensor
 
@@ -69,6 +70,9 @@ class Picture:
             if self.alpha.shape[1:] != self.tensor.shape[1:]:
                 sizes = f"{tuple(self.alpha.shape[1:])} and {tuple(self.tensor.shape[1:])}"
                 raise PictureError(f"alpha and image must have the same height and width; got {sizes}; resize one")
+
+    def __repr__(self) -> str:
+        return f"Picture({self.name!r}, {self.width}x{self.height} pixels)"
 
     @classmethod
     @isolated
@@ -138,20 +142,18 @@ class Picture:
         return dataclasses.replace(self, tensor=self.rounding.round_trip(self.tensor), alpha=alpha)
 
     @isolated
-    def to_array(self, dtype: Literal["uint8", "uint16", "float32"] = "uint8") -> Array:
+    def to_array(self, dtype: DTypeLike = "uint8") -> Array:
         """(H, W, 3), or (H, W, 4) with alpha, in sRGB: uint8 in 0..255, uint16 in 0..65535, or float32 in [0, 1].
 
-        Integers are those that `save` writes at that depth.
-
-        Raises:
-            SettingError: another dtype.
+        Integers are those that `save` writes at that depth. Another dtype is a SettingError.
         """
-        if dtype == "float32":
+        kind = getattr(dtype, "__name__", str(dtype))
+        if kind == "float32":
             planes = self.tensor if self.alpha is None else torch.cat([self.tensor, self.alpha])
             return planes.permute(1, 2, 0).clone(memory_format=torch.contiguous_format).numpy()
-        if dtype not in ("uint8", "uint16"):
-            raise SettingError(f"dtype: got {dtype!r}; give 'uint8', 'uint16' or 'float32'")
-        quantization = self._quantization(8 if dtype == "uint8" else 16, None)
+        if kind not in ("uint8", "uint16"):
+            raise SettingError(f"dtype: got {kind}; give uint8, uint16 or float32")
+        quantization = self._quantization(8 if kind == "uint8" else 16, None)
         return np.concatenate([*writer.quantized_bands(self.tensor, self.alpha, quantization)])
 
     @isolated

@@ -18,12 +18,24 @@ from torch import Tensor
 
 from impasto import files
 from impasto.errors import CheckpointError, SettingError, printable
-from impasto.images.faces import weights as yunet
 from impasto.optimize import tensor_file
+from impasto.optimize.spec import difference, shown
 from impasto.optimize.state_check import Header
 from impasto.settings.model import Settings, one_line
 from impasto.torch_state import isolated
 from impasto.version import __version__
+
+__all__ = [
+    "Checkpoint",
+    "Resumable",
+    "difference",
+    "discard",
+    "discard_incomplete",
+    "read",
+    "resume",
+    "save",
+    "to_bytes",
+]
 
 
 class Resumable(Protocol):
@@ -194,7 +206,7 @@ def read(source: Path | bytes) -> Checkpoint:
         header = tensor_file.read_content(source)
         if (version := header["spec"]["impasto"]) != __version__:
             raise CheckpointError(
-                f"{where}: was written by impasto {_shown(version)}, this is {__version__}; resume it with that "
+                f"{where}: was written by impasto {shown(version)}, this is {__version__}; resume it with that "
                 "version, or start over without --resume"
             )
         Header.model_validate(header)
@@ -231,7 +243,7 @@ def resume(run: Resumable, checkpoint: Checkpoint) -> tuple[str, ...]:
         "threads": (checkpoint.threads, torch.get_num_threads()),
     }
     return tuple(
-        f"started with {name} {_shown(before)}, now {now}: the result may differ slightly"
+        f"started with {name} {shown(before)}, now {now}: the result may differ slightly"
         for name, (before, now) in environment.items()
         if before != now
     )
@@ -242,36 +254,8 @@ def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return {**own, **{name: own[stored] for name, stored in checkpoint.same.items()}}
 
 
-def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """The first difference between two specs (see `Resumable.spec`) in words, or None; that of torch may differ."""
-    if before["settings"].keys() != now["settings"].keys():
-        return f"was written by another version of impasto ({_shown(before['impasto'])}), which has other settings"
-    for name, value in now["settings"].items():
-        if (was := before["settings"].get(name)) != value:
-            missing = (
-                ", since the face detector is not installed" if name == "faces" and not yunet.is_installed() else ""
-            )
-            return f"was started with {name} {_shown(was)}, got {value}{missing}"
-    for name in ("task", "device", "precision", "ncnn"):
-        if (was := before.get(name)) != now[name]:
-            return f"was started with {name} {_shown(was)}, got {_shown(now[name])}"
-    for role in {**before["pictures"], **now["pictures"]}:
-        was, given = before["pictures"].get(role), now["pictures"].get(role)
-        if (was and was["sha256"]) != (given and given["sha256"]):
-            names = [printable(each["name"]) if each else "none" for each in (was, given)]
-            return f"was started with another {role}: {names[0]}, got {names[1]}, which is not the same file"
-    if (was := before.get("mixture")) != now["mixture"]:
-        return f"was started with the weights {_shown(was)} of the style images, got {now['mixture']}"
-    return "was started with other network weights" if before.get("weights") != now["weights"] else None
-
-
 def _where(source: Path | bytes) -> str:
     return "the bytes of a checkpoint" if isinstance(source, bytes) else printable(source)
-
-
-def _shown(value: object) -> str:
-    """A value from a file, for a message: in one line."""
-    return printable(str(value)[:200])
 
 
 def _reason(error: BaseException) -> str:

@@ -14,17 +14,16 @@ from impasto.images.picture import Picture
 from impasto.images.quantize import Quantization
 from impasto.images.resize import resize
 from impasto.images.sources import ImageSource, StyleSource, as_styles, optional_picture
-from impasto.loss.objective import Objective, Terms, narrower_strip
+from impasto.loss.objective import Objective, Terms
 from impasto.optimize import checkpoint
 from impasto.optimize.adam import Adam
 from impasto.optimize.detail import settings_here, with_missing_note
-from impasto.optimize.engine_plan import fit_engines
-from impasto.optimize.evaluation import can_retry_narrower
+from impasto.optimize.engine_plan import plan_run
 from impasto.optimize.inputs import Inputs
-from impasto.optimize.memory_plan import CostModel, ScalePlan
+from impasto.optimize.memory_plan import ScalePlan
 from impasto.optimize.optimizer import State
 from impasto.optimize.pace import PACE_EDGE, measure_pace
-from impasto.optimize.scale_objective import scale_objective
+from impasto.optimize.scale_objective import fitting_objective
 from impasto.optimize.scale_run import ScaleRun
 from impasto.optimize.spec import make_spec, picture_record
 from impasto.optimize.state_check import RunNumbers
@@ -100,7 +99,7 @@ class Run:
         self.vgg = network_or_default(network_of(styles, vgg)).configured(
             pooling=settings.pooling, padding=settings.padding
         )
-        self.plan = self._plan(memory, strips)
+        self.vgg, self.plan = plan_run(self.vgg, inputs, memory, strips)
         self.steps = sum(plan.scale.steps for plan in self.plan)
         self.steps_done, self.seconds = 0, 0.0
         self.scale_index = 0
@@ -246,18 +245,6 @@ class Run:
         on_device = {name: tensor.to(self.vgg.device) for name, tensor in tensors.items()}
         self.scale_run.restore(on_device, numbers["scale_run"])
 
-    def _plan(self, memory: int | None, strips: Sequence[int | None] | None) -> tuple[ScalePlan, ...]:
-        """The scales with their strips: those given, or what fits into the memory limit."""
-        inputs = self.inputs
-        input_bytes = inputs.nbytes + inputs.upsampled_bytes
-        costs = CostModel(self.vgg, inputs.settings, inputs.layer_names, input_bytes, inputs.guided_regions)
-        # a resumed run gets the strips of its checkpoint: sums must be split alike to be rounded alike
-        if strips is not None and len(strips) == len(inputs.scale_plans):
-            return tuple(map(costs.estimate, inputs.scale_plans, strips))
-        limit = devices.available_memory(self.vgg.device) if memory is None else memory
-        self.vgg, plans = fit_engines(costs, inputs.scale_plans, limit)
-        return plans
-
     def _next_scale(self) -> None:
         """Continue at the next scale from the result so far."""
         self.scale_index += 1
@@ -278,16 +265,8 @@ class Run:
 
     def _objective(self) -> Objective:
         """The objective of the current scale, in narrower strips than planned if memory runs out."""
-        plan = self.current_plan
-        while True:
-            try:
-                objective = scale_objective(self.vgg, self.inputs, plan)
-                break
-            except (MemoryError, RuntimeError) as error:
-                if not can_retry_narrower(error, plan.strip, self.settings):
-                    raise
-            plan = dataclasses.replace(plan, strip=narrower_strip(plan.strip, plan.size[0]))
-        self._record_strip(plan.strip)
+        objective = fitting_objective(self.vgg, self.inputs, self.current_plan)
+        self._record_strip(objective.strip)
         return objective
 
     def _record_strip(self, strip: int | None) -> None:

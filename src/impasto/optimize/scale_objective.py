@@ -9,7 +9,7 @@ from impasto.images.masks import Region, layer_guides
 from impasto.loss.conventions import loss_weights
 from impasto.loss.matching import matched_samples
 from impasto.loss.nearest import Sample
-from impasto.loss.objective import Objective
+from impasto.loss.objective import Objective, narrower_strip
 from impasto.loss.statistics import LayerTarget
 from impasto.loss.style_targets import StylePart, mixed_targets, style_parts
 from impasto.loss.targets import (
@@ -21,6 +21,7 @@ from impasto.loss.targets import (
     statistics_of,
 )
 from impasto.optimize.detail import style_guides, weigh_content
+from impasto.optimize.evaluation import can_retry_narrower
 from impasto.optimize.inputs import Inputs
 from impasto.optimize.memory_plan import ScalePlan, Size
 from impasto.settings.model import StyleLoss
@@ -59,6 +60,17 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     # coarse scales weight the content more: there the style's large forms would cover it (see `Scale`)
     weights = dataclasses.replace(weights, content=weights.content * plan.scale.content_factor)
     return Objective(vgg, targets, weights, strip=plan.strip)
+
+
+def fitting_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
+    """`scale_objective`, in narrower strips than planned if memory runs out."""
+    while True:
+        try:
+            return scale_objective(vgg, inputs, plan)
+        except (MemoryError, RuntimeError) as error:
+            if not can_retry_narrower(error, plan.strip, inputs.settings):
+                raise
+        plan = dataclasses.replace(plan, strip=narrower_strip(plan.strip, plan.size[0]))
 
 
 def _least_normalizers(vgg: VGG19, inputs: Inputs, strip: int | None) -> dict[str, float]:

@@ -166,11 +166,7 @@ class VGG19:
 
     @isolated
     def to(self, device: torch.device | str) -> "VGG19":
-        """The network on another device, in its dtype; TF32 and ncnn are used only where they are available.
-
-        Raises:
-            SettingError: the device is unknown or not available.
-        """
+        """The network on another device, with TF32 and ncnn where they are available; a SettingError if it is not."""
         on = devices.select_device(device)
         if on == self.device:
             return self

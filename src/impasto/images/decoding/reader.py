@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from impasto.errors import PictureError
 from impasto.images.bands import Array
-from impasto.images.decoding import cicp, color_profile, tiff
+from impasto.images.decoding import cicp, color_profile, png, tiff
 from impasto.images.decoding.contents import Limits, picture_errors
 from impasto.images.decoding.exif import Exif, apply_orientation, read_exif
 from impasto.images.decoding.file_type import HEAD, Format, format_of
@@ -83,7 +83,8 @@ def decode_image(image: Image.Image, *, name: str, limits: Limits) -> Decoded:
             plain = image.copy()  # decoded, and no file any more: Pillow has turned a TIFF upright
         color, alpha = read_decoded(plain)
         exif = read_exif(plain, notes)
-        color = color_profile.to_srgb(color, _color_profile(None, plain, exif, notes), notes)
+        profile = _color_profile(png.profile_in_info(plain.info, notes), plain, exif, notes)
+        color = color_profile.to_srgb(color, profile, notes)
         return _upright(color, alpha, exif.orientation, "", notes)
 
 
