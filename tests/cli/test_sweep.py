@@ -268,7 +268,7 @@ def test_a_folder_that_cannot_be_used_is_refused(sweep, folder):
     folder.unlink()
     folder.mkdir()
     (folder / "mine.txt").write_text("precious")
-    assert "contains files; choose another folder, resume its sweep" in sweep(*GRID).complaint()
+    assert "contains files; choose another folder, resume what is in it" in sweep(*GRID).complaint()
     assert sweep("--grid", "seed=1", "--overwrite").status == 0
     assert (folder / "mine.txt").read_text() == "precious"
 

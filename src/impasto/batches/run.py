@@ -142,7 +142,7 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
         files.check_output(folder, overwrite=False)  # a folder can be created where a file could
     elif os.listdir(folder) and not (resume or overwrite):
         raise OutputError(
-            f"{where}: contains files; choose another folder, resume its batch (--resume), or replace them "
+            f"{where}: contains files; choose another folder, resume what is in it (--resume), or replace them "
             "(--overwrite)"
         )
 

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -39,12 +39,15 @@ from impasto.jobs.saving import save_result
 from impasto.optimize import checkpoint
 from impasto.optimize.checkpoint import Checkpoint
 from impasto.optimize.run import Run
+from impasto.optimize.style_targets import StyleTargets
 from impasto.settings.model import Settings
 from impasto.vgg import device as devices
 from impasto.vgg.model import VGG19
 
 PATIENCE = 10.0
 """Seconds for which a job waits until a worker that was told to end has released the job's files."""
+CACHED_TARGETS, TARGET_BYTES = 8, 2**28
+"""Style images whose statistics a worker keeps, and the bytes that they take at most, each."""
 CACHED_PICTURES = 16
 """Style images, masks and initial images that a worker keeps; content images are read for each job."""
 
@@ -65,6 +68,7 @@ class Worker:
         self._threads = torch.get_num_threads() if compute.threads is None else compute.threads
         self._given = dict(pictures or {})
         self._picture = functools.lru_cache(CACHED_PICTURES)(self._load)
+        self._targets = functools.lru_cache(CACHED_TARGETS)(self._compute_targets)
         self._fast_network = functools.lru_cache(1)(self._load_fast_network)
         self._vgg = vgg
 
@@ -135,14 +139,15 @@ class Worker:
         """
         torch.set_num_threads(self.compute.threads_for(resume_from) or self._threads)
         content = None if job.content is None else self._load(job.content)
+        vgg = self._network(resume_from)
         return api.create_run(
             content,
-            [self._style(style, content) for style in job.styles],
+            self._styles(job, content, vgg),
             job.settings,
             init=None if job.init is None else self._picture(job.init),
             keep=None if job.keep is None else self._load(job.keep),
             detail=None if job.detail is None else self._load(job.detail),
-            vgg=self._network(resume_from),
+            vgg=vgg,
             memory=self.compute.memory if memory is None else memory,
             strips=None if resume_from is None or memory is not None else resume_from.strips,
         )
@@ -163,6 +168,15 @@ class Worker:
         report(Saved(printable(outputs.result)))
         recipe = Recipe.parse(dict(picture.recipe or {}), "the result")
         return _result(job, recipe, seconds=time.perf_counter() - began)
+
+    def _styles(self, job: Job, content: Picture | None, vgg: VGG19) -> Sequence[Style]:
+        """The style images of a job, with what other jobs have computed of them."""
+        if job.styles and vgg is self._vgg and all(style.mask is None for style in job.styles):
+            return self._targets(job.styles)
+        return [self._style(style, content) for style in job.styles]
+
+    def _compute_targets(self, styles: tuple[StyleFile, ...]) -> StyleTargets:
+        return StyleTargets([self._style(style, None) for style in styles], vgg=self._vgg, memory=TARGET_BYTES)
 
     def _style(self, style: StyleFile, content: Picture | None) -> Style:
         mask: Picture | None = None

@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from impasto.arguments import as_path, check_callable, of_type, path_of_image
+from impasto.arguments import as_path, check_callable, is_path, of_type
 from impasto.batches.executor import Executor
 from impasto.batches.grid import Combination, Grid, make_axis
 from impasto.batches.inline import InlineExecutor
 from impasto.batches.run import check_folder, create_folder
 from impasto.errors import DivergedError, MissingError, SettingError, printable
 from impasto.events import Noted, OnEvent, Saved
-from impasto.images.masks import Style
-from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, StyleSource, some_styles
 from impasto.jobs.claims import claimed
 from impasto.jobs.compute import CHECKPOINT_SECONDS, Compute
@@ -84,8 +82,7 @@ def sweep(
 
 def _files(content: ImageSource, styles: Sequence[StyleSource]) -> list[Path]:
     """The files among the images."""
-    sources = {"content": content} | {f"style {number}": style for number, style in enumerate(styles, 1)}
-    return [path_of_image(each, role) for role, each in sources.items() if not isinstance(each, Picture | Style)]
+    return [Path(each) for each in (content, *styles) if is_path(each)]
 
 
 @dataclass
