@@ -163,7 +163,7 @@ def test_a_folder_with_files_is_refused(batch, images):
     (images / "out").mkdir()
     (images / "out" / "mine.txt").write_text("x")
     complaint = batch("in", "--style", "styles").complaint()
-    assert complaint.startswith("out: contains files; choose another folder, resume its batch (--resume)")
+    assert complaint.startswith("out: contains files; choose another folder, resume what is in it (--resume)")
     shutil.rmtree(images / "out")
     (images / "out").write_text("x")
     assert "out: is not a folder" in batch("in", "--style", "styles").complaint()
