@@ -93,7 +93,7 @@ class Worker:
         finally:
             if self._vgg is not None:
                 devices.release_memory(self._vgg.device)
-        return JobResult(_id_or_nothing(job), job.outputs.result, "failed", message=message)
+        return JobResult(id_or_nothing(job), job.outputs.result, "failed", message=message)
 
     def _run(
         self, job: Job, report: OnEvent, should_stop: ShouldStop, *, overwrite: bool, memory: int | None
@@ -253,7 +253,8 @@ def _result(job: Job, recipe: Recipe, state: JobState = "done", seconds: float |
     return JobResult(job.id, job.outputs.result, state, recipe.steps_done, seconds, recipe.loss)
 
 
-def _id_or_nothing(job: Job) -> str:
+def id_or_nothing(job: Job) -> str:
+    """The id of a job; "" if an input without its SHA-256 cannot be read."""
     with contextlib.suppress(JobError):
         return job.hashed().id
     return ""
