@@ -22,7 +22,8 @@ from impasto.jobs.compute import Compute
 from impasto.settings.presets import preset
 
 FOLDER = Path(sys.argv[1])
-COMPUTE = Compute("cpu", "float32", engine="torch", weights=str(FOLDER / "weights.safetensors"), checkpoint_seconds=0.2)
+WEIGHTS = str(FOLDER / "weights.safetensors")
+COMPUTE = Compute("cpu", "float32", engine="torch", weights=WEIGHTS, threads=1, checkpoint_seconds=0.2)
 STEPS = 400
 SETTINGS = preset("painterly").replace(size=32, steps=STEPS)
 GRID = {"seed": [1, 2, 3]}

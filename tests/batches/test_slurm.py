@@ -25,13 +25,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 SETTINGS = preset("painterly").replace(size=32, steps=3)
-LONG = SETTINGS.replace(steps=1500)
+LONG = SETTINGS.replace(steps=200)
 SEEDS = {"seed": [1, 2, 3]}
 
 
 @pytest.fixture
 def compute(narrow_weights):
-    return Compute("cpu", "float32", engine="torch", weights=str(narrow_weights), checkpoint_seconds=0.2)
+    return Compute("cpu", "float32", engine="torch", weights=str(narrow_weights), threads=1, checkpoint_seconds=0)
 
 
 @pytest.fixture

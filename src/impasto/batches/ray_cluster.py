@@ -1,6 +1,7 @@
 """A Ray cluster: the connection, and the workers that fit on its nodes."""
 
 import signal
+import socket
 import threading
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from impasto.errors import MissingError, SettingError
 from impasto.jobs.compute import Compute
 
+CONNECT_SECONDS = 10.0
+"""Seconds for which a cluster is waited for."""
 _MIB = 2**20
 
 
@@ -27,6 +30,7 @@ def connected(address: str) -> tuple[Any, bool]:
     is_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     try:
+        _check_port(address)
         ray.init(address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise SettingError(
@@ -37,6 +41,17 @@ def connected(address: str) -> tuple[Any, bool]:
         if is_main and handler is not None:
             signal.signal(signal.SIGTERM, handler)  # Ray has set its own
     return ray, True
+
+
+def _check_port(address: str) -> None:
+    """Ask whether anything is there: Ray tries a wrong address for minutes.
+
+    Raises:
+        OSError: nothing is.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def shares(nodes: list[dict[str, float]], compute: Compute) -> tuple[int, Compute, dict[str, float]]:

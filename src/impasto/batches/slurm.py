@@ -32,7 +32,7 @@ POLL_SECONDS = 1.0
 QUEUE_SECONDS = 10.0
 """Seconds between two questions to SLURM which tasks have ended."""
 SIGNAL_SECONDS = 120
-"""Seconds before the time limit at which SLURM tells a task to save its state; a step must end within it."""
+"""Seconds before the time limit at which SLURM tells a task to save its state, at most; a step must end within it."""
 
 
 class SlurmExecutor:
@@ -83,7 +83,7 @@ class SlurmExecutor:
             "name": "impasto",
             "timeout_min": minutes,
             "cpus_per_task": compute.threads or 1,
-            "slurm_signal_delay_s": SIGNAL_SECONDS,
+            "slurm_signal_delay_s": min(SIGNAL_SECONDS, 30 * minutes),
             "slurm_array_parallelism": self.workers,
             "slurm_additional_parameters": dict(sbatch or {}),
         }

@@ -1,5 +1,7 @@
 """`impasto batch`: many content images, styles and settings."""
 
+import contextlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +84,10 @@ def batch(
     planner = Planner(image_files(map(place, style)), settled, results, f".{options.format}")
     with display(as_json=options.json, quiet=options.quiet) as show, stop_signals(STOPPING) as received:
         backlog = _backlog(contents, planner, before, watch=options.watch)
-        executor = options.create_executor(folder, None if options.watch else backlog.waiting)
-        summary = Batch(backlog, folder, before, planner.failures).run(executor, show, lambda: received)
+        # what a cluster's package prints must not get between the lines of --json
+        with contextlib.redirect_stdout(sys.stderr):
+            executor = options.create_executor(folder, None if options.watch else backlog.waiting)
+            summary = Batch(backlog, folder, before, planner.failures).run(executor, show, lambda: received)
         save_reports(folder, summary, planner.per_content, show, with_sheet=folder == results)
         for failure in summary.failures:
             show(Noted(f"failed: {failure}"))

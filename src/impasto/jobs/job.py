@@ -120,6 +120,12 @@ class Job(BaseModel):
         return {role: file for role, file in files.items() if isinstance(file, InputFile)}
 
     @property
+    def paths(self) -> list[str]:
+        """The paths and URIs of all inputs and of the named outputs."""
+        outputs = self.outputs.model_dump(exclude={"preview_every"}).values()
+        return [*(file.path for file in self.inputs.values()), *(path for path in outputs if path is not None)]
+
+    @property
     def id(self) -> str:
         """SHA-256, hexadecimal, of what determines the image: task, settings, the contents of the inputs, parent.
 

@@ -54,7 +54,7 @@ class StagingWorker(Worker):
         memory: int | None = None,
     ) -> JobResult:
         """See `Worker.run`."""
-        if not uses_uris(job):
+        if not any(map(is_uri, job.paths)):
             return super().run(job, on_event, should_stop, overwrite=overwrite, memory=memory)
         check_callable(on_event)
         report = on_event or (lambda _: None)
@@ -213,12 +213,6 @@ class _Stage:
 
     def _has_changed(self, role: str) -> bool:
         return self._stamps[role] != _stamp(self._local[role])
-
-
-def uses_uris(job: Job) -> bool:
-    """Whether a file of the job is at a URI."""
-    outputs = job.outputs.model_dump(exclude={"preview_every"})
-    return any(is_uri(path) for path in [*(file.path for file in job.inputs.values()), *filter(None, outputs.values())])
 
 
 def _output_uris(job: Job) -> dict[str, str]:
