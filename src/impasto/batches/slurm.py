@@ -26,7 +26,7 @@ from impasto.jobs.result import JobResult
 WORKERS = 8
 """Tasks of the array job by default."""
 SPOOL = ".slurm"
-"""The folder in that of the manifest through which the tasks talk to the batch; removed when all is done."""
+"""The folder in that of the manifest through which the tasks talk to the batch; removed unless a job has failed."""
 POLL_SECONDS = 1.0
 """Seconds between two looks at what the tasks have said."""
 QUEUE_SECONDS = 10.0
@@ -104,6 +104,8 @@ class SlurmExecutor:
         """
         spool, counts = self._prepare(jobs)
         tasks = [_Task(number, count) for number, count in enumerate(counts)]
+        if not tasks:
+            return
         try:
             self._submit(tasks)
             on_event(Noted(f"submitted as job {tasks[0].main_id}; logs are in {printable(self._folder / 'log')}"))
@@ -111,17 +113,18 @@ class SlurmExecutor:
         finally:
             for task in tasks:
                 task.cancel()
-        if all(task.left == 0 for task in tasks):
+        if self._have_left(tasks) and not any(task.has_failed for task in tasks):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _prepare(self, jobs: Queue) -> tuple[Spool, list[int]]:
         """Write the jobs of each task; how many each has."""
-        self._check_earlier()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        (self._folder / "log").mkdir(parents=True)
         waiting = [with_absolute_paths(job) for job in iter(jobs.take, None)]
         if not jobs.is_closed:
             raise SettingError("--watch: SLURM runs jobs that are known before; leave it out, or use another executor")
+        self._check_earlier()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if waiting:
+            (self._folder / "log").mkdir(parents=True)
         spool = Spool(self._folder)
         parts = [waiting[number :: self.workers] for number in range(min(self.workers, len(waiting)))]
         for number, part in enumerate(parts):
@@ -140,8 +143,6 @@ class SlurmExecutor:
 
     def _submit(self, tasks: Sequence["_Task"]) -> None:
         """Submit tasks as an array job."""
-        if not tasks:
-            return
         limits = {"slurm_max_num_timeout": 2**30, "local_max_num_timeout": 2**30}  # each makes progress
         executor = self._submitit.AutoExecutor(self._folder / "log", cluster=self._cluster, **limits)
         executor.update_parameters(**self._parameters)
@@ -150,10 +151,9 @@ class SlurmExecutor:
             with executor.batch():
                 submitted = [executor.submit(call) for call in calls]
         except self._submitit.core.utils.FailedJobError as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            raise SettingError(
-                f"--executor slurm: {lines[-1] if lines else 'sbatch failed'}; change the options"
-            ) from error
+            lines = [line for line in str(error).splitlines() if line.strip()] or ["no reason given"]
+            reason = lines[-1].rpartition("error: ")[2]
+            raise SettingError(f"--executor slurm: sbatch refused the tasks ({reason}); change the options") from error
         for task, job in zip(tasks, submitted, strict=True):
             task.job = job
         with (self._folder / "submitted").open("a", encoding="ascii") as file:
@@ -183,16 +183,25 @@ class SlurmExecutor:
     def _replace(self, ended: list["_Task"], is_stopping: bool) -> None:
         """Submit tasks that have ended before their jobs again, unless the batch is stopping."""
         for task in ended:
-            task.is_active = False
+            task.is_active = not is_stopping
             task.ends += 1
-            if task.ends == MAX_ATTEMPTS and not is_stopping:
-                raise BatchError(
-                    f"--executor slurm: tasks end without having started a job; see {printable(self._folder / 'log')}"
-                )
-        if not is_stopping:
+        if is_stopping or not ended:
+            return
+        if any(task.ends == MAX_ATTEMPTS for task in ended):
+            raise BatchError(
+                f"--executor slurm: tasks end without having started a job; see {printable(self._folder / 'log')}"
+            )
+        with contextlib.suppress(SettingError):  # SLURM may be busy; the next look finds them ended again
             self._submit(ended)
-            for task in ended:
-                task.is_active = True
+
+    def _have_left(self, tasks: list["_Task"]) -> bool:
+        """Whether all tasks have left the queue, after a while at most: a task that has said all still writes a log."""
+        deadline = time.monotonic() + QUEUE_SECONDS
+        while queued := still_queued(self._cluster, [task.job.job_id for task in tasks]):
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(POLL_SECONDS)
+        return not queued
 
 
 class _Task:
@@ -201,6 +210,7 @@ class _Task:
     Attributes:
         job: submitit's.
         left: the number of its jobs without a result.
+        has_failed: whether one of them has failed.
         is_active: whether it is queued or runs, as far as is known.
         ends: how often it has ended without having said anything.
     """
@@ -208,7 +218,7 @@ class _Task:
     def __init__(self, number: int, jobs: int) -> None:
         self.number, self.left, self.ends = number, jobs, 0
         self.job: Any = None
-        self.is_active = True
+        self.is_active, self.has_failed = True, False
 
     @property
     def main_id(self) -> str:
@@ -222,6 +232,7 @@ class _Task:
             if "result" in message:
                 result = JobResult(**message["result"])
                 self.left -= result.state != "stopped"
+                self.has_failed |= result.state == "failed"
                 self.is_active = self.left > 0
                 yield result
             elif message.get("attempt") == 1:
