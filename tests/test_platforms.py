@@ -37,6 +37,8 @@ POSIX_SIGNALS = {
 POSIX_PATHS = ("/dev/", "/proc/", "/sys/", "/tmp/", "/etc/", "/usr/")
 
 USES = {
+    ("batches/manifest.py", "fsync"): "of a file",
+    ("batches/slurm_task.py", "fsync"): "of a file",
     ("cli/stop_signals.py", "SIGHUP"): "only if the module `signal` has it",
     ("files.py", "chmod"): "sets the read-only flag; an error is ignored",
     ("files.py", "fsync"): "of files; that of a folder, which Windows cannot open, may fail",

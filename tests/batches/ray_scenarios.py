@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import ray
 from ray.cluster_utils import Cluster
 
@@ -42,10 +43,11 @@ def images(name):
     return {path.name: path.read_bytes() for path in sorted((FOLDER / name).glob("*.png"))}
 
 
-def actor_processes():
-    """The process ids of the actors: Ray names their processes after them."""
-    lines = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [int(line.split()[0]) for line in lines if "ray::RayActor" in line]
+def actors():
+    """The processes of the actors: Ray names them after their classes."""
+    return [
+        each for each in psutil.process_iter(["cmdline"]) if "ray::RayActor" in " ".join(each.info["cmdline"] or [])
+    ]
 
 
 def undisturbed(address):
@@ -67,8 +69,8 @@ def killed(address):
         if isinstance(event, events.Noted):
             notes.append(event.message)
         if not victims and list((FOLDER / "killed").glob("*.checkpoint")):
-            victims.append(actor_processes()[0])
-            os.kill(victims[0], signal.SIGKILL)
+            victims.append(actors()[0])
+            victims[0].kill()  # kill -9
 
     summary = run(address, "killed", on_event)
     return {
@@ -94,7 +96,7 @@ def interrupted(address):
             break
     _, errors = process.communicate(timeout=120)
     checkpoints = len(list((FOLDER / "interrupted").glob("*.checkpoint")))
-    left = actor_processes()
+    left = actors()
     notes = []
     summary = batch(
         *inputs(),
@@ -139,8 +141,8 @@ def hopeless(address):
 
     def on_event(event):
         if isinstance(event, events.JobProgressed):
-            for pid in actor_processes():
-                os.kill(pid, signal.SIGKILL)
+            for process in actors():
+                process.kill()
 
     executor = RayExecutor(COMPUTE, 1, address=address)
     slow = SETTINGS.replace(steps=20_000)

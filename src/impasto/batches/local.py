@@ -178,9 +178,10 @@ class _Process:
     def _read(self, process: "subprocess.Popen[bytes]") -> None:
         """In a thread: pass on what the process says."""
         assert process.stdout is not None
-        for line in process.stdout:
-            with contextlib.suppress(ValueError):  # a line that a killed process did not complete
-                self._messages.put((self._number, json.loads(line)))
+        with process.stdout as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError):  # a line that a killed process did not complete
+                    self._messages.put((self._number, json.loads(line)))
         self._messages.put((self._number, None))
 
 
