@@ -98,6 +98,7 @@ def test_tests_of_what_other_systems_lack_are_marked() -> None:
             if names and not _is_marked(node):
                 found.add((path.name, getattr(node, "name", "")))
     assert found == {
+        ("ray_scenarios.py", "interrupted"),  # run by test_ray.py, on Linux only
         ("conftest.py", "_signals_are_not_ignored"),  # if the module `signal` has it
         ("test_resume.py", ""),  # the same
         ("test_fuzz.py", "_limited_memory"),  # called on Linux only

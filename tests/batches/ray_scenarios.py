@@ -16,7 +16,7 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
-from impasto import LocalExecutor, batch, events
+from impasto import LocalExecutor, batch, events, storage
 from impasto.batches.ray import RayExecutor
 from impasto.errors import ImpastoError
 from impasto.jobs.compute import Compute
@@ -62,13 +62,13 @@ def undisturbed(address):
 
 
 def killed(address):
-    """A worker is killed as soon as its job has a checkpoint."""
+    """A worker is killed as soon as both have a checkpoint."""
     victims, notes = [], []
 
     def on_event(event):
         if isinstance(event, events.Noted):
             notes.append(event.message)
-        if not victims and list((FOLDER / "killed").glob("*.checkpoint")):
+        if not victims and len(list((FOLDER / "killed").glob("*.checkpoint"))) == 2:
             victims.append(actors()[0])
             victims[0].kill()  # kill -9
 
@@ -115,6 +115,43 @@ def interrupted(address):
         "states": [record.state for record in summary.records],
         "resumed": sum("resuming at step" in note for note in notes),
         "equal": images("interrupted") == images("undisturbed"),
+    }
+
+
+def at_uris(address):
+    """Everything is at URIs, of a server of S3 if there is one; a worker is killed once both have uploaded one."""
+    shared, victims, notes = os.environ.get("IMPASTO_TEST_URI", f"file://{FOLDER}/shared"), [], []
+    for path in inputs():
+        storage.upload(path, f"{shared}/in/{path.name}")
+
+    def on_event(event):
+        if isinstance(event, events.Noted):
+            notes.append(event.message)
+        if not victims and len(storage.files_at(f"{shared}/out/*.checkpoint")) == 2:
+            victims.append(actors()[0])
+            victims[0].kill()
+
+    executor = RayExecutor(COMPUTE, address=address)
+    summary = batch(
+        f"{shared}/in/content.png",
+        f"{shared}/in/style.png",
+        f"{shared}/out",
+        SETTINGS,
+        grid=GRID,
+        manifest=FOLDER / "at_uris",
+        executor=executor,
+        on_event=on_event,
+    )
+    found = {}
+    for uri in storage.files_at(f"{shared}/out"):
+        storage.fetch(uri, FOLDER / "fetched")
+        found[storage.name_of(uri)] = (FOLDER / "fetched").read_bytes()
+    return {
+        "scheme": shared.partition(":")[0],
+        "states": [record.state for record in summary.records],
+        "resumed": sum("resuming at step" in note for note in notes),
+        "equal": found == images("undisturbed"),
+        "manifest": sorted(path.name for path in (FOLDER / "at_uris").iterdir()),
     }
 
 
@@ -166,18 +203,35 @@ def refused(address):
     return messages
 
 
+def start_s3():
+    """Start a server of S3 on this machine, if its package is installed; the nodes inherit the environment."""
+    try:
+        import s3fs
+        from moto.server import ThreadedMotoServer
+    except ImportError:
+        return
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    os.environ |= dict.fromkeys(names, "testing") | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+    os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "IMPASTO_TEST_URI": "s3://bucket/batch"}
+    s3fs.S3FileSystem().mkdir("bucket")
+
+
 def main():
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    start_s3()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
-    chosen = sys.argv[2:] or ["undisturbed", "killed", "interrupted", "lost_node", "hopeless", "refused"]
+    chosen = sys.argv[2:] or ["undisturbed", "killed", "at_uris", "interrupted", "lost_node", "hopeless", "refused"]
     facts = {}
     for name in chosen:
         began = time.monotonic()
         facts[name] = globals()[name](cluster if name == "lost_node" else cluster.address)
         print(f"{name}: {time.monotonic() - began:.1f} seconds", file=sys.stderr)  # noqa: T201
     cluster.shutdown()
-    print(json.dumps(facts))  # noqa: T201
+    print(json.dumps(facts), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -52,6 +52,13 @@ class TestCluster:
         assert found["resumed"] >= 1  # from its checkpoint
         assert (found["lines"], found["checkpoints"]) == (3, [])  # nothing is done twice
 
+    def test_a_killed_worker_at_uris_costs_no_image_and_no_bit(self, facts):
+        found = facts["at_uris"]
+        assert found["scheme"] in ("s3", "file")
+        assert (found["states"], found["equal"]) == (["done"] * 3, True)  # and no checkpoint is left
+        assert found["resumed"] >= 1  # from the checkpoint that was uploaded
+        assert found["manifest"] == ["manifest.jsonl", "results.csv"]
+
     def test_after_control_c_another_executor_resumes(self, facts):
         found = facts["interrupted"]
         assert found["status"] == 128 + 2

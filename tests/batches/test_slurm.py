@@ -108,7 +108,11 @@ def test_a_killed_task_is_submitted_again_and_resumes(run, tmp_path, monkeypatch
     monkeypatch.setattr("impasto.batches.slurm.QUEUE_SECONDS", 0.5)
     run("undisturbed", LONG)
     folder, notes = tmp_path / "out", []
-    kill = OnceCheckpointed(folder, lambda: tasks_of(folder)[0].kill())
+
+    def kill_one():
+        tasks_of(folder)[0].kill()  # kill -9
+
+    kill = OnceCheckpointed(folder, kill_one)
     summary = run("out", LONG, lambda event: notes.append(event.message) if isinstance(event, Noted) else None)
     assert len(kill.done) == 1
     assert [record.state for record in summary.records] == ["done"] * 3
