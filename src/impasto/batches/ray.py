@@ -121,7 +121,10 @@ class RayExecutor:
 
     def _ready(self, slots: list["_Slot"]) -> list["_Slot"]:
         """The slots that have something to say, after `WAIT_SECONDS` at the latest."""
-        pending = {slot.pending: slot for slot in slots}
+        pending = {slot.pending: slot for slot in slots if slot.pending is not None}
+        if not pending:
+            time.sleep(WAIT_SECONDS)
+            return []
         self._ray.wait(list(pending), num_returns=1, timeout=WAIT_SECONDS)
         ready, _ = self._ray.wait(list(pending), num_returns=len(pending), timeout=0)
         return [pending[each] for each in ready]
@@ -131,7 +134,7 @@ class _Slot:
     """A place for an actor, and the job that it runs; a new actor is started when it ends.
 
     Attributes:
-        pending: what the actor is about to say.
+        pending: what the actor is about to say; None if it has nothing to do, as a call would delay its next job.
         has_started: whether the actor has answered once.
         attempt: its job.
     """
@@ -153,6 +156,7 @@ class _Slot:
         self.attempt = attempt
         memory = self._compute.memory if attempt.number == MAX_ATTEMPTS else None
         self._actor.start.remote(attempt.job.to_json(), overwrite, None if memory is None else memory // 2)
+        self.pending = self._actor.poll.remote()
 
     def stop(self) -> None:
         """Ask the actor to stop its job after the current step."""
@@ -175,13 +179,13 @@ class _Slot:
         if not self.has_started:
             _check_version(messages)
             self.has_started, self._failed_starts, messages = True, 0, []
-        self.pending = self._actor.poll.remote()
         for message in messages:
             if "result" in message:
                 self.attempt = None
                 yield JobResult(**message["result"])
             else:
                 on_event(from_dict(message))
+        self.pending = None if self.attempt is None else self._actor.poll.remote()
 
     @property
     def closing(self) -> Any:
