@@ -194,6 +194,37 @@ def test_a_result_that_cannot_be_uploaded_is_kept_on_the_worker(job, compute, mo
     assert [path for path in tmp_path.iterdir() if path.name.startswith("impasto-")] == []
 
 
+def test_an_upload_that_failed_is_made_up_for_at_the_end(job, shared, compute, monkeypatch):
+    system = fsspec.core.url_to_fs(job.outputs.result)[0]
+    put_file = system.put_file
+    on_event, should_stop = stop_after(3)
+
+    def refuse_during_the_run(path, uri, **options):
+        if not should_stop():
+            raise ConnectionResetError("the connection was lost")
+        put_file(path, uri, **options)
+
+    monkeypatch.setattr(system, "put_file", refuse_during_the_run)
+    assert StagingWorker(compute).run(job, on_event, should_stop).state == "stopped"
+    assert names(shared) == ["out.jsonl", "out.png", "out.png.checkpoint"]
+
+
+def test_a_log_that_cannot_be_uploaded_does_not_lose_the_result(job, shared, compute, monkeypatch):
+    system = fsspec.core.url_to_fs(job.outputs.result)[0]
+    put_file = system.put_file
+
+    def refuse_logs(path, uri, **options):
+        if str(path).endswith(".jsonl"):
+            raise PermissionError(13, "Access Denied")
+        put_file(path, uri, **options)
+
+    monkeypatch.setattr(system, "put_file", refuse_logs)
+    result = StagingWorker(compute).run(job)
+    assert (result.state, result.message.startswith(f"{shared}/out.jsonl: cannot be written (")) == ("failed", True)
+    assert names(shared) == ["out.png"]
+    assert StagingWorker(compute).run(job).state == "done"
+
+
 def test_a_file_is_uploaded_whole_or_not_at_all(tmp_path, monkeypatch):
     (tmp_path / "new").write_bytes(b"new")
     (tmp_path / "shared").mkdir()

@@ -1,6 +1,7 @@
 """`StagingWorker`: executes jobs whose files are at URIs. It works on local copies, and uploads what it has written."""
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import os
@@ -29,6 +30,8 @@ CACHED_FILES = 64
 """Input files that a worker keeps from one job to the next."""
 _DURING_RUN = ("preview", "log", "checkpoint")
 """Outputs that are uploaded while the run goes on; the log first, so that it has the steps that the checkpoint has."""
+_UPLOADED = ("log", "preview", "timelapse", "checkpoint", "result")
+"""Outputs in the order in which they are uploaded at the end."""
 _RESUMED = ("result", "log", "checkpoint")
 """Outputs that an earlier attempt, on any machine, may have left, and that a job looks at."""
 
@@ -142,6 +145,7 @@ class _Stage:
         self._has_failed = False
         self._is_there = {role: self._fetch(role) for role in _RESUMED if role in self._local}
         self._stamps = {role: _stamp(path) for role, path in self._local.items()}
+        self._saved = {role: stamp for role, stamp in self._stamps.items() if role in ("preview", "checkpoint")}
 
     def watching(self, report: OnEvent) -> OnEvent:
         """`report`, with URIs for local paths; and uploads of what the run has saved until an event."""
@@ -166,15 +170,14 @@ class _Stage:
         """Upload what the run has written, the result last; then remove the checkpoint if it is no longer needed.
 
         Raises:
-            SaveError: a file could not be uploaded; the result stays on this machine, where the message says.
+            SaveError: a file could not be uploaded; the result stays on this machine then, where the message says.
         """
-        for role in sorted(self._local, key=["log", "preview", "timelapse", "checkpoint", "result"].index):
-            if role == "result":
-                self._upload_result()
-            elif self._has_changed(role) and self._local[role].exists():
-                self._upload(role)
+        attempts = [self._uploaded_or_error(role) for role in sorted(self._local, key=_UPLOADED.index)]
+        if errors := [error for error in attempts if error is not None]:
+            raise errors[-1]
         if self._is_there.get("checkpoint") and not self._local["checkpoint"].exists():
-            storage.remove(self._uris["checkpoint"])
+            with contextlib.suppress(ImpastoError):  # who finds it finds the complete result, too
+                storage.remove(self._uris["checkpoint"])
 
     def _local_outputs(self, outputs: JobOutputs) -> JobOutputs:
         for path in self._local.values():
@@ -185,34 +188,37 @@ class _Stage:
         return storage.fetch_if_there(self._uris[role], self._local[role])
 
     def _upload_saved(self, report: OnEvent) -> None:
-        if not any(self._has_changed(role) for role in ("preview", "checkpoint") if role in self._local):
+        saved = {role: _stamp(path) for role, path in self._local.items() if role in ("preview", "checkpoint")}
+        if saved == self._saved:
             return
+        self._saved = saved  # a failed upload is not tried again until there is a newer state
         try:
             for role in _DURING_RUN:
-                if role in self._local and self._has_changed(role) and self._local[role].exists():
+                if role in self._local:
                     self._upload(role)
         except ImpastoError as error:
             if not self._has_failed:
                 report(Noted(f"{error}; the run continues"))
             self._has_failed = True
 
-    def _upload_result(self) -> None:
-        path = self._local["result"]
-        if not self._has_changed("result") or not path.exists():
-            return
-        try:
-            self._upload("result")
-        except ImpastoError as error:
-            kept = shutil.move(path, Path(tempfile.mkdtemp(prefix="impasto-"), path.name))
-            raise SaveError(f"{error}; the result is in {printable(kept)} on {socket.gethostname()} instead") from error
-
     def _upload(self, role: str) -> None:
-        self._stamps[role] = _stamp(self._local[role])
+        """Upload a file, if it has changed since it was fetched or uploaded."""
+        stamp = _stamp(self._local[role])
+        if stamp is None or stamp == self._stamps[role]:
+            return
         storage.upload(self._local[role], self._uris[role])
-        self._is_there[role] = True
+        self._stamps[role], self._is_there[role] = stamp, True
 
-    def _has_changed(self, role: str) -> bool:
-        return self._stamps[role] != _stamp(self._local[role])
+    def _uploaded_or_error(self, role: str) -> ImpastoError | None:
+        try:
+            self._upload(role)
+        except ImpastoError as error:
+            if role != "result":
+                return error
+            path = self._local[role]
+            kept = shutil.move(path, Path(tempfile.mkdtemp(prefix="impasto-"), path.name))
+            return SaveError(f"{error}; the result is in {printable(kept)} on {socket.gethostname()} instead")
+        return None
 
 
 def _output_uris(job: Job) -> dict[str, str]:
