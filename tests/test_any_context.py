@@ -106,6 +106,9 @@ CALLS: dict[str, Callable[[Files], object]] = {
     "Settings": lambda given: impasto.Settings(size=99).model_dump(),
     "Step": take_steps,
     "Style": styled,
+    "StyleTargets": lambda given: (
+        impasto.stylize(given.content, impasto.StyleTargets(given.style, vgg=given.vgg), SMALL).content_hash
+    ),
     "VGG19": lambda given: impasto.VGG19.random((4, 6, 8, 8, 8)).kernels["block1_conv1"][0].tolist(),
     "compare": compare,
     "distill": distill,

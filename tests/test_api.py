@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,96 @@ def test_init_in_the_settings_may_name_a_file(content_image: Path, style: Path, 
     passed = impasto.stylize(content_image, style, SMALL, init=load(style), vgg=vgg)
     assert torch.equal(named.tensor, passed.tensor)
     assert named.recipe["settings"]["init"] == passed.recipe["settings"]["init"] == style.name
+
+
+# -- settings as keywords --
+
+
+def test_settings_are_given_as_keywords_by_preset_or_as_an_object(content_image: Path, style: Path, vgg: VGG19) -> None:
+    calls = {
+        "stylize": lambda *settings, **changes: impasto.stylize(content_image, style, *settings, vgg=vgg, **changes),
+        "texture": lambda *settings, **changes: impasto.texture(style, *settings, vgg=vgg, **changes),
+        "reconstruct": lambda *settings, **changes: impasto.reconstruct(
+            content_image, "block1_conv2", *settings, vgg=vgg, **changes
+        ),
+        "create_run": lambda *settings, **changes: api.complete(
+            api.create_run(content_image, style, *settings, vgg=vgg, **changes)
+        ),
+    }
+    for name, call in calls.items():
+        by_keyword = call(size=32, steps=2, strength=0.3)
+        by_object = call(impasto.preset().replace(size=32, steps=2, strength=0.3))
+        over_object = call(SMALL.replace(strength=0.3), steps=2)
+        by_preset = call("quick", size=32, steps=2, strength=0.3)
+        assert torch.equal(by_keyword.tensor, by_object.tensor), name
+        assert torch.equal(by_keyword.tensor, over_object.tensor), name
+        assert by_keyword.recipe == by_object.recipe == over_object.recipe
+        assert by_preset.recipe["settings"]["last_scale"] == impasto.preset("quick").last_scale != 65535
+        with pytest.raises(SettingError, match="unknown setting 'sise'; available: size"):
+            call(sise=3)
+
+
+def test_init_is_an_image_or_the_name_of_one_that_is_made(content_image: Path, style: Path, vgg: VGG19) -> None:
+    for init in ("noise", "content"):
+        by_keyword = impasto.stylize(content_image, style, SMALL, init=init, vgg=vgg)
+        by_setting = impasto.stylize(content_image, style, SMALL.replace(init=init), vgg=vgg)
+        assert torch.equal(by_keyword.tensor, by_setting.tensor)
+        assert by_keyword.recipe == by_setting.recipe
+
+
+# -- cancellation and progress --
+
+
+@pytest.mark.parametrize("kind", ["function", "event", "event that was set before"])
+def test_a_run_that_is_canceled_returns_the_image_so_far(
+    kind: str, content_image: Path, style: Path, vgg: VGG19
+) -> None:
+    done, event = [], threading.Event()
+
+    def on_event(happened: events.Event) -> None:
+        done.append(happened)
+        if isinstance(happened, events.Stepped) and happened.step == 1:
+            event.set()
+
+    if kind == "event that was set before":
+        event.set()
+    cancel = event.is_set if kind == "function" else event
+    picture = impasto.stylize(
+        content_image, style, SMALL.replace(size=64, first_scale=32), vgg=vgg, cancel=cancel, on_event=on_event
+    )
+    steps = 1 if kind == "event that was set before" else 2
+    assert picture.recipe["steps_done"] == steps
+    assert (picture.width, picture.height) == (32, 24)
+    assert (done[-1].steps, done[-1].complete) == (steps, False)
+    run = api.create_run(content_image, style, SMALL.replace(size=64, first_scale=32), vgg=vgg)
+    for step in run:
+        if step.number == steps - 1:
+            break
+    assert torch.equal(run.picture.tensor, picture.tensor)
+
+
+def test_textures_and_reconstructions_can_be_canceled(content_image: Path, style: Path, vgg: VGG19) -> None:
+    for picture in (
+        impasto.texture(style, SMALL, vgg=vgg, cancel=lambda: True),
+        impasto.reconstruct(content_image, settings=SMALL, vgg=vgg, cancel=lambda: True),
+    ):
+        assert picture.recipe["steps_done"] == 1
+
+
+def test_progress_changes_neither_events_nor_result(
+    content_image: Path, style: Path, vgg: VGG19, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet, loud = [], []
+    plain = impasto.stylize(content_image, style, SMALL, vgg=vgg, on_event=lambda it: quiet.append(type(it)))
+    assert capsys.readouterr() == ("", "")
+    shown = impasto.stylize(
+        content_image, style, SMALL, vgg=vgg, on_event=lambda it: loud.append(type(it)), progress=True
+    )
+    assert torch.equal(plain.tensor, shown.tensor)
+    assert quiet == loud
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "step 4/4" in " ".join(err.split())
 
 
 # -- events --

@@ -16,16 +16,16 @@ from impasto.errors import LogError, OutputError, PictureError, SettingError, Us
 from impasto.vgg.model import VGG19
 
 SMALL = Settings(size=32, steps=1)
-MEMORY = "save it to a file and give its path, or build a Picture from a (3, H, W) tensor"
-FROM_BYTES = "give a path as text, or decode the contents of a file with impasto.images.loading.load_bytes"
-IMAGES = {
-    "a PIL image": (lambda: Image.new("RGB", (40, 30)), MEMORY),
-    "a NumPy array": (lambda: np.zeros((30, 40, 3), np.uint8), MEMORY),
-    "a tensor": (lambda: torch.zeros(3, 30, 40), MEMORY),
-    "a file object": (lambda: io.BytesIO(b"data"), MEMORY),
-    "bytes": (lambda: b"content.png", FROM_BYTES),
-    "an int": (lambda: 3, "give "),
+ADVICE = "; give the path of an image file, its bytes, a PIL image, an array, a tensor or a Picture"
+IN_MEMORY = {
+    "a PIL image": lambda: Image.new("RGB", (40, 30), "gray"),
+    "a NumPy array": lambda: np.full((30, 40, 3), 128, np.uint8),
+    "a tensor": lambda: torch.full((1, 3, 30, 40), 128 / 255),
+    "a file object": lambda: io.BytesIO(PNG),
+    "bytes": lambda: PNG,
+    "a Picture": lambda: load(PNG),
 }
+PNG = (encoded := io.BytesIO(), Image.new("RGB", (40, 30), "gray").save(encoded, "PNG"))[0].getvalue()
 
 
 @pytest.fixture
@@ -75,15 +75,41 @@ def refused(error: type[ImpastoError], begin: str, end: str = "") -> Iterator[No
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("kind", IMAGES)
-def test_what_is_no_picture_and_no_path_is_refused_with_advice(
-    kind: str, calls: dict[str, Callable[[object], object]], tmp_path: Path
+@pytest.mark.parametrize("value", [3, {"a.png": 1}, object()], ids=str)
+def test_what_is_no_image_is_refused_with_advice(
+    value: object, calls: dict[str, Callable[[object], object]], tmp_path: Path
 ) -> None:
-    make, advice = IMAGES[kind]
     for name, call in calls.items():
-        with refused(PictureError, f"{name.partition(' ')[2]}: got {kind}; ", advice):
-            call(make())
+        with refused(PictureError, f"{name.partition(' ')[2]}: got a", "; give "):
+            call(value)
+    with refused(PictureError, f"content: got an int{ADVICE}"):
+        calls["stylize content"](3)
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("kind", IN_MEMORY)
+def test_an_image_in_memory_is_accepted_wherever_an_image_is(
+    kind: str, calls: dict[str, Callable[[object], object]]
+) -> None:
+    """Magenta's network, many images and files have tests of their own."""
+    others = ("fast", "network_for", "sweep", "distill", "rerun", "load", "compare images", "stylize style 2")
+    for name, call in calls.items():
+        if not name.startswith(others):
+            assert call(IN_MEMORY[kind]()) is not None, name
+
+
+@pytest.mark.parametrize("kind", IN_MEMORY)
+def test_the_image_in_memory_is_the_one_that_is_used(kind: str, content_image: Path, narrow: VGG19) -> None:
+    style, gray = load(content_image), IN_MEMORY[kind]
+    expected = impasto.stylize(load(PNG), [style, load(PNG)], SMALL, vgg=narrow, keep=load(PNG))
+    result = impasto.stylize(gray(), [style, gray()], SMALL, vgg=narrow, keep=gray())
+    assert torch.equal(result.tensor, expected.tensor)
+
+
+@pytest.mark.parametrize("kind", ["a PIL image", "a NumPy array", "a tensor", "a file object", "bytes"])
+def test_a_result_that_is_rerun_is_a_file(kind: str) -> None:
+    with refused(PictureError, f"result: got {kind}; give the path of an image file"):
+        impasto.rerun(IN_MEMORY[kind]())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("styles", [None, {"a.png": 1}, {"a.png"}, (name for name in ["a.png"]), map(str, "ab")])
@@ -104,15 +130,19 @@ def test_no_style_image_is_refused(name: str, calls: dict[str, Callable[[object]
 
 
 def test_a_missing_content_image_is_no_texture(content_image: Path, narrow: VGG19) -> None:
-    with refused(PictureError, "content: got None; give the path of an image file, or a Picture"):
+    with refused(PictureError, f"content: got None{ADVICE}"):
         impasto.stylize(None, content_image, SMALL, vgg=narrow)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": 32}, "settings: got a dict; give impasto.Settings(...), or None for the defaults"),
-        ("keras", "settings: got a str; give impasto.preset('keras')"),
+        (
+            {"size": 32},
+            "settings: got a dict; give impasto.Settings(...), the name of a preset, or None for the defaults",
+        ),
+        ("kears", "unknown preset 'kears'; available: painterly, "),
+        ("", "unknown preset ''; available: painterly, "),
         (3, "settings: got an int; give impasto.Settings(...)"),
     ],
 )
@@ -152,6 +182,14 @@ def test_networks_and_receivers_of_events_are_checked(content_image: Path, narro
         ):
             with refused(SettingError, "on_event: got a", "; give a function that takes an event"):
                 call(on_event)
+    for cancel in ("yes", True):
+        for call in (
+            lambda it: impasto.stylize(image, image, SMALL, vgg=narrow, cancel=it),
+            lambda it: impasto.texture(image, SMALL, vgg=narrow, cancel=it),
+            lambda it: impasto.reconstruct(image, settings=SMALL, vgg=narrow, cancel=it),
+        ):
+            with refused(SettingError, "cancel: got a", "; give a function that returns whether to stop, or a thr"):
+                call(cancel)
     with refused(SettingError, "network: got a VGG19; give impasto.network_for(styles)"):
         impasto.fast(image, image, network=narrow)  # type: ignore[arg-type]
 

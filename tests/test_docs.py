@@ -1,6 +1,7 @@
 """The docs agree with the program: every command is run at a tiny size, every default is compared with `Settings`."""
 
 import ast
+import contextlib
 import html
 import html.parser
 import inspect
@@ -21,7 +22,10 @@ from PIL import Image, ImageDraw
 from pydantic.fields import FieldInfo
 
 import impasto
-from impasto.cli import main
+from impasto.batches.inline import InlineExecutor
+from impasto.cli import batch, main
+from impasto.jobs.compute import Compute
+from impasto.jobs.worker import Worker
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import names
 
@@ -32,7 +36,7 @@ README = ROOT / "README.md"
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in [*PAGES, README]}
 IMAGES = (".jpg", ".png")
 OUTPUTS = {"-o", "--log", "--preview", "--timelapse"}
-OPTIMIZED = {"stylize", "texture", "reconstruct", "sweep", "demo"}
+OPTIMIZED = {"stylize", "texture", "reconstruct", "sweep", "batch", "demo"}
 
 Run = Callable[[list[str]], int]
 
@@ -72,13 +76,18 @@ def tiny(words: list[str], weights: Path) -> list[str]:
     network = {"--weights": str(weights), "--device": "cpu", "--precision": "float32"}
     flags = {command: {"--size": "48", "--steps": "1", **network} for command in OPTIMIZED}
     flags |= {"distill": {"--steps": "1", "--pictures": "photos/", **network}, "fast": {"--size": "48"}}
-    flags |= {"rerun": network, "info": network}
+    flags |= {"rerun": network, "info": network, "run": network}
     if words[0] not in flags:
         return words
     own = flags[words[0]]
     kept = [word for before, word in zip(["", *words], words, strict=False) if not {word, before} & {*own}]
     overwrite = ["--overwrite"] if "-o" in words and "--overwrite" not in words else []
     return [*kept, *overwrite, *(word for flag in own.items() for word in flag)]
+
+
+def inline_executor(compute: Compute, *_: object, overwrite: bool, **__: object) -> InlineExecutor:
+    """An executor that runs the jobs of a batch in this process."""
+    return InlineExecutor(Worker(compute), overwrite=overwrite)
 
 
 @pytest.fixture
@@ -99,6 +108,10 @@ def run(narrow_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         with monkeypatch.context() as patch:
             if words[0] == "sweep":
                 patch.setitem(sys.modules, "matplotlib", None)  # without it a sweep draws no plot: seconds each
+            patch.setattr(batch, "LocalExecutor", inline_executor)  # without processes: seconds each
+            if ">" in words:
+                with Path(words.pop(words.index(">") + 1)).open("w") as file, contextlib.redirect_stdout(file):
+                    return main([word for word in words if word != ">"])
             return main(words)
 
     yield run_command

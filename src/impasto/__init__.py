@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from impasto.jobs.rerun import rerun as rerun
     from impasto.loss import functional as losses  # noqa: F401
     from impasto.optimize.run import Run as Run
-    from impasto.optimize.run import Step as Step
+    from impasto.optimize.step import Step as Step
+    from impasto.optimize.style_targets import StyleTargets as StyleTargets
     from impasto.settings.model import Settings as Settings
     from impasto.settings.presets import preset as preset
     from impasto.settings.presets import presets as presets
@@ -65,8 +66,9 @@ _NAMES = {
     "Run": "optimize.run",
     "Settings": "settings.model",
     "SlurmExecutor": "batches.slurm",
-    "Step": "optimize.run",
+    "Step": "optimize.step",
     "Style": "images.masks",
+    "StyleTargets": "optimize.style_targets",
     "VGG19": "vgg.model",
     "batch": "batches.batch",
     "compare": "sweeps.compare",

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeGuard, TypeVar
+from typing import Protocol, TypeGuard, TypeVar
 
 from impasto.errors import ImpastoError, OutputError, PictureError, SettingError
 
@@ -11,9 +11,7 @@ _T = TypeVar("_T")
 
 _IN_MEMORY = {"PIL.Image.Image": "a PIL image", "numpy.ndarray": "a NumPy array", "torch.Tensor": "a tensor"}
 """Types that hold pixels, by name: none of these packages is imported for a message."""
-_FROM_MEMORY = "save it to a file and give its path, or build a Picture from a (3, H, W) tensor"
-_FROM_BYTES = "give a path as text, or decode the contents of a file with impasto.images.loading.load_bytes"
-_FROM_FILE = "give the path of an image file, or a Picture"
+_IMAGES = "give the path of an image file, its bytes, a PIL image, an array, a tensor or a Picture"
 
 
 def kind_of(value: object) -> str:
@@ -57,14 +55,9 @@ def as_path_list(value: object, role: str, error: type[ImpastoError]) -> list[Pa
     return [as_path(each, role, error) for each in values]
 
 
-def no_image(value: object, role: str, remedy: str = _FROM_FILE) -> PictureError:
-    """The error for a value that is not what images are passed as; `remedy` is for one that holds no pixels."""
-    kind = kind_of(value)
-    if kind in _IN_MEMORY.values() or kind == "a file object":
-        remedy = _FROM_MEMORY
-    elif kind == "bytes":
-        remedy = _FROM_BYTES
-    return PictureError(f"{role}: got {kind}; {remedy}")
+def no_image(value: object, role: str, remedy: str = _IMAGES) -> PictureError:
+    """The error for a value that is not what images are passed as."""
+    return PictureError(f"{role}: got {kind_of(value)}; {remedy}")
 
 
 def path_of_image(value: object, role: str) -> Path:
@@ -74,7 +67,7 @@ def path_of_image(value: object, role: str) -> Path:
         PictureError: it is no path.
     """
     if not is_path(value):
-        raise no_image(value, role)
+        raise no_image(value, role, "give the path of an image file")
     return Path(value)
 
 
@@ -97,3 +90,30 @@ def check_callable(on_event: Callable[..., object] | None) -> None:
     """
     if on_event is not None and not callable(on_event):
         raise SettingError(f"on_event: got {kind_of(on_event)}; give a function that takes an event")
+
+
+class StopEvent(Protocol):
+    """A `threading.Event`, or one of multiprocessing."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+
+Cancel = Callable[[], object] | StopEvent
+"""Stops a run: a function that is called after every step and returns whether to stop, or an event."""
+
+
+def stop_function(cancel: Cancel | None) -> Callable[[], object]:
+    """The function that says whether to stop.
+
+    Raises:
+        SettingError: `cancel` is neither a function nor an event.
+    """
+    if cancel is None:
+        return lambda: False
+    ask: object = getattr(cancel, "is_set", cancel)
+    if not callable(ask):
+        raise SettingError(
+            f"cancel: got {kind_of(cancel)}; give a function that returns whether to stop, or a threading.Event"
+        )
+    return ask

@@ -40,6 +40,14 @@ class Planned(Event):
     memory: int
     seconds: float
 
+    def seconds_of(self, steps: int) -> float:
+        """The estimated cost of the first `steps` steps, in seconds."""
+        total = 0.0
+        for scale in self.scales:
+            taken = min(steps, scale["steps"])
+            total, steps = total + taken * scale["seconds"] / scale["steps"], steps - taken
+        return total
+
 
 @dataclass(frozen=True)
 class Noted(Event):

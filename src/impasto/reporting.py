@@ -8,11 +8,24 @@ from impasto.events import Began, Ended, Event, Noted, OnEvent, Planned, Stepped
 from impasto.feedforward.train import Training, TrainingStep
 from impasto.images.picture import Picture
 from impasto.memory import resident_memory
-from impasto.optimize.run import Run, Step
+from impasto.optimize.run import Run
+from impasto.optimize.step import Step
 from impasto.vgg import device as devices
 
 REPORT_INTERVAL = 10
 """Steps on a GPU whose events are reported together: reading their losses waits for all steps that are queued."""
+
+
+def both(first: OnEvent | None, second: OnEvent | None) -> OnEvent | None:
+    """A receiver that passes events on to both; None if there is none."""
+    if first is None or second is None:
+        return first or second
+
+    def report(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return report
 
 
 class ReportedSteps:

@@ -179,13 +179,13 @@ def test_an_unfinished_image_without_a_checkpoint_is_started_over(sweep, stoppin
     assert "is already finished" not in sweep("--grid", "seed=1", "--resume").err
 
 
-def test_a_damaged_checkpoint_is_reported_and_the_others_are_run(sweep, folder, table):
+def test_a_damaged_checkpoint_is_reported_and_its_run_starts_over(sweep, folder, table):
     folder.mkdir()
     (folder / "seed=1.png.checkpoint").write_text("damaged")
     outcome = sweep("--grid", "seed=1,2", "--resume")
-    assert outcome.status == 1
+    assert outcome.status == 0
     assert "seed=1.png.checkpoint: is not a checkpoint or is damaged" in outcome.err
-    assert [row["state"] for row in table()] == ["refused", "done"]
+    assert [row["state"] for row in table()] == ["done", "done"]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_a_folder_that_cannot_be_used_is_refused(sweep, folder):
     folder.unlink()
     folder.mkdir()
     (folder / "mine.txt").write_text("precious")
-    assert "contains files; choose another folder, resume its sweep" in sweep(*GRID).complaint()
+    assert "contains files; choose another folder, resume what is in it" in sweep(*GRID).complaint()
     assert sweep("--grid", "seed=1", "--overwrite").status == 0
     assert (folder / "mine.txt").read_text() == "precious"
 

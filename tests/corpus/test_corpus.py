@@ -9,7 +9,7 @@ import pytest
 from corpus import entries
 
 from impasto.errors import PictureError
-from impasto.images.loading import load_bytes
+from impasto.images.loading import load
 
 DOCS = Path(__file__).parents[2] / "docs" / "images.md"
 REFERENCE = json.loads(Path(__file__).with_name("reference.json").read_text())
@@ -22,7 +22,7 @@ def named(chosen):
 
 @pytest.mark.parametrize("entry", **named(READ))
 def test_the_colors_are_those_of_an_independent_reader(entry):
-    picture = load_bytes(entry.data, name="a", max_pixels=1_000_000)
+    picture = load(entry.data, name="a", max_pixels=1_000_000)
     colors = picture.tensor.permute(1, 2, 0).numpy() * 255
     if entry.formula is not None:
         assert np.abs(colors - entry.formula).max() <= entry.tolerance
@@ -36,7 +36,7 @@ def test_the_colors_are_those_of_an_independent_reader(entry):
 
 @pytest.mark.parametrize("entry", **named(READ))
 def test_what_was_converted_or_ignored_is_noted_and_nothing_else(entry):
-    notes = load_bytes(entry.data, name="a", max_pixels=1_000_000).notes
+    notes = load(entry.data, name="a", max_pixels=1_000_000).notes
     assert len(notes) == len(entry.notes)
     for words in entry.notes:
         assert any(words in note for note in notes)
@@ -45,7 +45,7 @@ def test_what_was_converted_or_ignored_is_noted_and_nothing_else(entry):
 @pytest.mark.parametrize("entry", **named([entry for entry in entries() if entry.refused]))
 def test_a_file_that_cannot_be_read_is_refused_for_what_it_is(entry, capfd):
     with pytest.raises(PictureError) as caught:
-        load_bytes(entry.data, name="a.png", max_pixels=1_000_000)
+        load(entry.data, name="a.png", max_pixels=1_000_000)
     message = str(caught.value)
     assert message.startswith("a.png: ")
     assert entry.refused in message
@@ -69,6 +69,6 @@ def test_the_docs_quote_notes_and_refusals(section, refused):
 
 def outcome(entry):
     try:
-        return load_bytes(entry.data, name="a", max_pixels=1_000_000).notes
+        return load(entry.data, name="a", max_pixels=1_000_000).notes
     except PictureError as error:
         return (str(error),)

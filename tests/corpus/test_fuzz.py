@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from impasto.errors import PictureError
-from impasto.images.loading import load_bytes
+from impasto.images.loading import load
 
 EXAMPLES = int(os.environ.get("IMPASTO_FUZZ_EXAMPLES", "5"))
 HANGING = 60
@@ -80,7 +80,7 @@ def test_a_changed_file_is_read_or_refused(entry, limited, capfd):
         for change in functions:
             data = change(data)
         try:
-            picture = load_bytes(data, name="a.png", max_pixels=MAX_PIXELS)
+            picture = load(data, name="a.png", max_pixels=MAX_PIXELS)
         except PictureError as error:
             message = str(error)
             assert message.startswith("a.png: ")

@@ -7,7 +7,7 @@ from image_files import saved, tiff
 from PIL import Image
 from png_files import png
 
-from impasto.images.loading import load_bytes
+from impasto.images.loading import load
 from impasto.images.masks import mask_values, with_notes
 
 SHAPE = np.array([[0, 1, 1, 0, 1], [1, 1, 0, 0, 1], [0, 0, 1, 1, 1], [1, 0, 0, 1, 0]], np.uint8)[..., None]
@@ -37,7 +37,7 @@ MASKS = {
 @pytest.mark.parametrize("name", MASKS)
 def test_a_mask_has_the_weights_that_its_author_meant_or_a_note(name):
     data, weights, note = MASKS[name]
-    mask = load_bytes(data, name=name)
+    mask = load(data, name=name)
     assert np.abs(mask_values(mask)[0].numpy() - np.asarray(weights)[..., 0]).max() < 1e-6
     notes = with_notes(mask).notes
     assert len(notes) == bool(note)

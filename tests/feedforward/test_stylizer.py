@@ -14,7 +14,7 @@ import impasto
 from impasto import Picture, Settings, Style, api, load, preset
 from impasto.errors import PictureError, RecipeError, SettingError
 from impasto.events import Event, Noted, Painted
-from impasto.feedforward import pretrained, weights
+from impasto.feedforward import pretrained, stylizer, weights
 from impasto.feedforward.averaged import SHIFTS
 from impasto.feedforward.inference import TransformerInference
 from impasto.feedforward.network import Affines
@@ -472,3 +472,14 @@ def test_the_initial_image_of_a_run_with_masks_is_the_mixture_everywhere(narrow:
 def test_init_fast_needs_a_content_image_and_a_style_image(task: str, narrow: VGG19) -> None:
     with pytest.raises(SettingError, match=r"^init: got 'fast', which needs a content image and a style image; "):
         api.create_run(None if task == "texture" else CONTENT, [WAVES] if task == "texture" else [], STEPS, vgg=narrow)
+
+
+def test_the_style_vector_of_a_picture_is_computed_once(network: FastNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    style, content = Picture(WAVES.tensor.clone()), Picture(CONTENT.tensor.clone())
+    expected = [fast(each, WAVES, network=network).tensor for each in (content, WAVES)]
+    sizes = []
+    monkeypatch.setattr(stylizer, "resize", lambda *args: sizes.append(args[1:]) or resize(*args))
+    results = [fast(each, style, network=network).tensor for each in (content, WAVES, content)]
+    assert len(sizes) == 1  # of the style image, to the size that the predictor takes
+    for result, plain in zip(results, [*expected, expected[0]], strict=True):
+        assert torch.equal(result, plain)

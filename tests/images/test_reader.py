@@ -31,7 +31,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from impasto.errors import PictureError
-from impasto.images.loading import load, load_bytes
+from impasto.images.loading import load
 from impasto.memory import BASE_BYTES, resident_memory
 
 
@@ -211,10 +211,10 @@ def test_decoding_a_file_does_not_keep_other_threads_from_decoding(monkeypatch):
 
     monkeypatch.setattr(PngImageFile, "load", slow_load)
     with ThreadPoolExecutor() as pool:
-        slow = pool.submit(load_bytes, saved(Image.fromarray(RGB), "PNG"), name="slow")
+        slow = pool.submit(load, saved(Image.fromarray(RGB), "PNG"), name="slow")
         assert started.wait(60)
         for kind in ("TIFF", "JPEG", "GIF"):
-            assert load_bytes(saved(Image.fromarray(RGB), kind), name="fast").width == RGB.shape[1]
+            assert load(saved(Image.fromarray(RGB), kind), name="fast").width == RGB.shape[1]
         assert not slow.done()
         go_on.set()
         assert slow.result().width == RGB.shape[1]
@@ -278,11 +278,11 @@ def test_odd_sizes(read, tmp_path, width, height):
 
 def test_bytes_are_decoded_as_a_file_is(read):
     data = saved(Image.fromarray(RGBA), "PNG")
-    from_bytes, from_file = load_bytes(data, name="standard input"), read(data)
+    from_bytes, from_file = load(data, name="standard input"), read(data)
     assert torch.equal(from_bytes.tensor, from_file.tensor)
     assert torch.equal(from_bytes.alpha, from_file.alpha)
     assert (from_bytes.name, from_bytes.sha256) == ("standard input", from_file.sha256)
     with pytest.raises(PictureError, match=r"^standard input: is text; give a PNG"):
-        load_bytes(PROSE.encode(), name="standard input")
+        load(PROSE.encode(), name="standard input")
     with pytest.raises(PictureError, match=r"^standard input: is empty"):
-        load_bytes(b"", name="standard input")
+        load(b"", name="standard input")

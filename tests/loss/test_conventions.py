@@ -10,7 +10,8 @@ from impasto.loss import statistics
 from impasto.loss.conventions import CONVENTIONS, loss_weights
 from impasto.loss.objective import Objective
 from impasto.loss.statistics import Gram, Moments
-from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
+from impasto.loss.style_targets import style_targets
+from impasto.loss.targets import StyleTarget, Targets, content_targets
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.settings.presets import names, preset

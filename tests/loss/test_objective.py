@@ -11,7 +11,8 @@ from impasto.loss.conventions import loss_weights
 from impasto.loss.nearest import Sample
 from impasto.loss.objective import LossWeights, Objective, Terms
 from impasto.loss.statistics import Gaussian, Gram, LayerTarget, Moments
-from impasto.loss.targets import StyleTarget, Targets, content_targets, style_targets
+from impasto.loss.style_targets import style_targets
+from impasto.loss.targets import StyleTarget, Targets, content_targets
 from impasto.settings import layers
 from impasto.settings.model import Settings
 from impasto.vgg.model import VGG19

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto.images.masks import layer_guides
-from impasto.loss import functional, targets
+from impasto.loss import functional
 from impasto.loss.matching import matched_samples
 from impasto.loss.nearest import LEAST_LENGTH, Sample
 from impasto.loss.objective import LossWeights, Objective
 from impasto.loss.statistics import NOISE, Gaussian, Moments, local_weights
-from impasto.loss.targets import SAMPLE_SIZE, StyleTarget, Targets, content_targets, style_targets
+from impasto.loss.style_targets import SAMPLE_SIZE, style_targets
+from impasto.loss.targets import StyleTarget, Targets, content_targets
 from impasto.settings import layers
 from impasto.vgg.model import VGG19
 
@@ -285,7 +286,7 @@ def are_in(values: Tensor, others: Tensor) -> Tensor:
 def test_a_sample_has_its_share_of_every_style_image_and_is_bounded(
     narrow64: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "SAMPLE_SIZE", 64)
+    monkeypatch.setattr("impasto.loss.style_targets.SAMPLE_SIZE", 64)
     layer, (one, other) = "block4_conv1", (random_image(2, 80, 64), random_image(3, 80, 64))
     (mixed,) = style_targets(narrow64, [(one, 0.25), (other, 0.75)], [layer], loss="nearest").values()
     assert len(mixed.values) == 64

@@ -10,7 +10,8 @@ from impasto.errors import SettingError
 from impasto.loss.conventions import loss_weights
 from impasto.loss.matching import matched_samples
 from impasto.loss.objective import Objective
-from impasto.loss.targets import StyleTarget, Targets, content_targets, statistics_of, style_targets
+from impasto.loss.style_targets import style_targets
+from impasto.loss.targets import StyleTarget, Targets, content_targets, statistics_of
 from impasto.optimize.memory_plan import GPU_BYTES, STRIP_HEIGHTS, CostModel, ScalePlan
 from impasto.optimize.scale_run import ScaleRun
 from impasto.settings.layers import CONVS, WIDTHS, block_of

@@ -188,3 +188,18 @@ def test_the_size_of_the_weights_is_that_of_their_numbers() -> None:
     values = 20_024_384
     assert VGG19.random().nbytes == 4 * values
     assert VGG19.random(dtype=torch.bfloat16).nbytes == 2 * values
+
+
+def test_a_network_on_another_device(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = VGG19(narrow.kernels, pooling="avg", padding="replicate")
+    network.origin, network.sha256 = "file", "abc"
+    assert network.to("cpu") is network
+    with pytest.raises(SettingError, match="device: got 'gpu'"):
+        network.to("gpu")
+    monkeypatch.setattr("impasto.vgg.device.select_device", torch.device)
+    other = network.to("meta")
+    assert (other.origin, other.sha256, other.pooling, other.padding) == ("file", "abc", "avg", "replicate")
+    assert {tensor.device.type for kernel in other.kernels.values() for tensor in kernel} == {"meta"}
+    features = other(torch.rand(1, 3, 32, 32), ["block2_conv1"])["block2_conv1"]
+    assert (features.device.type, features.shape) == ("meta", (1, 6, 16, 16))
+    assert network.device.type == "cpu"

@@ -21,12 +21,12 @@ from impasto.jobs.result import JobResult
 from impasto.memory import available_memory
 
 COMMAND = (sys.executable, "-m", "impasto.batches.process")
-"""Starts a worker process, which talks JSON Lines, see `batch.process`."""
+"""Starts a worker process, which talks JSON Lines, see `batches.process`."""
 POLL_SECONDS = 0.2
 """Seconds after which a closed queue and a request to stop are noticed at the latest."""
 
-Message = tuple[int, dict[str, Any] | None]
-"""The number of a worker, and what it said; None: its process has ended."""
+Message = tuple[int, int, dict[str, Any] | None]
+"""The number of a worker, the id of its process, and what that said; None: it has ended."""
 
 
 class LocalExecutor:
@@ -40,6 +40,10 @@ class LocalExecutor:
         jobs: the number of jobs; no more workers are started.
         overwrite: existing files that are not the results of their jobs are replaced.
         command: starts a worker process.
+
+    Attributes:
+        workers: the number of processes.
+        computes: the part of each.
     """
 
     def __init__(
@@ -57,14 +61,12 @@ class LocalExecutor:
         devices = _devices(compute)
         count = workers or (len(devices) if devices else cpu_workers())
         self.workers = max(1, count if jobs is None else min(count, jobs))
-        self._computes = [_share(compute, number, self.workers, devices) for number in range(self.workers)]
+        self.computes = [_share(compute, number, self.workers, devices) for number in range(self.workers)]
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
     def run(self, jobs: Queue, on_event: OnEvent, should_stop: ShouldStop) -> Generator[JobResult]:
         """See `Executor.run`."""
-        processes = [
-            _Process(number, self._command, each, self._messages) for number, each in enumerate(self._computes)
-        ]
+        processes = [_Process(number, self._command, each, self._messages) for number, each in enumerate(self.computes)]
         try:
             yield from self._run(processes, jobs, on_event, should_stop)
         finally:
@@ -88,8 +90,8 @@ class LocalExecutor:
             if all(process.job is None for process in processes) and (is_stopping or jobs.is_closed):
                 return
             with contextlib.suppress(queue.Empty):
-                number, message = self._messages.get(timeout=POLL_SECONDS)
-                if (result := processes[number].receive(message, on_event)) is not None:
+                number, process_id, message = self._messages.get(timeout=POLL_SECONDS)
+                if (result := processes[number].receive(process_id, message, on_event)) is not None:
                     yield result
 
 
@@ -112,16 +114,20 @@ class _Process:
         self._is_stopping = True
         self._send({"stop": True})
 
-    def receive(self, message: dict[str, Any] | None, on_event: OnEvent) -> JobResult | None:
-        """Handle what the process said; the result of its job if that has ended."""
+    def receive(self, process_id: int, message: dict[str, Any] | None, on_event: OnEvent) -> JobResult | None:
+        """Handle what a process said; the result of its job if that has ended."""
         job = self.job
+        if self._process is None or process_id != self._process.pid:
+            return None  # the end of a process that has been replaced
         if message is None:
             return None if job is None else self._replace(job)
         if "event" in message:
             on_event(from_dict(message))
             return None
+        if job is None:
+            return None
         self.job = None
-        return JobResult(**message["result"])
+        return replace(JobResult(**message["result"]), id=job.id)  # the id is unknown to it if it cannot read an input
 
     def close(self) -> None:
         """End the process."""
@@ -129,9 +135,7 @@ class _Process:
             return
         if self.job is not None:  # left by an error or a second signal
             self._process.kill()
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()  # type: ignore[union-attr]
-        self._process.wait()
+        self._close_process()
 
     def _attempt(self) -> None:
         if self._process is None or self._process.poll() is not None:
@@ -160,13 +164,23 @@ class _Process:
         self._attempt()
         return None
 
+    def _close_process(self) -> None:
+        """Close the input of the process, with which it ends, and wait until it has."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            self._process.wait()
+            self._reader.join()
+
     def _launch(self) -> None:
+        self._close_process()
         # a process group of its own: Ctrl-C is for this process, which asks the workers to stop
         process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=os.name == "posix"
         )
         self._process = process
-        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
         self._send({"compute": asdict(self._compute)})
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -181,8 +195,8 @@ class _Process:
         with process.stdout as lines:
             for line in lines:
                 with contextlib.suppress(ValueError):  # a line that a killed process did not complete
-                    self._messages.put((self._number, json.loads(line)))
-        self._messages.put((self._number, None))
+                    self._messages.put((self._number, process.pid, json.loads(line)))
+        self._messages.put((self._number, process.pid, None))
 
 
 def cpu_workers() -> int:

@@ -7,7 +7,7 @@ import collections
 import contextlib
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from impasto.batches.executor import (
@@ -180,10 +180,10 @@ class _Slot:
             _check_version(messages)
             self.has_started, self._failed_starts, messages = True, 0, []
         for message in messages:
-            if "result" in message:
-                self.attempt = None
-                yield JobResult(**message["result"])
-            else:
+            if "result" in message and self.attempt is not None:
+                job, self.attempt = self.attempt.job, None
+                yield replace(JobResult(**message["result"]), id=job.id)  # unknown to it if it cannot read an input
+            elif "event" in message:
                 on_event(from_dict(message))
         self.pending = None if self.attempt is None else self._actor.poll.remote()
 

@@ -56,7 +56,7 @@ class Before:
     @property
     def names(self) -> Mapping[str, str]:
         """The names of its results, by the ids of their jobs."""
-        return {record.id: record.output for record in self.records.values()}
+        return {record.id: record.output for record in self.records.values() if record.state == "done"}
 
     def is_finished(self, planned: Planned) -> bool:
         """Whether a job was done, and its result is still there."""
@@ -148,7 +148,7 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
         files.check_output(folder, overwrite=False)  # a folder can be created where a file could
     elif os.listdir(folder) and not (resume or overwrite):
         raise OutputError(
-            f"{where}: contains files; choose another folder, resume its batch (--resume), or replace them "
+            f"{where}: contains files; choose another folder, resume what is in it (--resume), or replace them "
             "(--overwrite)"
         )
 

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +164,7 @@ class _TaskRun:
             memory = self._half_of_memory() if attempts[identity] == MAX_ATTEMPTS - 1 else None
             report = Reporter(send, job, REPORT_SECONDS)
             result = worker.run(job, report, self._should_stop, overwrite=self._task.overwrite, memory=memory)
+            result = replace(result, id=identity)  # unknown if an input cannot be read
             is_paused = result.state == "stopped" and not self._spool.is_stopping
             send({"paused": identity} if is_paused else {"result": asdict(result)})
         worker.close()

@@ -24,7 +24,7 @@ from impasto.cli.settings_options import SettingsOptions, given_settings, resolv
 from impasto.cli.stop_signals import stop_signals
 from impasto.cli.streams import PIPE
 from impasto.cli.sweep import GridAxes
-from impasto.errors import BatchError, OutputError, SettingError, printable
+from impasto.errors import BatchError, OutputError, SettingError, UsageError, printable
 from impasto.events import Noted
 from impasto.settings.presets import preset
 from impasto.storage import Place, place
@@ -74,6 +74,8 @@ def batch(
     options: BatchOptions = BatchOptions(),
 ) -> int:
     """Stylize every CONTENT with every STYLE, and every combination of the values in the grid, several at a time."""
+    if not content:
+        raise UsageError("CONTENT... is missing (see `impasto batch --help`)")
     contents, results = [place(each) for each in content], place(output)
     if str(PIPE) in (output, *content, *style):
         raise OutputError("-: a batch reads files and writes a folder of results; give their names")

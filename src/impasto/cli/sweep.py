@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from impasto.batches.grid import PRESET, Grid, parse_axis, prepared_grid
+from impasto.batches.local import LocalExecutor
 from impasto.cli.display import display
 from impasto.cli.image_options import ContentArgument, MoreStyles, StyleArgument, split_weight
 from impasto.cli.option_groups import MAIN
 from impasto.cli.run_options import CheckpointOptions, options_class
-from impasto.cli.settings_options import SettingsOptions, given_settings, resolve
+from impasto.cli.settings_options import SettingsOptions, WholeNumber, given_settings, resolve
 from impasto.cli.stop_signals import stop_signals
 from impasto.cli.streams import PIPE, piped
 from impasto.errors import OutputError, SettingError, SweepError, printable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 class SweepOptions(CheckpointOptions):
     """Options of a sweep."""
 
+    workers: Annotated[WholeNumber, Parameter(help="Combinations that run at a time, each in a process.")] = 1
     preset: Annotated[
         str | None,
         Parameter(
@@ -81,8 +83,12 @@ def sweep(
     weighted = [split_weight(path) for path in (style, *more_styles)]
     with piped([content, *(path for path, _ in weighted)], None) as (inputs, _):
         _load(runs, inputs, [weight for _, weight in weighted], options)
-    with display(as_json=options.json, quiet=options.quiet) as show, stop_signals() as received:
-        results = runs.run(show, lambda: received)
+        executor = None
+        if options.workers > 1:
+            jobs = len(runs.combinations)
+            executor = LocalExecutor(options.compute, options.workers, jobs=jobs, overwrite=options.overwrite)
+        with display(as_json=options.json, quiet=options.quiet) as show, stop_signals() as received:
+            results = runs.run(show, lambda: received, executor)
     if received:
         return 128 + received[0]
     if failed := sum(result.failed for result in results):
@@ -100,7 +106,8 @@ def _load(runs: "Sweep", images: list[Path], weights: list[float], options: Swee
 
     content, *styles = map(load, images)
     loaded = [Style(style, weight) for style, weight in zip(styles, weights, strict=True)]
-    runs.load(content, loaded, options.compute.load_network())
+    paths = {picture.sha256: str(path) for picture, path in zip((content, *styles), images, strict=True)}
+    runs.load(content, loaded, options.compute.load_network(), paths)
 
 
 def _grid(axes_given: list[str], prepared: str | None, options: SettingsOptions, preset_name: str | None) -> Grid:

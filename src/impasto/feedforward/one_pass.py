@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -29,22 +30,27 @@ from impasto.images.sources import (
     some_styles,
     style_record,
 )
+from impasto.settings.keywords import FastChanges
 from impasto.settings.model import Settings
-from impasto.settings.presets import preset, settings_or_preset
+from impasto.settings.presets import settings_or_preset
 from impasto.torch_state import isolated
 from impasto.vgg.device import main_memory_limit
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @isolated
 def fast(
     content: ImageSource,
     styles: StyleSource | Sequence[StyleSource],
-    settings: Settings | None = None,
+    settings: Settings | str | None = None,
     *,
     network: FastNetwork | SingleStyleNetwork | None = None,
     memory: int | None = None,
     reuse: bool = False,
     on_event: OnEvent | None = None,
+    **changes: "Unpack[FastChanges]",
 ) -> Picture:
     """Transfer the style of `styles` to `content` by the one-pass method (Ghiasi et al. 2017, arXiv 1705.06830).
 
@@ -52,23 +58,27 @@ def fast(
         content: the content image.
         styles: one or more style images, mixed in equal shares; or `Style` objects with weights. Or the file that
             `distill` wrote.
-        settings: only size, strength, color, depth and dither are used; by default the size is that of `content`.
+        settings: `Settings`, or the name of a preset, of which only size, strength, color, depth and dither are used;
+            by default the size is that of `content`.
         network: `network_for(styles)`, loaded once for several images; by default it is loaded now.
         memory: bytes that the process may take; an image that needs more is evaluated in strips, with the same result.
         reuse: `content` is no longer needed, and its memory may be used for the result.
         on_event: called with notes, and with `Painted` at the end.
+        changes: any of these settings, such as size=1024, strength=0.3.
 
     Raises:
         ImpastoError: one of its subclasses, see `impasto.errors`.
     """
     check_callable(on_event)
+    if unused := changes.keys() - FastChanges.__annotations__:
+        allowed = ", ".join(FastChanges.__annotations__)
+        raise SettingError(f"{min(unused)}: the one-pass method has no such setting; give one of {allowed}")
     network = _network_or_default(network, styles := some_styles(styles))
     limit = main_memory_limit(memory, network.device)
     picture = as_picture(content, "content", limit)
     style_images = [] if isinstance(network, SingleStyleNetwork) else as_styles(styles, limit)
-    size = max(picture.height, picture.width)
-    settings = preset().replace(size=size) if settings is None else settings_or_preset(settings)
-    settings = settings.replace(method="fast")
+    own_size = {"size": max(picture.height, picture.width)} if settings is None else {}
+    settings = settings_or_preset(settings, changes={**own_size, **changes, "method": "fast"})
     _validate(picture, style_images, settings, network)
     started = time.perf_counter()
     image, affines = _network_inputs(picture, style_images, settings, network)

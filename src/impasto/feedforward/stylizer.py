@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -80,10 +81,19 @@ class FastNetwork(_FeedForwardNetwork):
         """
         self._predictor, self._conditioner, self.transformer = pretrained.load()
         super().__init__(self.transformer, weights.SHA256[weights.TRANSFORMER], device, precision)
+        self._vectors: WeakKeyDictionary[Picture, Tensor] = WeakKeyDictionary()
 
     @isolated
     def style_vector(self, picture: Picture) -> Tensor:
-        """The style vector of an image, (100,) float32, predicted from its central square."""
+        """The style vector of an image, (100,) float32, predicted from its central square.
+
+        It is kept as long as the `Picture` exists: with many content images it is computed once.
+        """
+        if picture not in self._vectors:
+            self._vectors[picture] = self._predict(picture)
+        return self._vectors[picture]
+
+    def _predict(self, picture: Picture) -> Tensor:
         side = min(picture.height, picture.width)
         top, left = (picture.height - side) // 2, (picture.width - side) // 2
         square = picture.composited()[None, :, top : top + side, left : left + side]

@@ -10,6 +10,7 @@ from impasto.images.picture import Picture
 from impasto.images.resize import resize, rotate, scaled_size
 from impasto.loss.conventions import loss_weights
 from impasto.loss.objective import Objective, Terms
+from impasto.loss.style_targets import style_targets
 from impasto.loss.targets import (
     CONTENT_FLOOR,
     StyleTarget,
@@ -17,7 +18,6 @@ from impasto.loss.targets import (
     content_targets,
     mean_squares,
     statistics_of,
-    style_targets,
 )
 from impasto.settings.layers import block_of
 from impasto.settings.model import Settings

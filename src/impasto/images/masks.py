@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.arguments import kind_of, no_image
+from impasto.arguments import kind_of
 from impasto.errors import PictureError, SettingError
-from impasto.images.picture import Picture, check_pictures
+from impasto.images.loading import ImageSource, as_picture
+from impasto.images.picture import Picture
 from impasto.images.recipe import ALPHA
 from impasto.settings import layers
 
@@ -29,9 +30,12 @@ _ONE_LEVEL = 1.5 / 255  # between the levels 1 and 2 of 255
 _ASPECT_TOLERANCE = 0.02
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Style:
     """A style image with its weight and style mask.
+
+    Args:
+        picture, mask: `Picture`s, or images of any type that `stylize` takes.
 
     Attributes:
         weight: relative to the other styles in the same region.
@@ -39,7 +43,7 @@ class Style:
             the style applies where the masks of the other styles leave something.
 
     Raises:
-        PictureError: `picture` or `mask` is no `Picture`.
+        PictureError: `picture` or `mask` is no image, or cannot be read.
         SettingError: a weight that is not a finite number above 0.
     """
 
@@ -47,16 +51,19 @@ class Style:
     weight: float = 1.0
     mask: Picture | None = None
 
-    def __post_init__(self) -> None:
-        """Validate the types, and the range of the weight."""
-        if self.picture is None:
-            raise no_image(None, "style")
-        check_pictures(style=self.picture, mask=self.mask)
-        name = self.picture.name or "style"
-        if not isinstance(self.weight, numbers.Real):
-            raise SettingError(f"{name}: got {kind_of(self.weight)} as its weight; give a number above 0")
-        if not (self.weight > 0 and math.isfinite(self.weight)):
-            raise SettingError(f"{name}: got the weight {self.weight:g}; give one above 0")
+    def __init__(self, picture: ImageSource, weight: float = 1.0, mask: ImageSource | None = None) -> None:
+        image = as_picture(picture, "style")
+        object.__setattr__(self, "picture", image)
+        object.__setattr__(self, "weight", _checked_weight(weight, image.name or "style"))
+        object.__setattr__(self, "mask", None if mask is None else as_picture(mask, "mask"))
+
+
+def _checked_weight(weight: float, name: str) -> float:
+    if not isinstance(weight, numbers.Real):
+        raise SettingError(f"{name}: got {kind_of(weight)} as its weight; give a number above 0")
+    if not (weight > 0 and math.isfinite(weight)):
+        raise SettingError(f"{name}: got the weight {weight:g}; give one above 0")
+    return weight
 
 
 class AlphaMask(Picture):

@@ -1,29 +1,25 @@
-"""The types a caller may pass as an image, converted to `Picture` and `Style`, and their entries in a recipe."""
+"""The types a caller may pass as images and styles, converted to `Picture` and `Style`; their entries in a recipe."""
 
-import os
 from collections.abc import Sequence
+from typing import cast
 
-from impasto.arguments import is_path, no_image, path_of_image
+from impasto.arguments import no_image
 from impasto.errors import SettingError
-from impasto.images.loading import load
+from impasto.images.loading import ImageSource, as_picture, is_image
 from impasto.images.masks import AlphaMask, Style
 from impasto.images.picture import Picture
 from impasto.images.recipe import ALPHA, InputRecord, StyleRecord
 
-ImageSource = str | os.PathLike[str] | Picture
-"""An image: a `Picture`, or the path of its file."""
+__all__ = ["ImageSource", "StyleSource", "as_list", "as_picture", "as_styles", "image_list", "input_record"]
+__all__ += ["optional_picture", "some_styles", "style_record"]
 
 StyleSource = ImageSource | Style
 """A style image; as a `Style` with its weight and style mask."""
 
 
-def as_picture(source: ImageSource, role: str, memory: int | None = None) -> Picture:
-    """The picture that a caller passed as `role`, loaded if it is a path; `memory` is the limit of `load`.
-
-    Raises:
-        PictureError: neither a picture nor a path, or a file that cannot be read as an image.
-    """
-    return source if isinstance(source, Picture) else load(path_of_image(source, role), memory=memory)
+def optional_picture(source: ImageSource | None, role: str, memory: int | None = None) -> Picture | None:
+    """`as_picture`; None for an image that was not given."""
+    return None if source is None else as_picture(source, role, memory)
 
 
 def image_list(images: Sequence[ImageSource]) -> Sequence[ImageSource]:
@@ -32,7 +28,7 @@ def image_list(images: Sequence[ImageSource]) -> Sequence[ImageSource]:
     Raises:
         PictureError: they are not.
     """
-    if isinstance(images, str | bytes) or not isinstance(images, Sequence):
+    if is_image(images) or not isinstance(images, Sequence):
         raise no_image(images, "images", "give a list of images")
     return images
 
@@ -43,14 +39,14 @@ def as_list(styles: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource
     Raises:
         PictureError: neither a style image nor a sequence of them.
     """
-    if isinstance(styles, Picture | Style) or is_path(styles):
+    if isinstance(styles, Style) or is_image(styles):
         return [styles]
     if isinstance(styles, bytes) or not isinstance(styles, Sequence):
         raise no_image(styles, "styles", "give a style image, or a list of them")
     for number, style in enumerate(styles, 1):
-        if not (isinstance(style, Picture | Style) or is_path(style)):
+        if not (isinstance(style, Style) or is_image(style)):
             raise no_image(style, f"style {number}")
-    return styles
+    return cast(Sequence[StyleSource], styles)
 
 
 def some_styles(

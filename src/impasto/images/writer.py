@@ -46,7 +46,7 @@ def write(
     height, width = tensor.shape[1:]
     check_size(file_format, width, height)
     opaque = alpha is None or file_format == "JPEG"
-    bands = _quantized_bands(tensor, alpha, quantization, on_white=file_format == "JPEG")
+    bands = quantized_bands(tensor, alpha, quantization, on_white=file_format == "JPEG")
     shape = (height, width, 3 if opaque else 4)
     with _encoder_errors():
         if file_format == "TIFF":
@@ -55,7 +55,7 @@ def write(
             write_png16(file, bands, shape, recipe)
         else:
             options = pillow_options(file_format, quality) | _recipe_options(file_format, recipe)
-            _to_pillow(bands, shape).save(file, file_format, **options)
+            to_pillow(bands, shape).save(file, file_format, **options)
 
 
 def save_image(image: Image.Image, path: Path, file_format: str, *, overwrite: bool = True, **options: Any) -> None:
@@ -101,8 +101,8 @@ def _encoder_errors() -> Iterator[None]:
         raise SaveError(f"could not be encoded ({error}); nothing was saved") from error
 
 
-def _quantized_bands(
-    tensor: Tensor, alpha: Tensor | None, quantization: Quantization, *, on_white: bool
+def quantized_bands(
+    tensor: Tensor, alpha: Tensor | None, quantization: Quantization, *, on_white: bool = False
 ) -> Iterator[Array]:
     """(rows, W, 3 or 4) uint8 or uint16, band by band from the top down; alpha is never dithered."""
     for rows in row_bands(*tensor.shape[1:]):
@@ -115,7 +115,7 @@ def _quantized_bands(
         yield np.stack(planes, axis=2)
 
 
-def _to_pillow(bands: Iterator[Array], shape: tuple[int, int, int]) -> Image.Image:
+def to_pillow(bands: Iterator[Array], shape: tuple[int, int, int]) -> Image.Image:
     """The bands of an image of `shape` (H, W, 3 or 4), uint8, as an image of Pillow."""
     height, width, channels = shape
     image = Image.new({3: "RGB", 4: "RGBA"}[channels], (width, height))

@@ -18,6 +18,7 @@ class JobResult:
         steps: steps done.
         seconds: of its steps; None if unknown.
         loss: of the image as saved, by term; empty if there is none.
+        error: the class of the error by which it failed, such as "DivergedError".
     """
 
     id: str
@@ -27,3 +28,4 @@ class JobResult:
     seconds: float | None = None
     loss: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
+    error: str = ""

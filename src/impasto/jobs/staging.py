@@ -23,8 +23,9 @@ from impasto.jobs.job import InputFile, Job, JobOutputs
 from impasto.jobs.outputs import checkpoint_path
 from impasto.jobs.result import JobResult
 from impasto.jobs.runner import ShouldStop
-from impasto.jobs.worker import Worker, id_or_nothing
+from impasto.jobs.worker import Worker, failed
 from impasto.storage import is_uri
+from impasto.vgg.model import VGG19
 
 CACHED_FILES = 64
 """Input files that a worker keeps from one job to the next."""
@@ -43,8 +44,10 @@ class StagingWorker(Worker):
     when the job is resumed on another machine.
     """
 
-    def __init__(self, compute: Compute, pictures: Mapping[str, Picture] | None = None) -> None:
-        super().__init__(compute, pictures)
+    def __init__(
+        self, compute: Compute, pictures: Mapping[str, Picture] | None = None, vgg: VGG19 | None = None
+    ) -> None:
+        super().__init__(compute, pictures, vgg)
         self._remove: Callable[[], object] = lambda: None
 
     def run(
@@ -69,7 +72,7 @@ class StagingWorker(Worker):
                 stage.finish()
                 return dataclasses.replace(result, output=job.outputs.result, message=stage.with_uris(result.message))
         except ImpastoError as error:
-            return JobResult(id_or_nothing(job), job.outputs.result, "failed", message=str(error))
+            return failed(job, error, str(error))
 
     def close(self) -> None:
         """Remove the local copies, which the end of the process would remove otherwise."""

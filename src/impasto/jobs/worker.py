@@ -4,8 +4,10 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import torch
 
 from impasto import api
 from impasto.arguments import check_callable
@@ -37,12 +39,15 @@ from impasto.jobs.saving import save_result
 from impasto.optimize import checkpoint
 from impasto.optimize.checkpoint import Checkpoint
 from impasto.optimize.run import Run
+from impasto.optimize.style_targets import StyleTargets
 from impasto.settings.model import Settings
 from impasto.vgg import device as devices
 from impasto.vgg.model import VGG19
 
 PATIENCE = 10.0
 """Seconds for which a job waits until a worker that was told to end has released the job's files."""
+CACHED_TARGETS, TARGET_BYTES = 8, 2**28
+"""Style images whose statistics a worker keeps, and the bytes that they take at most, each."""
 CACHED_PICTURES = 16
 """Style images, masks and initial images that a worker keeps; content images are read for each job."""
 
@@ -53,14 +58,19 @@ class Worker:
     Args:
         compute: where and how.
         pictures: images that are in memory, by their hash (`Picture.content_hash`); their jobs' files are not read.
+        vgg: the network; by default it is loaded for the first job that needs it.
     """
 
-    def __init__(self, compute: Compute, pictures: Mapping[str, Picture] | None = None) -> None:
+    def __init__(
+        self, compute: Compute, pictures: Mapping[str, Picture] | None = None, vgg: VGG19 | None = None
+    ) -> None:
         self.compute = compute
+        self._threads = torch.get_num_threads() if compute.threads is None else compute.threads
         self._given = dict(pictures or {})
         self._picture = functools.lru_cache(CACHED_PICTURES)(self._load)
+        self._targets = functools.lru_cache(CACHED_TARGETS)(self._compute_targets)
         self._fast_network = functools.lru_cache(1)(self._load_fast_network)
-        self._vgg: VGG19 | None = None
+        self._vgg = vgg
 
     def run(
         self,
@@ -85,15 +95,14 @@ class Worker:
         try:
             return self._run(job.hashed(), report, should_stop, overwrite=overwrite, memory=memory)
         except ImpastoError as error:
-            message = str(error)
+            return failed(job, error, str(error))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            message = "not enough memory for this size; give a smaller one, or fewer workers"
+            return failed(job, error, "not enough memory for this size; give a smaller one, or fewer workers")
         finally:
             if self._vgg is not None:
                 devices.release_memory(self._vgg.device)
-        return JobResult(id_or_nothing(job), job.outputs.result, "failed", message=message)
 
     def _run(
         self, job: Job, report: OnEvent, should_stop: ShouldStop, *, overwrite: bool, memory: int | None
@@ -128,23 +137,24 @@ class Worker:
         Raises:
             ImpastoError: see `impasto.api.create_run`; or an input that is another file than the job says.
         """
-        self.compute.set_threads(resume_from)
+        torch.set_num_threads(self.compute.threads_for(resume_from) or self._threads)
         content = None if job.content is None else self._load(job.content)
+        vgg = self._network(resume_from)
         return api.create_run(
             content,
-            [self._style(style, content) for style in job.styles],
+            self._styles(job, content, vgg),
             job.settings,
             init=None if job.init is None else self._picture(job.init),
             keep=None if job.keep is None else self._load(job.keep),
             detail=None if job.detail is None else self._load(job.detail),
-            vgg=self._network(resume_from),
+            vgg=vgg,
             memory=self.compute.memory if memory is None else memory,
             strips=None if resume_from is None or memory is not None else resume_from.strips,
         )
 
     def _run_fast(self, job: Job, outputs: Outputs, report: OnEvent) -> JobResult:
         """Execute a job of the one-pass method."""
-        self.compute.set_threads()
+        torch.set_num_threads(self._threads)
         network = self._fast_network(tuple(Path(style.path) for style in job.styles if is_style_file(style.path)))
         styles: list[StyleSource] = [
             Path(style.path) if isinstance(network, SingleStyleNetwork) else self._style(style, None)
@@ -158,6 +168,15 @@ class Worker:
         report(Saved(printable(outputs.result)))
         recipe = Recipe.parse(dict(picture.recipe or {}), "the result")
         return _result(job, recipe, seconds=time.perf_counter() - began)
+
+    def _styles(self, job: Job, content: Picture | None, vgg: VGG19) -> Sequence[Style]:
+        """The style images of a job, with what other jobs have computed of them."""
+        if job.styles and vgg is self._vgg and all(style.mask is None for style in job.styles):
+            return self._targets(job.styles)
+        return [self._style(style, content) for style in job.styles]
+
+    def _compute_targets(self, styles: tuple[StyleFile, ...]) -> StyleTargets:
+        return StyleTargets([self._style(style, None) for style in styles], vgg=self._vgg, memory=TARGET_BYTES)
 
     def _style(self, style: StyleFile, content: Picture | None) -> Style:
         mask: Picture | None = None
@@ -253,8 +272,9 @@ def _result(job: Job, recipe: Recipe, state: JobState = "done", seconds: float |
     return JobResult(job.id, job.outputs.result, state, recipe.steps_done, seconds, recipe.loss)
 
 
-def id_or_nothing(job: Job) -> str:
-    """The id of a job; "" if an input without its SHA-256 cannot be read."""
-    with contextlib.suppress(JobError):
-        return job.hashed().id
-    return ""
+def failed(job: Job, error: Exception, message: str) -> JobResult:
+    """The result of a job that raised `error`; its id is "" if it is not known."""
+    job_id = ""
+    with contextlib.suppress(JobError):  # an input that cannot be read has no hash
+        job_id = job.hashed().id
+    return JobResult(job_id, job.outputs.result, "failed", message=message, error=type(error).__name__)

@@ -4,11 +4,12 @@ The file holds the state's tensors and numbers, the `spec` of the run and the fi
 `tensor_file`. It is replaced completely or not at all. A file that is read back is untrusted input.
 """
 
+import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import torch
 from pydantic import ValidationError
@@ -16,13 +17,25 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from impasto import files
-from impasto.errors import CheckpointError, printable
-from impasto.images.faces import weights as yunet
+from impasto.errors import CheckpointError, SettingError, printable
 from impasto.optimize import tensor_file
+from impasto.optimize.spec import difference, shown
 from impasto.optimize.state_check import Header
-from impasto.settings.model import one_line
+from impasto.settings.model import Settings, one_line
 from impasto.torch_state import isolated
 from impasto.version import __version__
+
+__all__ = [
+    "Checkpoint",
+    "Resumable",
+    "difference",
+    "discard",
+    "discard_incomplete",
+    "read",
+    "resume",
+    "save",
+    "to_bytes",
+]
 
 
 class Resumable(Protocol):
@@ -53,10 +66,10 @@ class Resumable(Protocol):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The contents of a checkpoint file except for its tensors.
+    """The contents of a checkpoint except for its tensors.
 
     Attributes:
-        path: the file.
+        source: the file, or its bytes.
         spec: `Resumable.spec` when it was saved.
         numbers: the numbers of the state.
         same: tensors that are not stored because they equal another one: name -> name of the stored tensor.
@@ -64,7 +77,7 @@ class Checkpoint:
         threads: number of CPU threads. Threads split the sums, and the split determines the rounding.
     """
 
-    path: Path
+    source: Path | bytes
     spec: dict[str, Any]
     numbers: dict[str, Any]
     same: dict[str, str]
@@ -75,6 +88,23 @@ class Checkpoint:
     def strips(self) -> list[int | None]:
         """The strip heights of all scales, as `Run` takes them; empty for a training."""
         return list(self.numbers.get("strips", []))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the run.
+
+        Raises:
+            CheckpointError: they are damaged.
+        """
+        try:
+            return Settings(**self.spec["settings"])
+        except SettingError as error:
+            raise CheckpointError(f"{_where(self.source)}: is damaged ({_reason(error)}); start over") from error
+
+    @property
+    def device(self) -> str:
+        """The kind of device of the network."""
+        return str(self.spec["device"])
 
     @property
     def precision(self) -> str:
@@ -93,7 +123,9 @@ class Checkpoint:
 
     def owns(self, path: Path) -> bool:
         """Whether the file at `path` belongs to the run, which may replace it then: the checkpoint and `outputs`."""
-        return _relative(path, self.path) in (*self.outputs, _relative(self.path, self.path))
+        if isinstance(self.source, bytes):
+            return False
+        return _relative(path, self.source) in (*self.outputs, _relative(self.source, self.source))
 
 
 @isolated
@@ -107,6 +139,19 @@ def save(run: Resumable, path: Path, *, overwrite: bool = True, outputs: Iterabl
         OutputError: there is a file of that name, and `overwrite` is false.
         SaveError: the disk is full, or the folder cannot be written.
     """
+    with files.replacing(path, overwrite=overwrite, temporary=_temporary(path)) as file:
+        _write(run, file, [_relative(output, path) for output in outputs])
+
+
+@isolated
+def to_bytes(run: Resumable) -> bytes:
+    """The contents of a checkpoint, for `read`."""
+    file = io.BytesIO()
+    _write(run, file, [])
+    return file.getvalue()
+
+
+def _write(run: Resumable, file: BinaryIO, outputs: list[str]) -> None:
     tensors, numbers = run.state()
     by_address: dict[tuple[int, int], str] = {}
     same = {}
@@ -119,11 +164,10 @@ def save(run: Resumable, path: Path, *, overwrite: bool = True, outputs: Iterabl
         "spec": run.spec,
         "numbers": numbers,
         "same": same,
-        "outputs": [_relative(output, path) for output in outputs],
+        "outputs": outputs,
         "threads": torch.get_num_threads(),
     }
-    with files.replacing(path, overwrite=overwrite, temporary=_temporary(path)) as file:
-        tensor_file.write(file, own, header)
+    tensor_file.write(file, own, header)
 
 
 def discard(path: Path) -> None:
@@ -151,22 +195,22 @@ def _temporary(path: Path) -> Path:
     return files.beside(path, ".{}.part")
 
 
-def read(path: Path) -> Checkpoint:
-    """Read the checkpoint at `path`, without its tensors, whose bytes are compared with their SHA-256.
+def read(source: Path | bytes) -> Checkpoint:
+    """Read a checkpoint file, or its contents, without the tensors, whose bytes are compared with their SHA-256.
 
     Raises:
         CheckpointError: no such file, not a checkpoint of this version of impasto, or damaged.
     """
-    where = printable(path)
+    where = _where(source)
     try:
-        header = tensor_file.read_content(path)
+        header = tensor_file.read_content(source)
         if (version := header["spec"]["impasto"]) != __version__:
             raise CheckpointError(
-                f"{where}: was written by impasto {_shown(version)}, this is {__version__}; resume it with that "
+                f"{where}: was written by impasto {shown(version)}, this is {__version__}; resume it with that "
                 "version, or start over without --resume"
             )
         Header.model_validate(header)
-        with path.open("rb") as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
             tensor_file.check_digest(file)
     except FileNotFoundError as error:
         raise CheckpointError(f"{where}: does not exist; start over without --resume") from error
@@ -175,7 +219,7 @@ def read(path: Path) -> Checkpoint:
             f"{where}: is not a checkpoint or is damaged ({_reason(error)}); start over without --resume"
         ) from error
     fields = ("spec", "numbers", "same", "outputs", "threads")
-    return Checkpoint(path, *(header[name] for name in fields))
+    return Checkpoint(source, *(header[name] for name in fields))
 
 
 @isolated
@@ -187,7 +231,7 @@ def resume(run: Resumable, checkpoint: Checkpoint) -> tuple[str, ...]:
     Raises:
         CheckpointError: the inputs or settings differ, or the file is damaged.
     """
-    where, spec = printable(checkpoint.path), run.spec
+    where, spec = _where(checkpoint.source), run.spec
     if changed := difference(checkpoint.spec, spec):
         raise CheckpointError(f"{where}: {changed}; give the same again, or start over without --resume")
     try:
@@ -199,43 +243,19 @@ def resume(run: Resumable, checkpoint: Checkpoint) -> tuple[str, ...]:
         "threads": (checkpoint.threads, torch.get_num_threads()),
     }
     return tuple(
-        f"started with {name} {_shown(before)}, now {now}: the result may differ slightly"
+        f"started with {name} {shown(before)}, now {now}: the result may differ slightly"
         for name, (before, now) in environment.items()
         if before != now
     )
 
 
 def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    own = tensor_file.read_tensors(checkpoint.path)
+    own = tensor_file.read_tensors(checkpoint.source)
     return {**own, **{name: own[stored] for name, stored in checkpoint.same.items()}}
 
 
-def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """The first difference between two specs (see `Resumable.spec`) in words, or None; that of torch may differ."""
-    if before["settings"].keys() != now["settings"].keys():
-        return f"was written by another version of impasto ({_shown(before['impasto'])}), which has other settings"
-    for name, value in now["settings"].items():
-        if (was := before["settings"].get(name)) != value:
-            missing = (
-                ", since the face detector is not installed" if name == "faces" and not yunet.is_installed() else ""
-            )
-            return f"was started with {name} {_shown(was)}, got {value}{missing}"
-    for name in ("task", "device", "precision", "ncnn"):
-        if (was := before.get(name)) != now[name]:
-            return f"was started with {name} {_shown(was)}, got {_shown(now[name])}"
-    for role in {**before["pictures"], **now["pictures"]}:
-        was, given = before["pictures"].get(role), now["pictures"].get(role)
-        if (was and was["sha256"]) != (given and given["sha256"]):
-            names = [printable(each["name"]) if each else "none" for each in (was, given)]
-            return f"was started with another {role}: {names[0]}, got {names[1]}, which is not the same file"
-    if (was := before.get("mixture")) != now["mixture"]:
-        return f"was started with the weights {_shown(was)} of the style images, got {now['mixture']}"
-    return "was started with other network weights" if before.get("weights") != now["weights"] else None
-
-
-def _shown(value: object) -> str:
-    """A value from a file, for a message: in one line."""
-    return printable(str(value)[:200])
+def _where(source: Path | bytes) -> str:
+    return "the bytes of a checkpoint" if isinstance(source, bytes) else printable(source)
 
 
 def _reason(error: BaseException) -> str:

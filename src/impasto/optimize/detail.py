@@ -78,9 +78,9 @@ def amounts(faces: Iterable[Face], width: int) -> list[float]:
     return [min(max((FULL_DETAIL / each) ** 2, LEAST_DETAIL), 1) for each in pixels]
 
 
-def tones(content: Picture | None, styles: Sequence[Picture]) -> tuple[Tone, Tone] | None:
+def tones(content: Picture | None, styles: Sequence[Tone]) -> tuple[Tone, Tone] | None:
     """The tone of the content image, and that of the style images together; None if either is missing."""
-    return None if content is None or not styles else (tone(content), mix_tones([tone(style) for style in styles]))
+    return None if content is None or not styles else (tone(content), mix_tones(styles))
 
 
 def with_detail_layers(settings: Settings) -> Settings:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -14,7 +15,6 @@ from impasto.images.faces.mask import MARGIN, WHOLE_FACE, face_mask
 from impasto.images.guided import guided_upsampling
 from impasto.images.masks import (
     Style,
-    check_mask_shape,
     group_regions,
     mask_values,
     pictures_by_role,
@@ -24,11 +24,13 @@ from impasto.images.masks import (
 from impasto.images.picture import Picture
 from impasto.images.recipe import Task
 from impasto.images.resize import rotate
-from impasto.images.tone import match_tone
+from impasto.images.tone import Tone, match_tone, tone
 from impasto.optimize.detail import amounts, find_faces, tones, with_detail_layers, with_face_note
+from impasto.optimize.input_checks import check_init, check_masks, used_layers
 from impasto.optimize.memory_plan import Size
 from impasto.optimize.scale_sizes import output_size, plan_sizes
 from impasto.optimize.scaled_pictures import ALL_CHANNELS, FIRST_CHANNEL, ScaledPictures
+from impasto.optimize.style_targets import StyleTargets, compute
 from impasto.settings.model import Faces, Settings
 
 _Maybe = TypeVar("_Maybe", Picture, Picture | None)
@@ -49,6 +51,7 @@ class Inputs:
         faces: those found in the content image; none if they are treated like the rest.
         regions: the parts of the image with a style of their own.
         alpha: of the content image, (1, 1, H, W).
+        kept: returns what `StyleTargets` keep of the style images, and otherwise computes it.
 
     Raises:
         PictureError: an image is too small for the layers, or a mask has another shape or leaves a region empty.
@@ -65,16 +68,18 @@ class Inputs:
         keep: Picture | None,
         detail: Picture | None,
     ) -> None:
-        _check_init(init, settings)
+        check_init(init, settings)
+        # with the colors of a content image, the style images are others for each content image
+        self.kept = styles.kept if isinstance(styles, StyleTargets) and settings.color != "content" else compute
         self.task: Task = "texture" if content is None else "stylize" if styles else "reconstruct"
         self.faces = find_faces(content, settings) if self.task == "stylize" else ()
         content = original = with_face_note(content, self.faces, settings)
         has_detail = detail is not None or (bool(self.faces) and settings.faces == "soft")
         self.own_content_layers = tuple(settings.content_layers)
         self.settings = settings = with_detail_layers(settings) if has_detail else settings
-        self.layer_names = _layer_names(settings, self.task)
+        self.layer_names = used_layers(settings, self.task)
         masks = [keep, detail, *(style.mask for style in styles)]
-        _check_masks(masks, content)
+        check_masks(masks, content)
         # in the order of use: rotated before their colors are measured, so that what rotation crops does not count
         rotated = [self._rotated(style.picture) for style in styles]
         content, pictures = color_transfer.apply_color_setting(content, rotated, settings.color)
@@ -89,10 +94,12 @@ class Inputs:
         self.keep, self.detail, *style_masks = self._reduced_masks(masks, sizes)
         style_sizes = zip(*(plan.style_sizes for plan in self.scale_plans), strict=True)  # per style, not per scale
         self.styles = tuple(
-            Style(self._reduced(picture, own), style.weight, mask)
-            for style, picture, own, mask in zip(styles, pictures, style_sizes, style_masks, strict=True)
+            Style(self._reduced_style(number, picture, own), style.weight, mask)
+            for number, (style, picture, own, mask) in enumerate(
+                zip(styles, pictures, style_sizes, style_masks, strict=True)
+            )
         )
-        self._tones = tones(content, pictures) if has_detail and settings.color == "style" else None
+        self._tones = tones(content, self._style_tones(pictures)) if has_detail and settings.color == "style" else None
         self.regions = group_regions(self.styles)
         self.alpha = None if content is None or content.alpha is None else content.alpha[None]
         self._check_first_and_last_scale()
@@ -162,6 +169,10 @@ class Inputs:
             return image
         return torch.lerp(image, match_tone(image[0], *self._tones)[None], toned)
 
+    def style_key(self, number: int) -> tuple[Hashable, ...]:
+        """What the pixels of style image `number`, from 0, depend on besides their size, if its colors are its own."""
+        return number, self.settings.style_rotation, self.settings.resampling
+
     def style_at(self, number: int, size: Size) -> Tensor:
         """Style image `number`, from 0, at one of its sizes, (1, 3, H, W)."""
         return self._scaled.at(self.styles[number].picture, size)
@@ -221,44 +232,27 @@ class Inputs:
         tensor = rotate(style.composited()[None], self.settings.style_rotation)[0]
         return dataclasses.replace(style, tensor=tensor, alpha=None)
 
+    def _style_tones(self, styles: Sequence[Picture]) -> list[Tone]:
+        return [self.kept(("tone", *self.style_key(number)), partial(tone, each)) for number, each in enumerate(styles)]
+
     def _reduced(self, picture: _Maybe, sizes: Sequence[Size]) -> _Maybe:
         """The picture, composited, at the sizes of the scales."""
-        return None if picture is None else self._scaled.reduce(picture, picture.composited(), sizes)
+        if picture is None:
+            return None
+        return self._scaled.add(self._scaled.reduce(picture, picture.composited(), sizes))
+
+    def _reduced_style(self, number: int, style: Picture, sizes: Sequence[Size]) -> Picture:
+        key = ("image", *self.style_key(number), *sizes)
+        return self._scaled.add(self.kept(key, lambda: self._scaled.reduce(style, style.composited(), sizes)))
 
     def _reduced_masks(self, masks: Sequence[Picture | None], sizes: Sequence[Size]) -> list[Picture | None]:
         """The values of the masks at the sizes of the scales; a mask that is given several times is reduced once."""
         distinct = dict.fromkeys(mask for mask in masks if mask is not None)
-        reduced = {mask: self._scaled.reduce(with_notes(mask), mask_values(mask), sizes) for mask in distinct}
+        reduced = {
+            mask: self._scaled.add(self._scaled.reduce(with_notes(mask), mask_values(mask), sizes)) for mask in distinct
+        }
         return [None if mask is None else reduced[mask] for mask in masks]
-
-
-def _check_init(init: Picture | None, settings: Settings) -> None:
-    if init is not None and settings.init in ("content", "noise"):  # the recipe could not name the image
-        raise SettingError(f"init: got {settings.init!r} and an image; set it to the name of the image, or pass none")
-
-
-def _layer_names(settings: Settings, task: Task) -> tuple[str, ...]:
-    """The layers that losses are computed in.
-
-    Raises:
-        SettingError: nothing has a weight, so that there is nothing to minimize.
-    """
-    content = settings.content_layers if task != "texture" else {}
-    style = settings.style_layers if task != "reconstruct" else {}
-    weights = settings.content_weight * sum(content.values()), settings.style_weight * sum(style.values())
-    if not any((*weights, settings.tv_weight)):
-        raise SettingError(f"all weights used by the task {task} are 0; raise the content, style or tv weight")
-    return tuple({**content, **style})
 
 
 def _long_edge(picture: Picture) -> int:
     return max(picture.height, picture.width)
-
-
-def _check_masks(masks: Iterable[Picture | None], content: Picture | None) -> None:
-    for mask in masks:
-        if mask is None:
-            continue
-        if content is None:
-            raise SettingError("mask: texture synthesis has no content image that a mask applies to; remove the masks")
-        check_mask_shape(mask, content)

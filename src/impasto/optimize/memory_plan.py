@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from impasto.errors import SettingError
 from impasto.loss.objective import MIN_STRIP
-from impasto.loss.targets import SAMPLE_SIZE, statistics_of
+from impasto.loss.style_targets import SAMPLE_SIZE
+from impasto.loss.targets import statistics_of
 from impasto.memory import BASE_BYTES
 from impasto.optimize.curvature import GPU_CHUNK_BYTES
 from impasto.settings import layers

@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -11,53 +10,30 @@ import torch
 from torch import Tensor
 
 from impasto.errors import SettingError
-from impasto.images.masks import Style
-from impasto.images.picture import Picture, check_pictures
+from impasto.images.picture import Picture
 from impasto.images.quantize import Quantization
 from impasto.images.resize import resize
-from impasto.images.sources import as_list
-from impasto.loss.objective import Objective, Terms, narrower_strip
+from impasto.images.sources import ImageSource, StyleSource, as_styles, optional_picture
+from impasto.loss.objective import Objective, Terms
+from impasto.optimize import checkpoint
 from impasto.optimize.adam import Adam
 from impasto.optimize.detail import settings_here, with_missing_note
-from impasto.optimize.engine_plan import fit_engines
-from impasto.optimize.evaluation import can_retry_narrower
+from impasto.optimize.engine_plan import plan_run
 from impasto.optimize.inputs import Inputs
-from impasto.optimize.memory_plan import CostModel, ScalePlan
+from impasto.optimize.memory_plan import ScalePlan
 from impasto.optimize.optimizer import State
 from impasto.optimize.pace import PACE_EDGE, measure_pace
-from impasto.optimize.scale_objective import scale_objective
+from impasto.optimize.scale_objective import fitting_objective
 from impasto.optimize.scale_run import ScaleRun
 from impasto.optimize.spec import make_spec, picture_record
 from impasto.optimize.state_check import RunNumbers
+from impasto.optimize.step import Step
+from impasto.optimize.style_targets import StyleTargets, network_of
 from impasto.settings.model import Settings
 from impasto.settings.presets import settings_or_preset
 from impasto.torch_state import isolated
 from impasto.vgg import device as devices
 from impasto.vgg.model import VGG19, network_or_default
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a run.
-
-    Attributes:
-        number: from 0, over all scales.
-        scale: long edge in pixels of the scale.
-        seconds: since the run started.
-        terms: of the loss of the image before the step.
-        notes: messages for the user.
-    """
-
-    number: int
-    scale: int
-    seconds: float
-    terms: Terms
-    notes: tuple[str, ...] = ()
-    run: "Run" = field(repr=False, kw_only=True)
-
-    def preview(self) -> Picture:
-        """The current image, at the size of the current scale."""
-        return self.run.picture
 
 
 class Run:
@@ -68,8 +44,9 @@ class Run:
 
     Args:
         content: the content image; None: texture synthesis.
-        styles: the style images, optionally with weights and masks; none: the content image is reconstructed.
-        settings: the settings.
+        styles: the style images, optionally with weights and masks, or `StyleTargets`; none: the content image is
+            reconstructed.
+        settings: the settings, or the name of a preset.
         init: the initial image, if settings.init is neither "content" nor "noise".
         keep: protection mask: white areas keep the content image unchanged.
         detail: detail mask: white areas stay closer to the content image.
@@ -93,28 +70,36 @@ class Run:
     @isolated
     def __init__(
         self,
-        content: Picture | None,
-        styles: Sequence[Picture | Style],
-        settings: Settings | None = None,
+        content: ImageSource | None,
+        styles: StyleSource | Sequence[StyleSource],
+        settings: Settings | str | None = None,
         *,
-        init: Picture | None = None,
-        keep: Picture | None = None,
-        detail: Picture | None = None,
+        init: ImageSource | None = None,
+        keep: ImageSource | None = None,
+        detail: ImageSource | None = None,
         vgg: VGG19 | None = None,
         memory: int | None = None,
         strips: Sequence[int | None] | None = None,
     ) -> None:
         chosen = settings_or_preset(settings)
-        check_pictures(content=content, init=init, keep=keep, detail=detail)
-        if content is None and not styles:
+        image = optional_picture(content, "content")
+        weighted = styles if isinstance(styles, StyleTargets) else as_styles(styles)
+        if image is None and not weighted:
             raise SettingError("no image given; give a content image, a style image or both")
-        weighted = [each if isinstance(each, Style) else Style(each) for each in as_list(styles)]  # type: ignore[arg-type]
-        self.settings = settings = settings_here(content, weighted, chosen)
-        content = with_missing_note(content, chosen, settings)
-        self.inputs = inputs = Inputs(content, weighted, settings, init=init, keep=keep, detail=detail)
+        self.settings = settings = settings_here(image, weighted, chosen)
+        self.inputs = inputs = Inputs(
+            with_missing_note(image, chosen, settings),
+            weighted,
+            settings,
+            init=optional_picture(init, "init"),
+            keep=optional_picture(keep, "keep"),
+            detail=optional_picture(detail, "detail"),
+        )
         self.task, (self.height, self.width) = inputs.task, inputs.size
-        self.vgg = network_or_default(vgg).configured(pooling=settings.pooling, padding=settings.padding)
-        self.plan = self._plan(memory, strips)
+        self.vgg = network_or_default(network_of(styles, vgg)).configured(
+            pooling=settings.pooling, padding=settings.padding
+        )
+        self.vgg, self.plan = plan_run(self.vgg, inputs, memory, strips)
         self.steps = sum(plan.scale.steps for plan in self.plan)
         self.steps_done, self.seconds = 0, 0.0
         self.scale_index = 0
@@ -204,6 +189,46 @@ class Run:
             "scale_run": numbers,
         }
 
+    def to_bytes(self) -> bytes:
+        """The state of the run: the contents of a checkpoint file, without the images and the network."""
+        return checkpoint.to_bytes(self)
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        content: ImageSource | None,
+        styles: StyleSource | Sequence[StyleSource],
+        *,
+        init: ImageSource | None = None,
+        keep: ImageSource | None = None,
+        detail: ImageSource | None = None,
+        vgg: VGG19 | None = None,
+    ) -> "Run":
+        """A run that continues from the state in `data`, of `to_bytes` or a checkpoint file, to the same bits.
+
+        Args:
+            content, styles, init, keep, detail: the images of that run. The settings are in the state.
+            vgg: the network of that run; by default loaded, for the same kind of device, in the same precision.
+
+        Raises:
+            CheckpointError: other images or another network, damaged data, or those of another version.
+        """
+        saved = checkpoint.read(data)
+        vgg = network_of(styles, vgg) or VGG19.load(device=saved.device, precision=saved.precision, engine=saved.ncnn)
+        run = cls(
+            content,
+            styles,
+            saved.settings,
+            init=init,
+            keep=keep,
+            detail=detail,
+            vgg=vgg.with_ncnn(saved.ncnn),
+            strips=saved.strips,
+        )
+        checkpoint.resume(run, saved)
+        return run
+
     @isolated
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Continue from a state of a run with the same `spec` and the strips of that state."""
@@ -219,18 +244,6 @@ class Run:
             self.scale_run = self._scale_run(tensors["optimizer.image"])
         on_device = {name: tensor.to(self.vgg.device) for name, tensor in tensors.items()}
         self.scale_run.restore(on_device, numbers["scale_run"])
-
-    def _plan(self, memory: int | None, strips: Sequence[int | None] | None) -> tuple[ScalePlan, ...]:
-        """The scales with their strips: those given, or what fits into the memory limit."""
-        inputs = self.inputs
-        input_bytes = inputs.nbytes + inputs.upsampled_bytes
-        costs = CostModel(self.vgg, inputs.settings, inputs.layer_names, input_bytes, inputs.guided_regions)
-        # a resumed run gets the strips of its checkpoint: sums must be split alike to be rounded alike
-        if strips is not None and len(strips) == len(inputs.scale_plans):
-            return tuple(map(costs.estimate, inputs.scale_plans, strips))
-        limit = devices.available_memory(self.vgg.device) if memory is None else memory
-        self.vgg, plans = fit_engines(costs, inputs.scale_plans, limit)
-        return plans
 
     def _next_scale(self) -> None:
         """Continue at the next scale from the result so far."""
@@ -252,16 +265,8 @@ class Run:
 
     def _objective(self) -> Objective:
         """The objective of the current scale, in narrower strips than planned if memory runs out."""
-        plan = self.current_plan
-        while True:
-            try:
-                objective = scale_objective(self.vgg, self.inputs, plan)
-                break
-            except (MemoryError, RuntimeError) as error:
-                if not can_retry_narrower(error, plan.strip, self.settings):
-                    raise
-            plan = dataclasses.replace(plan, strip=narrower_strip(plan.strip, plan.size[0]))
-        self._record_strip(plan.strip)
+        objective = fitting_objective(self.vgg, self.inputs, self.current_plan)
+        self._record_strip(objective.strip)
         return objective
 
     def _record_strip(self, strip: int | None) -> None:

@@ -9,8 +9,9 @@ from impasto.images.masks import Region, layer_guides
 from impasto.loss.conventions import loss_weights
 from impasto.loss.matching import matched_samples
 from impasto.loss.nearest import Sample
-from impasto.loss.objective import Objective
+from impasto.loss.objective import Objective, narrower_strip
 from impasto.loss.statistics import LayerTarget
+from impasto.loss.style_targets import StylePart, mixed_targets, style_parts
 from impasto.loss.targets import (
     CONTENT_FLOOR,
     StyleTarget,
@@ -18,11 +19,12 @@ from impasto.loss.targets import (
     content_targets,
     mean_squares,
     statistics_of,
-    style_targets,
 )
 from impasto.optimize.detail import style_guides, weigh_content
+from impasto.optimize.evaluation import can_retry_narrower
 from impasto.optimize.inputs import Inputs
-from impasto.optimize.memory_plan import ScalePlan
+from impasto.optimize.memory_plan import ScalePlan, Size
+from impasto.settings.model import StyleLoss
 from impasto.vgg.model import VGG19
 
 
@@ -60,6 +62,17 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
     return Objective(vgg, targets, weights, strip=plan.strip)
 
 
+def fitting_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
+    """`scale_objective`, in narrower strips than planned if memory runs out."""
+    while True:
+        try:
+            return scale_objective(vgg, inputs, plan)
+        except (MemoryError, RuntimeError) as error:
+            if not can_retry_narrower(error, plan.strip, inputs.settings):
+                raise
+        plan = dataclasses.replace(plan, strip=narrower_strip(plan.strip, plan.size[0]))
+
+
 def _least_normalizers(vgg: VGG19, inputs: Inputs, strip: int | None) -> dict[str, float]:
     """The least normalizers of the content loss, where it is relative; 0 without style images.
 
@@ -68,10 +81,14 @@ def _least_normalizers(vgg: VGG19, inputs: Inputs, strip: int | None) -> dict[st
     settings, coarsest = inputs.settings, inputs.scale_plans[0]
     if settings.convention != "relative":
         return {}
-    least = dict.fromkeys(settings.content_layers, 0.0)
+    names, least = tuple(settings.content_layers), dict.fromkeys(settings.content_layers, 0.0)
     for number, size in enumerate(coarsest.style_sizes):
-        image = inputs.style_at(number, size)
-        for name, square in mean_squares(vgg, image, settings.content_layers, strip=strip).items():
+
+        def compute(number: int = number, size: Size = size) -> dict[str, float]:
+            return mean_squares(vgg, inputs.style_at(number, size), names, strip=strip)
+
+        key = ("mean squares", *inputs.style_key(number), size, names, strip, vgg.variant)
+        for name, square in inputs.kept(key, compute).items():
             least[name] += CONTENT_FLOOR * square / len(coarsest.style_sizes)
     return least
 
@@ -91,22 +108,31 @@ def _style_targets(
     layer_names = [name for name in settings.style_layers if name not in positions or positions[name].any()]
     shares = {name: float(guide.mean()) for name, guide in pixels.items()}
     for statistic, names in statistics_of(settings.style_loss, layer_names).items():
-        # a generator: each style image is resized when it is needed, and released before the next one
-        weighted_images = (
-            (inputs.style_at(number, plan.style_sizes[number]), share) for number, share in region.shares.items()
-        )
-        targets: Mapping[str, LayerTarget] = style_targets(
-            vgg,
-            weighted_images,
-            names,
-            loss=statistic,
-            guides=positions,
-            strip=plan.strip,
-            inner=settings.padding == "circular",
-        )
+        parts = [
+            part
+            for number, share in region.shares.items()
+            for part in _style_parts(vgg, inputs, plan, (number, share), names, loss=statistic)
+        ]
+        targets: Mapping[str, LayerTarget] = mixed_targets(parts, names, loss=statistic, guides=positions)
         if statistic == "nearest":
             targets = _matched(vgg, inputs.content_at(plan.size), targets, plan.strip)
         yield StyleTarget(targets, shares)
+
+
+def _style_parts(
+    vgg: VGG19, inputs: Inputs, plan: ScalePlan, style: tuple[int, float], names: tuple[str, ...], *, loss: StyleLoss
+) -> list[StylePart]:
+    """What a style image, given by its number and share, contributes to the targets of a region."""
+    number, share = style
+    size, inner = plan.style_sizes[number], inputs.settings.padding == "circular"
+    key = ("parts", *inputs.style_key(number), size, share, loss, names, plan.strip, inner, vgg.variant)
+
+    def compute() -> list[StylePart]:
+        # the image is resized when it is needed, and released before the next one
+        image = inputs.style_at(number, size), share
+        return style_parts(vgg, image, names, loss=loss, strip=plan.strip, inner=inner)
+
+    return inputs.kept(key, compute)
 
 
 def _matched(

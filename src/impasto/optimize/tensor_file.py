@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import safetensors.torch
 import torch
 from safetensors import safe_open
 from torch import Tensor
@@ -53,23 +54,33 @@ def write(file: BinaryIO, tensors: Mapping[str, Tensor], content: Mapping[str, A
     file.write(digest.digest())
 
 
-def read_content(path: Path) -> dict[str, Any]:
-    """The JSON in the header, not validated.
+def read_content(source: Path | bytes) -> dict[str, Any]:
+    """The JSON in the header of a file, or of its contents, not validated.
 
     Raises:
         SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError: another file, or a damaged one.
     """
-    check_regular(path)
-    with safe_open(path, framework="pt") as file:
-        content = json.loads((file.metadata() or {})[KEY])
+    content = json.loads(_metadata(source)[KEY])
     if not isinstance(content, dict):
         raise ValueError("its header holds no JSON object")
     return content
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def _metadata(source: Path | bytes) -> dict[str, str]:
+    if isinstance(source, bytes):
+        (length,) = struct.unpack_from("<Q", source.ljust(8, b"\0"))
+        found: dict[str, str] = json.loads(source[8 : 8 + length])["__metadata__"]
+        return found
+    check_regular(source)
+    with safe_open(source, framework="pt") as file:
+        return file.metadata() or {}
+
+
+def read_tensors(source: Path | bytes) -> dict[str, Tensor]:
     """The tensors without the digest, copied: those of safetensors are views into the memory-mapped file."""
-    with safe_open(path, framework="pt") as file:
+    if isinstance(source, bytes):
+        return {name: tensor.clone() for name, tensor in safetensors.torch.load(source).items() if name != DIGEST}
+    with safe_open(source, framework="pt") as file:
         return {name: file.get_tensor(name).clone() for name in file.keys() if name != DIGEST}  # noqa: SIM118
 
 

@@ -8,9 +8,11 @@ steps = 1000
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from impasto.arguments import as_path, of_type
@@ -59,16 +61,19 @@ def preset(name: str | os.PathLike[str] = DEFAULT) -> Settings:
     return read_preset(name).settings
 
 
-def settings_or_preset(settings: Settings | None, default: str = DEFAULT) -> Settings:
-    """The settings that a caller passed, or those of a bundled preset.
+def settings_or_preset(
+    settings: Settings | str | None, default: str = DEFAULT, changes: Mapping[str, Any] = MappingProxyType({})
+) -> Settings:
+    """The settings that a caller passed, those of a preset by its name, or those of the default, with `changes`.
 
     Raises:
-        SettingError: something else was passed.
+        SettingError: something else was passed, no such preset, or a change that is no setting or out of range.
     """
-    remedy = "give impasto.Settings(...), or None for the defaults"
-    if isinstance(settings, str):
-        remedy = f"give impasto.preset({settings!r})"
-    return preset(default) if settings is None else of_type(settings, Settings, "settings", remedy)
+    if settings is None or isinstance(settings, str):
+        settings = preset(default if settings is None else settings)
+    remedy = "give impasto.Settings(...), the name of a preset, or None for the defaults"
+    settings = of_type(settings, Settings, "settings", remedy)
+    return settings.replace(**changes) if changes else settings
 
 
 def read_preset(name: str | os.PathLike[str]) -> Preset:

@@ -4,17 +4,19 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from impasto import files
 from impasto.batches.grid import Combination
-from impasto.errors import OutputError, RecipeError, UsageError, printable
+from impasto.errors import OutputError, RecipeError, printable
 from impasto.images.loading import load_recipe
 from impasto.images.masks import AlphaMask, Style, pictures_by_role
 from impasto.images.picture import Picture
 from impasto.images.recipe import ALPHA, InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles
+from impasto.jobs.job import InputFile, Job, StyleFile
 from impasto.jobs.outputs import checkpoint_path
+from impasto.jobs.worker import own_recipe
 from impasto.optimize import checkpoint
 from impasto.optimize.detail import settings_here
 from impasto.sweeps import results, sheet
@@ -30,12 +32,33 @@ class SweepInputs:
 
     Attributes:
         inits: value of `Settings.init` -> initial image, for the values that name a file.
+        paths: hash of an image -> its file.
     """
 
     content: Picture
     styles: Sequence[Style]
     inits: Mapping[str, Picture]
     vgg: VGG19
+    paths: Mapping[str, str]
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """All images by their hashes."""
+        masks = [style.mask for style in self.styles if style.mask is not None]
+        images = [self.content, *(style.picture for style in self.styles), *masks, *self.inits.values()]
+        return {image.sha256: image for image in images}
+
+    def file(self, picture: Picture) -> InputFile:
+        """The file of an image; of one that was made in memory only its name."""
+        return InputFile(path=self.paths.get(picture.sha256, picture.name or "picture"), sha256=picture.sha256)
+
+    def style_file(self, style: Style) -> StyleFile:
+        """The file of a style image, with its weight and mask."""
+        file = self.file(style.picture)
+        mask: InputFile | Literal["alpha"] | None = None
+        if style.mask is not None:
+            mask = ALPHA if isinstance(style.mask, AlphaMask) else self.file(style.mask)
+        return StyleFile(path=file.path, sha256=file.sha256, weight=style.weight, mask=mask)
 
 
 def load_inputs(
@@ -43,9 +66,14 @@ def load_inputs(
     styles: Sequence[StyleSource],
     inits: Iterable[str],
     vgg: VGG19 | None = None,
+    *,
     memory: int | None = None,
+    paths: Mapping[str, str] | None = None,
 ) -> SweepInputs:
     """Read the images and the network.
+
+    Args:
+        paths: the files of images that are read already, by their hashes.
 
     Raises:
         PictureError: a file that cannot be read as an image.
@@ -54,7 +82,8 @@ def load_inputs(
     limit = main_memory_limit(memory, network.device)
     hashed = [_style_with_hash(style) for style in as_styles(styles, limit)]
     initial_images = {name: _with_hash(as_picture(name, "init", limit)) for name in sorted(inits)}
-    return SweepInputs(_with_hash(as_picture(content, "content", limit)), hashed, initial_images, network)
+    files = {picture.sha256: name for name, picture in initial_images.items()} | dict(paths or {})
+    return SweepInputs(_with_hash(as_picture(content, "content", limit)), hashed, initial_images, network, files)
 
 
 def check_files(folder: Path, combinations: Sequence[Combination], *, overwrite: bool, inputs: Sequence[Path]) -> None:
@@ -84,22 +113,10 @@ def check_resumable(folder: Path, combinations: Iterable[Combination], inputs: S
             )
 
 
-def is_finished(folder: Path, combination: Combination, inputs: SweepInputs) -> bool:
-    """Whether its result is complete. A checkpoint beside it means that the run was interrupted."""
-    if checkpoint_path(results.image_path(folder, combination)).exists():
-        return False
-    recipe = matching_recipe(folder, combination, inputs)
+def is_finished(job: Job) -> bool:
+    """Whether the result of a job is complete."""
+    recipe = own_recipe(job, Path(job.outputs.result))
     return recipe is not None and recipe.is_complete
-
-
-def matching_recipe(folder: Path, combination: Combination, inputs: SweepInputs) -> Recipe | None:
-    """The recipe in the combination's result; None if there is no result, or one of other inputs or settings."""
-    path = results.image_path(folder, combination)
-    try:
-        recipe = _load_recipe(path) if path.exists() else None
-    except UsageError:
-        return None
-    return None if recipe is None or _difference(combination, recipe, inputs) else recipe
 
 
 def _difference(combination: Combination, recipe: Recipe, inputs: SweepInputs) -> str | None:

@@ -5,30 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from impasto import api, files
-from impasto.arguments import as_path, check_callable, of_type, path_of_image
+from impasto.arguments import as_path, check_callable, is_path, of_type
+from impasto.batches.executor import Executor
 from impasto.batches.grid import Combination, Grid, make_axis
-from impasto.errors import (
-    DivergedError,
-    MissingError,
-    OutputError,
-    SettingError,
-    UsageError,
-    is_out_of_memory,
-    printable,
-)
+from impasto.batches.inline import InlineExecutor
+from impasto.batches.run import check_folder, create_folder
+from impasto.errors import DivergedError, MissingError, SettingError, printable
 from impasto.events import Noted, OnEvent, Saved
-from impasto.images.masks import Style
-from impasto.images.picture import Picture
 from impasto.images.sources import ImageSource, StyleSource, some_styles
-from impasto.jobs import runner
 from impasto.jobs.claims import claimed
-from impasto.jobs.compute import CHECKPOINT_SECONDS
-from impasto.jobs.outputs import Outputs, checkpoint_path
+from impasto.jobs.compute import CHECKPOINT_SECONDS, Compute
+from impasto.jobs.job import Job, JobOutputs
+from impasto.jobs.result import JobResult
 from impasto.jobs.runner import ShouldStop
-from impasto.optimize import checkpoint
+from impasto.jobs.worker import Worker, own_recipe
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import settings_or_preset
 from impasto.sweeps import sheet
@@ -43,8 +33,7 @@ from impasto.sweeps.results import (
     plot_losses,
     write_tables,
 )
-from impasto.sweeps.resume import check_files, check_resumable, is_finished, load_inputs, matching_recipe
-from impasto.vgg import device as devices
+from impasto.sweeps.resume import check_files, check_resumable, is_finished, load_inputs
 from impasto.vgg.model import VGG19
 
 
@@ -93,8 +82,7 @@ def sweep(
 
 def _files(content: ImageSource, styles: Sequence[StyleSource]) -> list[Path]:
     """The files among the images."""
-    sources = {"content": content} | {f"style {number}": style for number, style in enumerate(styles, 1)}
-    return [path_of_image(each, role) for role, each in sources.items() if not isinstance(each, Picture | Style)]
+    return [Path(each) for each in (content, *styles) if is_path(each)]
 
 
 @dataclass
@@ -128,120 +116,88 @@ class Sweep:
 
     def check(self, inputs: Sequence[Path]) -> None:
         """Raise OutputError if the folder cannot be used, or if one of the `inputs` would be replaced."""
-        where = printable(self.folder)
-        if not os.path.isdir(self.folder):
-            if os.path.lexists(self.folder):
-                raise OutputError(f"{where}: is not a folder; give the name of a folder, or a name that is not in use")
-            files.check_output(self.folder, overwrite=False)  # a folder can be created where a file could
-            return
-        if os.listdir(self.folder) and not (self.resume or self.overwrite):
-            raise OutputError(
-                f"{where}: contains files; choose another folder, resume its sweep (--resume), or replace them "
-                "(--overwrite)"
-            )
-        check_files(self.folder, self.combinations, overwrite=self.overwrite, inputs=inputs)
+        check_folder(self.folder, resume=self.resume, overwrite=self.overwrite)
+        if os.path.isdir(self.folder):
+            check_files(self.folder, self.combinations, overwrite=self.overwrite, inputs=inputs)
 
-    def load(self, content: ImageSource, styles: Sequence[StyleSource], vgg: VGG19 | None = None) -> None:
+    def load(
+        self,
+        content: ImageSource,
+        styles: Sequence[StyleSource],
+        vgg: VGG19 | None = None,
+        paths: Mapping[str, str] | None = None,
+    ) -> None:
         """Read the images and the network.
+
+        Args:
+            paths: the files of images that are read already, by their hashes; worker processes need them.
 
         Raises:
             PictureError: a file that cannot be read as an image.
             OutputError: with `resume`, a result in the folder that belongs to another sweep.
         """
         inits = {combination.settings.init for combination in self.combinations}.difference(INITS)
-        self.inputs = load_inputs(content, styles, inits, vgg, self.memory)
+        self.inputs = load_inputs(content, styles, inits, vgg, memory=self.memory, paths=paths)
         if self.resume:
             check_resumable(self.folder, self.combinations, self.inputs)
 
-    def run(self, on_event: OnEvent, should_stop: ShouldStop = lambda: False) -> list[Result]:
+    def run(
+        self, on_event: OnEvent, should_stop: ShouldStop = lambda: False, executor: Executor | None = None
+    ) -> list[Result]:
         """Run every combination that is not finished yet, until `should_stop` returns a true value.
+
+        Args:
+            executor: runs the jobs; by default this process.
 
         Raises:
             OutputError: the folder could not be created, or another sweep is writing to it.
-            SaveError: an image or a table could not be written.
+            SaveError: a table could not be written.
         """
-        self._create_folder()
+        create_folder(self.folder)
         with claimed([self.folder / TABLES[-1]]):
-            return self._run(on_event, should_stop)
+            return self._run(on_event, should_stop, executor or self._inline_executor())
 
-    def _run(self, on_event: OnEvent, should_stop: ShouldStop) -> list[Result]:
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-        threads = torch.get_num_threads()
-        results = [self._initial_result(combination) for combination in self.combinations]
+    def _run(self, on_event: OnEvent, should_stop: ShouldStop, executor: Executor) -> list[Result]:
+        jobs = [self._job(combination) for combination in self.combinations]
+        results = [self._initial_result(*each) for each in zip(self.combinations, jobs, strict=True)]
         write_tables(self.folder, results)  # from now on, they mark the folder as that of a sweep
-        for index, combination in enumerate(self.combinations):
-            if should_stop():
-                break
-            title = f"{index + 1} of {len(results)}: {combination.title}"
-            if results[index].state == "done":
-                on_event(Noted(f"{title} is already finished"))
-                continue
-            on_event(Noted(title))
-            results[index] = self._result(combination, *self._run_combination(combination, on_event, should_stop))
-            torch.set_num_threads(threads)
+        waiting = _Waiting(jobs, results, on_event)
+        for ended in executor.run(waiting, on_event, should_stop):
+            index = waiting.indexes[ended.output]
+            results[index] = self._result(self.combinations[index], jobs[index], _state(ended), ended.message)
+            if ended.state == "failed":
+                on_event(Noted(f"{results[index].state}: {ended.message}"))
             write_tables(self.folder, results)
         self._save_summary(results, on_event)
         return results
 
-    def _create_folder(self) -> None:
-        try:
-            self.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{printable(self.folder)}: cannot be created ({error.strerror}); choose another"
-            ) from error
+    def _inline_executor(self) -> InlineExecutor:
+        inputs = self.inputs
+        compute = Compute(threads=self.threads, memory=self.memory, checkpoint_seconds=self.checkpoint_seconds)
+        return InlineExecutor(Worker(compute, inputs.pictures, inputs.vgg), overwrite=self.overwrite)
 
-    def _initial_result(self, combination: Combination) -> Result:
-        finished = self.resume and is_finished(self.folder, combination, self.inputs)
-        return self._result(combination, "done") if finished else Result(combination)
-
-    def _result(self, combination: Combination, state: ResultState, message: str = "") -> Result:
-        recipe = matching_recipe(self.folder, combination, self.inputs)
-        return load_result(self.folder, combination, state, recipe, message)
-
-    def _run_combination(
-        self, combination: Combination, on_event: OnEvent, should_stop: ShouldStop
-    ) -> tuple[ResultState, str]:
-        """Run a combination; return its state, and the reason if it failed."""
-        state: ResultState = "done"
-        message = ""
-        try:
-            self._execute(combination, on_event, should_stop)
-            state = "stopped" if should_stop() else "done"
-        except DivergedError as error:
-            state, message = "diverged", str(error)
-        except UsageError as error:
-            state, message = "refused", str(error)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            state, message = "refused", "not enough memory for this size; give a smaller one"
-        finally:
-            devices.release_memory(self.inputs.vgg.device)
-        if message:
-            on_event(Noted(f"{state}: {message}"))
-        return state, message
-
-    def _execute(self, combination: Combination, on_event: OnEvent, should_stop: ShouldStop) -> None:
-        path = image_path(self.folder, combination)
-        saved_state = checkpoint_path(path)
-        resumed = checkpoint.read(saved_state) if self.resume and saved_state.exists() else None
-        if self.threads is None and resumed is not None:
-            torch.set_num_threads(resumed.threads)  # the order of summation, and so the rounding, depends on it
-        run = api.create_run(
-            self.inputs.content,
-            self.inputs.styles,
-            combination.settings,
-            init=self.inputs.inits.get(combination.settings.init),
-            vgg=self.inputs.vgg if resumed is None else self.inputs.vgg.with_ncnn(resumed.ncnn),
-            memory=self.memory,
-            strips=None if resumed is None else resumed.strips,
+    def _job(self, combination: Combination) -> Job:
+        """The job of a combination."""
+        inputs, settings = self.inputs, combination.settings
+        init = inputs.inits.get(settings.init)
+        return Job(
+            task="stylize" if inputs.styles else "reconstruct",
+            content=inputs.file(inputs.content),
+            styles=tuple(map(inputs.style_file, inputs.styles)),
+            init=None if init is None else inputs.file(init),
+            settings=settings,
+            outputs=JobOutputs(
+                result=str(image_path(self.folder, combination)), log=str(log_path(self.folder, combination))
+            ),
         )
-        log = log_path(self.folder, combination)
-        found = (path, saved_state, log) if self.resume or self.overwrite else ()  # see `check_files`
-        outputs = Outputs(path, saved_state, self.checkpoint_seconds, log=log, replaceable=found)
-        runner.execute(run, outputs, on_event, should_stop, resumed)
+
+    def _initial_result(self, combination: Combination, job: Job) -> Result:
+        finished = self.resume and is_finished(job)
+        return self._result(combination, job, "done") if finished else Result(combination)
+
+    def _result(self, combination: Combination, job: Job, state: ResultState, message: str = "") -> Result:
+        recipe = own_recipe(job, Path(job.outputs.result))
+        return load_result(self.folder, combination, state, recipe, message)
 
     def _save_summary(self, results: list[Result], on_event: OnEvent) -> None:
         """Write the tables, the plot of the losses and the contact sheet."""
@@ -254,3 +210,33 @@ class Sweep:
         saved.append(sheet.save_sheet(self.folder, self.grid, results))
         for path in saved:
             on_event(Saved(printable(path)))
+
+
+class _Waiting:
+    """The jobs that are not done, as an executor takes them; each is announced."""
+
+    def __init__(self, jobs: Sequence[Job], results: Sequence[Result], on_event: OnEvent) -> None:
+        self.indexes = {job.outputs.result: index for index, job in enumerate(jobs)}
+        self._jobs, self._results, self._on_event, self._next = jobs, results, on_event, 0
+
+    def take(self) -> Job | None:
+        """The next job; None if there is none."""
+        while self._next < len(self._jobs):
+            index, self._next = self._next, self._next + 1
+            title = f"{index + 1} of {len(self._jobs)}: {self._results[index].combination.title}"
+            if self._results[index].state != "done":
+                self._on_event(Noted(title))
+                return self._jobs[index]
+            self._on_event(Noted(f"{title} is already finished"))
+        return None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all have been taken."""
+        return self._next == len(self._jobs)
+
+
+def _state(ended: JobResult) -> ResultState:
+    if ended.state != "failed":
+        return ended.state
+    return "diverged" if ended.error == DivergedError.__name__ else "refused"

@@ -122,6 +122,11 @@ class VGG19:
         """The dtype's name, or tf32: float32 whose factors are rounded to TF32 in convolutions and products."""
         return "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
 
+    @property
+    def variant(self) -> tuple[object, ...]:
+        """What features depend on besides the weights: how the convolutions are evaluated, and where."""
+        return self.pooling, self.padding, self.device, self.dtype, self.tf32, self.ncnn
+
     def arithmetic(self) -> contextlib.AbstractContextManager[None]:
         """The context in which the network is evaluated, see `impasto.vgg.device.arithmetic`."""
         return devices.arithmetic(self.device, tf32=self.tf32)
@@ -158,6 +163,16 @@ class VGG19:
         evaluated = [name for name in (each.split()[0] for each in self.ncnn) if name in names]
         kernels = sum(KERNEL_GROWTH * self.kernels[name][0].nbytes for name in evaluated)
         return kernels + workspace_bytes(width) if evaluated else 0
+
+    @isolated
+    def to(self, device: torch.device | str) -> "VGG19":
+        """The network on another device, with TF32 and ncnn where they are available; a SettingError if it is not."""
+        on = devices.select_device(device)
+        if on == self.device:
+            return self
+        other = VGG19(self.kernels, pooling=self.pooling, padding=self.padding, device=on, dtype=self.dtype)
+        other.origin, other.sha256, other.tf32 = self.origin, self.sha256, self.tf32 and devices.has_tf32(on)
+        return other.with_ncnn(self.ncnn)
 
     def configured(self, *, pooling: Pooling, padding: Padding) -> "VGG19":
         """A network that shares these weights, with another pooling and padding."""

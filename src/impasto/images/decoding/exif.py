@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, ImageFile
+from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from impasto.images.bands import Array
@@ -24,8 +24,8 @@ class Exif:
     uncalibrated: bool = False
 
 
-def read_exif(image: ImageFile.ImageFile, notes: list[str]) -> Exif:
-    """The Exif data of a file that Pillow has opened; damaged ones are added to `notes`."""
+def read_exif(image: Image.Image, notes: list[str]) -> Exif:
+    """The Exif data of an image of Pillow; damaged ones are added to `notes`."""
     tags: dict[int, Any] = {}
     with no_warnings() as complaints:
         try:

@@ -7,7 +7,7 @@ the chunks that matter for the pixels; libpng, too, ignores damaged ancillary ch
 import itertools
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -170,6 +170,15 @@ def _profile(chunks: dict[bytes, bytes], notes: list[str]) -> bytes | None:
     gamma, chromaticities = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
     if len(gamma) != 4 and len(chromaticities) != 32:
         return None
+    return _calibrated_profile(gamma, chromaticities, notes)
+
+
+def profile_in_info(info: Mapping[Any, Any], notes: list[str]) -> bytes | None:
+    """The profile for gAMA and cHRM as Pillow keeps them; None without, or if a profile or sRGB comes before them."""
+    if not {"gamma", "chromaticity"} & info.keys() or {"icc_profile", "srgb"} & info.keys():
+        return None
+    gamma = struct.pack(">I", round(1e5 * info["gamma"])) if "gamma" in info else b""
+    chromaticities = b"".join(struct.pack(">I", round(1e5 * value)) for value in info.get("chromaticity", ()))
     return _calibrated_profile(gamma, chromaticities, notes)
 
 

@@ -13,6 +13,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from impasto.errors import PictureError
+from impasto.images.arrays import TOLERANCE
 from impasto.images.bands import Array, row_bands
 from impasto.images.tiff import Tag
 
@@ -42,6 +43,16 @@ def read_samples(
     return _read_8bit(image, rawmode)
 
 
+def read_decoded(image: Image.Image) -> tuple[Array, Array | None]:
+    """The same of an image that Pillow has decoded, without the file that it comes from.
+
+    Raises:
+        PictureError: values out of range.
+    """
+    is_deep = image.mode == "F" or image.mode.startswith("I")
+    return _read_single_channel(image, "") if is_deep else _read_8bit(image, "")
+
+
 def peak(samples: Array) -> int:
     """The largest value that samples of this dtype have: 255, 65535 or 1."""
     return int(np.iinfo(samples.dtype).max) if samples.dtype.kind == "u" else 1
@@ -54,7 +65,7 @@ def _rawmode(image: ImageFile.ImageFile) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _tag(image: ImageFile.ImageFile, tag: Tag) -> int | None:
+def _tag(image: Image.Image, tag: Tag) -> int | None:
     """The (first) value of a TIFF tag; None if there is none, or in another format."""
     value = image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
     return value[0] if isinstance(value, tuple) else value
@@ -101,15 +112,18 @@ def _read_gray_alpha_16bit(image: ImageFile.ImageFile) -> tuple[Array, Array]:
     return samples[..., :1], samples[..., 1]
 
 
-def _read_single_channel(image: ImageFile.ImageFile, rawmode: str) -> tuple[Array, Array | None]:
+def _read_single_channel(image: Image.Image, rawmode: str) -> tuple[Array, Array | None]:
     """Gray of 12 bits or more, or of floating point."""
     peak = 1 if image.mode == "F" else 4095 if rawmode == "I;12" else 65535
     gray = np.asarray(image)[..., None]
     low, high = gray.min(), gray.max()
     if not np.isfinite([low, high]).all():
         raise PictureError("has values that are infinite or not a number; replace them by numbers from 0 to 1")
-    if low < 0 or high > peak:
+    tolerance = TOLERANCE if image.mode == "F" else 0
+    if low < -tolerance or high > peak + tolerance:
         raise PictureError(f"has values from {low:g} to {high:g}; scale them to lie between 0 and {peak}")
+    if image.mode == "F":
+        gray = gray.clip(0, 1)
     if _tag(image, Tag.PHOTOMETRIC_INTERPRETATION) == 0:  # WhiteIsZero: Pillow inverts only 8 bits
         gray = peak - gray
     alpha = _color_key_alpha(gray, image)
