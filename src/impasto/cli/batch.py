@@ -76,14 +76,14 @@ def batch(
     """Stylize every CONTENT with every STYLE, and every combination of the values in the grid, several at a time."""
     if not content:
         raise UsageError("CONTENT... is missing (see `impasto batch --help`)")
-    contents, results = [place(each) for each in content], place(output)
-    if str(PIPE) in (output, *content, *style):
+    contents, styles, results = list(map(place, content)), list(map(place, style)), place(output)
+    if PIPE in (results, *contents, *styles):
         raise OutputError("-: a batch reads files and writes a folder of results; give their names")
     settled = _combinations(grid or [], settings, options)
     folder = manifest_folder(results, options.manifest)
     check_folder(folder, resume=options.resume, overwrite=options.overwrite)
     before = Before(folder, resume=options.resume, results=results)
-    planner = Planner(image_files(map(place, style)), settled, results, f".{options.format}")
+    planner = Planner(image_files(styles), settled, results, f".{options.format}")
     with display(as_json=options.json, quiet=options.quiet) as show, stop_signals(STOPPING) as received:
         backlog = _backlog(contents, planner, before, watch=options.watch)
         # what a cluster's package prints must not get between the lines of --json
