@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
+from impasto.batches.inline import InlineExecutor
+from impasto.cli import cluster_options
 from impasto.images.loading import load_recipe
+from impasto.jobs.staging import StagingWorker
 
 
 @pytest.fixture
@@ -13,6 +16,24 @@ def batch(run_small, content_image, style_image):
     """Run `impasto batch` on the two test images, which are at URIs."""
     uris = f"file://{content_image.parent}/*.png", "--style", f"file://{style_image}"
     return lambda *flags: run_small("batch", *uris, *flags)
+
+
+class Noisy(InlineExecutor):
+    """Runs the jobs in this process, and prints as a cluster's package may."""
+
+    def run(self, jobs, on_event, should_stop):
+        sys.stdout.write("a node has ended\n")
+        yield from super().run(jobs, on_event, should_stop)
+
+
+@pytest.fixture
+def _inline(monkeypatch):
+    """Jobs run in this process."""
+
+    def create(compute, *_, overwrite, **__):
+        return Noisy(StagingWorker(compute), overwrite=overwrite)
+
+    monkeypatch.setattr(cluster_options, "LocalExecutor", create)
 
 
 @pytest.mark.parametrize(("executor", "name"), [("ray", "Ray"), ("slurm", "submitit")])
@@ -38,12 +59,14 @@ def test_options_that_contradict_each_other_are_refused(batch, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("_inline")
 def test_a_batch_at_uris_is_resumed_by_its_local_manifest(batch, tmp_path):
     shared, manifest = tmp_path / "shared", tmp_path / "manifest"
     shared.mkdir()
     where = "-o", f"file://{shared}", "--manifest", manifest, "--grid", "seed=1,2", "--workers", 1, "--json"
     first = batch(*where)
-    assert (first.status, first.err) == (0, "")
+    assert (first.status, first.err) == (0, "a node has ended\n")  # which is not between the lines of JSON
+    assert {*map(type, map(json.loads, first.out.splitlines()))} == {dict}
     names = ["photo-painting_seed=1.png", "photo-painting_seed=2.png"]
     assert sorted(path.name for path in shared.iterdir()) == names
     assert sorted(path.name for path in manifest.iterdir()) == ["manifest.jsonl", "results.csv"]

@@ -153,6 +153,8 @@ class SlurmExecutor:
         except self._submitit.core.utils.FailedJobError as error:
             lines = [line for line in str(error).splitlines() if line.strip()] or ["no reason given"]
             reason = lines[-1].rpartition("error: ")[2]
+            if not (self._folder / "submitted").exists():
+                shutil.rmtree(self._folder)
             raise SettingError(f"--executor slurm: sbatch refused the tasks ({reason}); change the options") from error
         for task, job in zip(tasks, submitted, strict=True):
             task.job = job
