@@ -8,12 +8,17 @@ Landmark error: the distance between a landmark in the result and in the content
 a share of the distance between the eyes. Both are medians over `VIEWS`, cuts around the face at several sizes, since
 the detector's own answer differs from view to view.
 
+Displacement: how far the edges around each landmark have moved, mean over the landmarks, as a share of the distance
+between the eyes. By template matching: the gradient of the lightness, smoothed, in a square around the landmark; its
+normalized cross-correlation with the result is largest where it lies now. No detector is asked.
+
 Style ratio: the style distance of `benchmarks.critic` in the middle of the face, at the blocks `BLOCKS`, divided by its
 mean over boxes of the same size that do not touch a face.
 """
 
 import argparse
 import itertools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +38,8 @@ VIEWS = tuple(itertools.product((1.6, 2.0, 2.4), (192, 256, 320)))
 """Edges of the cuts: as a multiple of the larger edge of the face's box, and in pixels."""
 MIN_SCORE = 0.2
 """A stylized face is none to a detector that is as strict as for content images."""
+SQUARE, SMOOTHING = 0.3, 0.03
+"""Of the eyes' distance: half the edge of the squares that are matched, and the deviation of their smoothing."""
 BLOCKS = (1, 3, 6)
 """Of the critic: strides 2, 4 and 8, of which a box has enough positions."""
 
@@ -67,6 +74,43 @@ def landmark_error(content: Tensor, result: Tensor, box: Box) -> float:
     if before is None or after is None:
         return float("inf")
     return float((before - after).norm(dim=1).mean() / (before[0] - before[1]).norm())
+
+
+def displacement(content: Tensor, result: Tensor, points: Tensor) -> float:
+    """The mean displacement of the edges at the landmarks, (5, 2), relative to the eyes' distance; at most 0.42."""
+    between = float((points[0] - points[1]).norm())
+    before, now = (edges(image, max(0.7, SMOOTHING * between)) for image in (content, result))
+    half = round(SQUARE * between)
+    return sum(_shift(before, now, (round(float(x)), round(float(y))), half) for x, y in points) / 5 / between
+
+
+def _displacement(content: Tensor, result: Tensor, box: Box) -> float:
+    points = landmarks(content, box)
+    return float("nan") if points is None else displacement(content, result, points)
+
+
+def edges(image: Tensor, sigma: float) -> Tensor:
+    """(1, 3, H, W) -> (1, 1, H, W): the magnitude of the gradient of the mean channel, smoothed by a Gaussian."""
+    radius = max(1, round(3 * sigma))
+    kernel = torch.exp(-(torch.arange(-radius, radius + 1.0) ** 2) / (2 * sigma**2))
+    smooth = F.pad(image.mean(1, keepdim=True), (radius,) * 4, mode="replicate")
+    for shape in ((1, 1, 1, -1), (1, 1, -1, 1)):
+        smooth = F.conv2d(smooth, (kernel / kernel.sum()).reshape(shape))
+    rows, columns = F.pad(smooth.diff(dim=2), (0, 0, 0, 1)), F.pad(smooth.diff(dim=3), (0, 1))
+    return torch.hypot(rows, columns)
+
+
+def _shift(before: Tensor, now: Tensor, point: tuple[int, int], half: int) -> float:
+    """How far the square of 2 `half` + 1 pixels around a point has moved, in pixels: by `half` at most, each way."""
+    before, now = (F.pad(each, (2 * half,) * 4) for each in (before, now))
+    (x, y), size = (2 * half + value for value in point), 2 * half + 1
+    template = before[:, :, y - half : y + half + 1, x - half : x + half + 1]
+    template = template - template.mean()
+    window = now[:, :, y - 2 * half : y + 2 * half + 1, x - 2 * half : x + 2 * half + 1]
+    mean, square = F.avg_pool2d(window, size, 1), F.avg_pool2d(window**2, size, 1)
+    correlation = F.conv2d(window, template) / (square - mean**2).clamp_min(1e-12).sqrt()
+    row, column = divmod(int(correlation.argmax()), correlation.shape[3])
+    return math.hypot(row - half, column - half)
 
 
 def style_ratio(weights: Weights, style: Tensor, result: Tensor, box: Box, faces: list[Box]) -> float:
@@ -133,7 +177,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     weights, vgg = load_weights(arguments.critic), VGG19.load()
-    print("| content | style | face | landmark error, style ratio", ", ".join(arguments.faces), "|")
+    print("| content | style | face | landmark error, displacement, style ratio", ", ".join(arguments.faces), "|")
     print("|---|---|---|---|")
     for content, style in itertools.product(arguments.content, arguments.styles):
         results = [result_of(content, style, faces, arguments.out, vgg) for faces in arguments.faces]
@@ -143,7 +187,7 @@ def main() -> None:
         boxes = face_boxes(original)
         for box in (box for box in boxes if box[2] - box[0] >= MIN_WIDTH):
             values = [
-                f"{landmark_error(original, result, box):.1%}, "
+                f"{landmark_error(original, result, box):.1%}, {_displacement(original, result, box):.1%}, "
                 f"{style_ratio(weights, reference, result, box, boxes):.2f}"
                 for result in results
             ]

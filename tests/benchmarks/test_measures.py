@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from benchmarks import grain, palette
+from benchmarks import faces, grain, palette
 from scipy.ndimage import median_filter
 
 from impasto.images import oklab
@@ -36,3 +36,11 @@ def test_grain_is_the_mean_distance_from_the_median_of_scipy_in_each_band() -> N
             assert math.isnan(value)
         else:
             assert value == pytest.approx(float(np.abs(lightness - median)[within].mean()), rel=1e-5)
+
+
+def test_the_displacement_of_a_shifted_image_is_its_shift() -> None:
+    image = torch.nn.functional.interpolate(noise(2, 12, 16)[None], scale_factor=8.0, mode="bicubic")
+    points = torch.tensor([[40.0, 40.0], [70.0, 40.0], [55.0, 50.0], [45.0, 60.0], [65.0, 60.0]])
+    assert faces.displacement(image, image, points) == 0
+    recolored = 0.3 + 0.4 * image.flip(1)  # other colors and less contrast move nothing
+    assert faces.displacement(image, recolored.roll((3, -2), (2, 3)), points) == pytest.approx(math.sqrt(13) / 30)

@@ -116,6 +116,15 @@ def test_the_network_is_loaded_once(sweep, monkeypatch):
     assert len(loads) == 1
 
 
+def test_worker_processes_give_the_same_files(sweep, run_small, folder, content_image, style_image, tmp_path):  # noqa: PLR0917
+    alone, arguments = tmp_path / "alone", [content_image, style_image, "--grid", "seed=1,2"]
+    assert run_small("sweep", *arguments, "-o", alone, "--threads", 1).status == 0
+    assert run_small("sweep", *arguments, "-o", folder, "--threads", 2, "--workers", 2).status == 0  # one each
+    for seed in (1, 2):
+        assert (folder / f"seed={seed}.png").read_bytes() == (alone / f"seed={seed}.png").read_bytes()
+    assert "--workers: got 0; give 1 or more" in sweep("--grid", "seed=1", "--workers", 0, "--overwrite").complaint()
+
+
 def test_flags_and_presets_apply_to_all_combinations(sweep, table, folder, impasto):
     layers = "style_layers=block1_conv1,block1_conv1+block2_conv1"
     assert sweep("--preset", "gatys-2015", "--seed", 5, "--grid", layers).status == 0

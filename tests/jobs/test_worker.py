@@ -1,6 +1,9 @@
 """The worker: jobs one after the other with one network; nothing is done twice, nothing foreign is replaced."""
 
 import dataclasses
+import errno
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +206,35 @@ def test_a_job_of_the_one_pass_method(worker, make_job, content_image, style_ima
     before = Path(job.outputs.result).stat().st_mtime_ns
     assert worker.run(job).state == "done"
     assert Path(job.outputs.result).stat().st_mtime_ns == before
+
+
+def test_a_folder_that_is_gone_fails_the_job_in_a_line(worker, make_job, tmp_path):
+    result = worker.run(make_job("gone/out.png"))
+    assert result.state == "failed"
+    assert (
+        result.message
+        == f"{tmp_path}/gone/out.png: the folder {tmp_path}/gone does not exist; create it, or choose another"
+    )
+
+
+@pytest.mark.linux("/proc")
+def test_a_result_that_cannot_be_written_is_kept_elsewhere(worker, make_job, monkeypatch, tmp_path):
+    job, kept = make_job(), tmp_path / "temporary"
+    kept.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(kept))
+    fsync = os.fsync
+
+    def full(handle):
+        if Path(os.readlink(f"/proc/self/fd/{handle}")).parent == Path(job.outputs.result).parent:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        result = worker.run(job)
+    assert result.state == "failed"
+    assert "No space left on device" in result.message
+    (elsewhere,) = kept.glob("*.png")
+    assert str(elsewhere) in result.message
+    assert worker.run(job).state == "done"
+    assert bytes_of(job) == elsewhere.read_bytes()

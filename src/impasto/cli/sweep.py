@@ -84,7 +84,7 @@ def sweep(
     with piped([content, *(path for path, _ in weighted)], None) as (inputs, _):
         _load(runs, inputs, [weight for _, weight in weighted], options)
         executor = None
-        if options.workers > 1:
+        if options.workers != 1:
             jobs = len(runs.combinations)
             executor = LocalExecutor(options.compute, options.workers, jobs=jobs, overwrite=options.overwrite)
         with display(as_json=options.json, quiet=options.quiet) as show, stop_signals() as received:
