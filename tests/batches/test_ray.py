@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from impasto.batches.ray_cluster import shares
-from impasto.errors import SettingError
+from impasto.batches.ray_cluster import check_version, shares
+from impasto.errors import BatchError, SettingError
 from impasto.jobs.compute import Compute
+from impasto.version import __version__
 
 GIB = 2**30
 LOOPBACK = ["unshare", "--net", "bash", "-c", 'ip link set lo up; exec "$@"', "bash"]
@@ -93,6 +94,7 @@ NODES = [{"CPU": 16.0, "memory": 32.0 * GIB, "GPU": 2.0}, {"CPU": 4.0, "memory":
     ("compute", "workers", "device", "resources"),
     [
         (Compute(), 2, "cuda", {"num_cpus": 1, "num_gpus": 1, "memory": 16 * GIB}),  # one for each GPU
+        (Compute(memory=90 * GIB), 2, "cuda", {"num_cpus": 1, "num_gpus": 1, "memory": 16 * GIB}),  # that of the GPU
         (Compute("cpu"), 20, "cpu", {"num_cpus": 1, "num_gpus": 0, "memory": 2 * GIB}),  # one for each CPU
         (Compute("cpu", threads=3), 6, "cpu", {"num_cpus": 3, "num_gpus": 0, "memory": 32 * GIB // 5 // 2**20 * 2**20}),
         (Compute("cpu", memory=12 * GIB), 3, "cpu", {"num_cpus": 1, "num_gpus": 0, "memory": 12 * GIB}),
@@ -109,3 +111,9 @@ def test_the_workers_that_fit_on_the_nodes(compute, workers, device, resources):
 def test_a_worker_that_fits_nowhere_is_refused():
     with pytest.raises(SettingError, match="no node has 17 CPUs; lower --threads or --memory-limit"):
         shares(NODES, Compute("cpu", threads=17))
+
+
+def test_a_node_with_another_version_is_refused():
+    check_version(__version__)
+    with pytest.raises(BatchError, match="a node has impasto 0.0.1, this is"):
+        check_version("0.0.1")

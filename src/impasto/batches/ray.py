@@ -19,13 +19,12 @@ from impasto.batches.executor import (
     with_absolute_weights,
 )
 from impasto.batches.ray_actor import RayActor
-from impasto.batches.ray_cluster import connected, reason, shares
+from impasto.batches.ray_cluster import check_version, connected, reason, shares
 from impasto.errors import BatchError, SettingError
 from impasto.events import JobBegan, Noted, OnEvent, from_dict
 from impasto.jobs.compute import Compute
 from impasto.jobs.job import Job
 from impasto.jobs.result import JobResult
-from impasto.version import __version__
 
 WAIT_SECONDS = 0.2
 """Seconds after which a closed queue and a request to stop are noticed at the latest."""
@@ -75,7 +74,11 @@ class RayExecutor:
         self._ray, self._is_own = connected(address)
         self._overwrite = overwrite
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        places, self._compute, self._resources = shares(nodes, with_absolute_weights(compute))
+        try:
+            places, self._compute, self._resources = shares(nodes, with_absolute_weights(compute))
+        except SettingError:
+            self._close([])
+            raise
         count = workers or places
         self.workers = max(1, count if jobs is None else min(count, jobs))
 
@@ -90,12 +93,7 @@ class RayExecutor:
         try:
             yield from self._run(slots, jobs, on_event, should_stop)
         finally:
-            closing = [slot.closing for slot in slots if slot.is_idle]  # a busy one was left by an error
-            self._ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS) if closing else None
-            for slot in slots:
-                slot.kill()
-            if self._is_own:
-                self._ray.shutdown()
+            self._close(slots)
 
     def _run(
         self, slots: list["_Slot"], jobs: Queue, on_event: OnEvent, should_stop: ShouldStop
@@ -118,6 +116,16 @@ class RayExecutor:
             patience.check(slots, on_event)
             for slot in self._ready(slots):
                 yield from slot.receive(on_event, again, is_stopping=is_stopping)
+
+    def _close(self, slots: list["_Slot"]) -> None:
+        """End the actors, and the connection if it is this executor's."""
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            if closing := [slot.closing for slot in slots if slot.is_idle]:  # a busy one was left by an error
+                self._ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
+        for slot in slots:
+            slot.kill()
+        if self._is_own:
+            self._ray.shutdown()
 
     def _ready(self, slots: list["_Slot"]) -> list["_Slot"]:
         """The slots that have something to say, after `WAIT_SECONDS` at the latest."""
@@ -177,7 +185,7 @@ class _Slot:
             yield from self._ended(reason(error), again, is_stopping=is_stopping)
             return
         if not self.has_started:
-            _check_version(messages)
+            check_version(messages)
             self.has_started, self._failed_starts, messages = True, 0, []
         for message in messages:
             if "result" in message and self.attempt is not None:
@@ -239,10 +247,3 @@ class _Patience:
 def _next(jobs: Queue) -> _Attempt | None:
     job = jobs.take()
     return None if job is None else _Attempt(with_absolute_paths(job))
-
-
-def _check_version(version: str) -> None:
-    if version != __version__:
-        raise BatchError(
-            f"--executor ray: a node has impasto {version}, this is {__version__}; install the same on every node"
-        )

@@ -6,8 +6,9 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-from impasto.errors import MissingError, SettingError
+from impasto.errors import BatchError, MissingError, SettingError
 from impasto.jobs.compute import Compute
+from impasto.version import __version__
 
 CONNECT_SECONDS = 10.0
 """Seconds for which a cluster is waited for."""
@@ -69,8 +70,8 @@ def shares(nodes: list[dict[str, float]], compute: Compute) -> tuple[int, Comput
     if not any(fits):
         limit = "" if compute.memory is None else f" and {compute.memory / 1e9:.1f} GB of memory"
         raise SettingError(f"--executor ray: no node has {cpus} CPUs{limit}; lower --threads or --memory-limit")
-    share = min(node["memory"] / fit for fit, node in zip(fits, nodes, strict=True) if fit)
-    memory = compute.memory or int(share) // _MIB * _MIB
+    share = min(node.get("memory", 0) / fit for fit, node in zip(fits, nodes, strict=True) if fit)
+    memory = int(share) // _MIB * _MIB if has_gpu or compute.memory is None else compute.memory
     resources: dict[str, float] = {"num_cpus": cpus, "num_gpus": int(has_gpu), "memory": memory}
     if has_gpu:  # Ray shows to each worker its own; the limit of `compute` is that of the GPU
         return sum(fits), replace(compute, device="cuda"), resources
@@ -86,6 +87,18 @@ def _places(node: dict[str, float], cpus: int, memory: int | None, *, has_gpu: b
     elif memory is not None:
         limits.append(node.get("memory", 0) // memory)
     return int(min(limits))
+
+
+def check_version(version: str) -> None:
+    """Compare the version of impasto on a node with this one.
+
+    Raises:
+        BatchError: they differ.
+    """
+    if version != __version__:
+        raise BatchError(
+            f"--executor ray: a node has impasto {version}, this is {__version__}; install the same on every node"
+        )
 
 
 def reason(error: BaseException) -> str:
