@@ -115,5 +115,5 @@ def test_a_worker_that_fits_nowhere_is_refused():
 
 def test_a_node_with_another_version_is_refused():
     check_version(__version__)
-    with pytest.raises(BatchError, match="a node has impasto 0.0.1, this is"):
+    with pytest.raises(BatchError, match=r"a node has impasto 0\.0\.1, this is"):
         check_version("0.0.1")
