@@ -19,6 +19,7 @@ from impasto.batches.executor import MAX_ATTEMPTS, lost
 from impasto.batches.reporter import Reporter
 from impasto.jobs.compute import Compute
 from impasto.jobs.job import Job
+from impasto.memory import available_memory
 
 REPORT_SECONDS = 5.0
 """Seconds between two reports of steps: each is a write to the shared file system."""
@@ -170,7 +171,8 @@ class _TaskRun:
         worker.close()
 
     def _half_of_memory(self) -> int | None:
-        memory = self._task.compute.memory
+        compute = self._task.compute
+        memory = available_memory() if compute.memory is None and compute.device == "cpu" else compute.memory
         return None if memory is None else memory // 2
 
     def _should_stop(self) -> bool:
