@@ -3,7 +3,7 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$eac
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-lowest fuzz check package format docs bench clean
+.PHONY: demo test test-cluster test-lowest fuzz check package format docs bench clean
 
 demo: .venv/installed
 	$(BIN)/impasto demo
@@ -11,6 +11,10 @@ demo: .venv/installed
 # One thread a worker: with more, the workers' threads wait for each other's cores.
 test: .venv/tested
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+# Batches on a Ray cluster of two nodes, as tasks of submitit, and at a server of S3, all on this machine; three minutes.
+test-cluster: .venv/clustered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/batches/test_ray.py tests/batches/test_slurm.py tests/jobs/test_staging.py
 
 # Image files with changed bytes, for about five minutes on two cores; `make test` has a slice of it.
 fuzz: .venv/tested
@@ -60,6 +64,10 @@ clean:
 
 .venv/tested: .venv/installed
 	$(PIP) --editable '.[test]'
+	touch $@
+
+.venv/clustered: .venv/tested
+	$(PIP) --editable '.[test-cluster]'
 	touch $@
 
 .venv/checked: .venv/tested

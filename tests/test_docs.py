@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 
 import impasto
 from impasto.batches.inline import InlineExecutor
-from impasto.cli import batch, main
+from impasto.cli import cluster_options, main
 from impasto.jobs.compute import Compute
 from impasto.jobs.worker import Worker
 from impasto.settings.model import INITS, Settings
@@ -108,7 +108,7 @@ def run(narrow_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         with monkeypatch.context() as patch:
             if words[0] == "sweep":
                 patch.setitem(sys.modules, "matplotlib", None)  # without it a sweep draws no plot: seconds each
-            patch.setattr(batch, "LocalExecutor", inline_executor)  # without processes: seconds each
+            patch.setattr(cluster_options, "LocalExecutor", inline_executor)  # without processes: seconds each
             if ">" in words:
                 with Path(words.pop(words.index(">") + 1)).open("w") as file, contextlib.redirect_stdout(file):
                     return main([word for word in words if word != ">"])

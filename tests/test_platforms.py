@@ -37,6 +37,8 @@ POSIX_SIGNALS = {
 POSIX_PATHS = ("/dev/", "/proc/", "/sys/", "/tmp/", "/etc/", "/usr/")
 
 USES = {
+    ("batches/manifest.py", "fsync"): "of a file",
+    ("batches/slurm_task.py", "fsync"): "of a file",
     ("cli/stop_signals.py", "SIGHUP"): "only if the module `signal` has it",
     ("files.py", "chmod"): "sets the read-only flag; an error is ignored",
     ("files.py", "fsync"): "of files; that of a folder, which Windows cannot open, may fail",
@@ -96,6 +98,7 @@ def test_tests_of_what_other_systems_lack_are_marked() -> None:
             if names and not _is_marked(node):
                 found.add((path.name, getattr(node, "name", "")))
     assert found == {
+        ("ray_scenarios.py", "interrupted"),  # run by test_ray.py, on Linux only
         ("conftest.py", "_signals_are_not_ignored"),  # if the module `signal` has it
         ("test_resume.py", ""),  # the same
         ("test_fuzz.py", "_limited_memory"),  # called on Linux only

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from impasto.batches.batch import batch as batch
     from impasto.batches.batch import run_job as run_job
     from impasto.batches.local import LocalExecutor as LocalExecutor
+    from impasto.batches.ray import RayExecutor as RayExecutor
+    from impasto.batches.slurm import SlurmExecutor as SlurmExecutor
     from impasto.errors import ImpastoError as ImpastoError
     from impasto.feedforward.one_pass import fast as fast
     from impasto.feedforward.stylizer import FastNetwork as FastNetwork
@@ -59,9 +61,11 @@ _NAMES = {
     "Job": "jobs.job",
     "LocalExecutor": "batches.local",
     "Picture": "images.picture",
+    "RayExecutor": "batches.ray",
     "Recipe": "images.recipe",
     "Run": "optimize.run",
     "Settings": "settings.model",
+    "SlurmExecutor": "batches.slurm",
     "Step": "optimize.step",
     "Style": "images.masks",
     "StyleTargets": "optimize.style_targets",

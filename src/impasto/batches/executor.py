@@ -1,11 +1,15 @@
 """What an executor is: it takes jobs from a queue, runs them somewhere, and returns their results as they end."""
 
+import os
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Protocol
 
 from impasto.events import OnEvent
+from impasto.jobs.compute import Compute
 from impasto.jobs.job import Job
 from impasto.jobs.result import JobResult
+from impasto.storage import is_uri
 
 MAX_ATTEMPTS = 3
 """Times that a job is started if its worker ends during it, killed or for lack of memory; the last time it gets half
@@ -35,6 +39,21 @@ class Executor(Protocol):
 
         A job whose worker is killed is started again, from its last checkpoint, `MAX_ATTEMPTS` times in all.
         """
+
+
+def with_absolute_paths(job: Job) -> Job:
+    """The job for a process in another folder, or on another machine that has the same file systems."""
+    job = job.with_files(lambda _, file: file.model_copy(update={"path": _absolute(file.path)}))
+    return job.model_copy(update={"outputs": job.outputs.with_paths(lambda _, path: _absolute(path))})
+
+
+def with_absolute_weights(compute: Compute) -> Compute:
+    """The same for `Compute`, whose weights may be a file."""
+    return replace(compute, weights=_absolute(compute.weights)) if os.path.exists(compute.weights) else compute
+
+
+def _absolute(path: str) -> str:
+    return path if is_uri(path) else os.path.abspath(path)
 
 
 def lost(job: Job, reason: str) -> JobResult:

@@ -2,23 +2,26 @@
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from impasto import storage
 from impasto.errors import JobError, PictureError, printable
 from impasto.jobs.job import InputFile, file_hash
+from impasto.storage import Place
 
 READABLE = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
 """Suffixes of the image files in a folder that are taken."""
 
 
-def image_files(places: Iterable[Path]) -> list[Path]:
+def image_files(places: Iterable[Place]) -> list[Place]:
     """All image files, in the order given, those of a folder or pattern sorted; each once.
 
     Raises:
         PictureError: a file that does not exist, or a folder or pattern without images.
+        JobError: a URI that cannot be read.
     """
-    found: dict[Path, None] = {}
+    found: dict[Place, None] = {}
     for place in places:
         found |= dict.fromkeys(_files_of(place))
     return list(found)
@@ -36,7 +39,9 @@ def skipped_in(folder: Path) -> list[str]:
     return [f"skipped {printable(path)}: {reason}" for path, reason in zip(others, reasons, strict=True)]
 
 
-def _files_of(place: Path) -> list[Path]:
+def _files_of(place: Place) -> Sequence[Place]:
+    if isinstance(place, str):
+        return _uris_of(place)
     if os.path.isdir(place):
         images = images_in(place)
         if not images:
@@ -51,18 +56,28 @@ def _files_of(place: Path) -> list[Path]:
     return images
 
 
+def _uris_of(uri: str) -> list[str]:
+    found = storage.files_at(uri)
+    if found == [uri]:
+        return found
+    images = [each for each in found if Path(storage.name_of(each)).suffix.lower() in READABLE]
+    if not images:
+        raise PictureError(f"{printable(uri)}: no images are there; check the name")
+    return images
+
+
 def _visible(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
 
 
-def hashed_files(paths: Iterable[Path]) -> tuple[list[InputFile], list[str]]:
+def hashed_files(paths: Iterable[Place]) -> tuple[list[InputFile], list[str]]:
     """The files with their hashes, without repeated contents; and a message for each that cannot be read."""
     results = [_hashed(path) for path in paths]
     files = {each.sha256: each for each in reversed(results) if isinstance(each, InputFile)}
     return list(files.values())[::-1], [each for each in results if isinstance(each, str)]
 
 
-def _hashed(path: Path) -> InputFile | str:
+def _hashed(path: Place) -> InputFile | str:
     try:
         return InputFile(path=os.fspath(path), sha256=file_hash(os.fspath(path)))
     except JobError as error:

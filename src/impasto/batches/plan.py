@@ -15,7 +15,8 @@ from pathlib import Path
 
 from impasto.batches.grid import Combination
 from impasto.images.recipe import Task
-from impasto.jobs.job import InputFile, Job, JobOutputs, StyleFile, is_uri, job_id, settings_text, shares
+from impasto.jobs.job import InputFile, Job, JobOutputs, StyleFile, job_id, settings_text, shares
+from impasto.storage import is_uri
 
 _MAX_STEM = 200  # bytes of a file name without its suffix; what is added to it has some 40
 _ID_LENGTH = 10

@@ -10,6 +10,7 @@ from impasto.errors import PictureError
 from impasto.images.formats import check_suffix
 from impasto.jobs.job import InputFile, StyleFile, file_hash
 from impasto.settings.model import INITS, Settings
+from impasto.storage import Place
 
 
 class Planner:
@@ -30,7 +31,7 @@ class Planner:
     """
 
     def __init__(
-        self, styles: Sequence[Path], combinations: Sequence[Combination], folder: Path, suffix: str = ".png"
+        self, styles: Sequence[Place], combinations: Sequence[Combination], folder: Place, suffix: str = ".png"
     ) -> None:
         for each in combinations:
             check_suffix(Path(f"result{suffix}"), each.settings.depth)
@@ -42,7 +43,7 @@ class Planner:
         self._inits = {name: InputFile(path=name, sha256=file_hash(name)) for name in inits}
         self._combinations, self._folder, self._suffix = combinations, folder, suffix
 
-    def __call__(self, contents: Iterable[Path], names: Mapping[str, str]) -> Plan:
+    def __call__(self, contents: Iterable[Place], names: Mapping[str, str]) -> Plan:
         """The plan.
 
         Args:
@@ -63,7 +64,7 @@ class Planner:
         """The number of jobs that each content image has."""
         return len(self._styles) * len(self._combinations)
 
-    def _hashed(self, paths: Iterable[Path]) -> list[InputFile]:
+    def _hashed(self, paths: Iterable[Place]) -> list[InputFile]:
         hashed, failures = hashed_files(paths)
         self.failures += failures
         return hashed

@@ -11,35 +11,13 @@ import queue
 import signal
 import sys
 import threading
-import time
 from dataclasses import asdict
 from typing import IO, Any
 
-from impasto.events import Event, JobProgressed, Noted, Stepped
+from impasto.batches.reporter import Reporter
 from impasto.jobs.compute import Compute
 from impasto.jobs.job import Job
-from impasto.jobs.worker import Worker
-
-REPORT_SECONDS = 0.2
-"""Seconds between two reports of steps."""
-
-
-class _Reporter:
-    """Sends the events of a job that its batch shows: notes, and its progress now and then."""
-
-    def __init__(self, send: "_Sender", job: Job) -> None:
-        self._send, self._id, self._output = send, job.id, job.outputs.result
-        self._steps, self._last = 0, -REPORT_SECONDS
-
-    def __call__(self, event: Event) -> None:
-        now = time.monotonic()
-        if isinstance(event, Stepped) and now - self._last >= REPORT_SECONDS:
-            self._last = now
-            self._send(JobProgressed(self._id, self._output, event.step + 1, self._steps).as_dict())
-        elif isinstance(event, Noted):
-            self._send(Noted(f"{os.path.basename(self._output)}: {event.message}").as_dict())
-        else:
-            self._steps = getattr(event, "steps", self._steps)
+from impasto.jobs.staging import StagingWorker
 
 
 class _Sender:
@@ -78,17 +56,19 @@ def main() -> None:
     send = _Sender(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     stop, messages = threading.Event(), queue.SimpleQueue[dict[str, Any]]()
-    threading.Thread(target=_read, args=(sys.stdin.buffer, messages, stop), daemon=True).start()
-    worker = Worker(Compute(**messages.get()["compute"]))
+    worker = StagingWorker(Compute(**json.loads(sys.stdin.buffer.readline())["compute"]))
+    threading.Thread(target=_read, args=(sys.stdin.buffer, messages, stop, worker), daemon=True).start()
     while True:
         message = messages.get()
         job = Job.model_validate(message["job"])
-        report = _Reporter(send, job)
+        report = Reporter(send, job)
         result = worker.run(job, report, stop.is_set, overwrite=message["overwrite"], memory=message["memory"])
         send({"result": asdict(result)})
 
 
-def _read(file: IO[bytes], messages: "queue.SimpleQueue[dict[str, Any]]", stop: threading.Event) -> None:
+def _read(
+    file: IO[bytes], messages: "queue.SimpleQueue[dict[str, Any]]", stop: threading.Event, worker: StagingWorker
+) -> None:
     """In a thread: read messages; end the process when there are no more."""
     for line in file:
         message = json.loads(line)
@@ -96,6 +76,7 @@ def _read(file: IO[bytes], messages: "queue.SimpleQueue[dict[str, Any]]", stop: 
             stop.set()
         else:
             messages.put(message)
+    worker.close()
     os._exit(0)  # at once: its checkpoint is what remains, as of any process that is killed
 
 

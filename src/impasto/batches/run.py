@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from impasto import files
+from impasto import files, storage
 from impasto.batches import manifest
 from impasto.batches.backlog import Backlog
 from impasto.batches.executor import Executor, ShouldStop
@@ -17,6 +17,7 @@ from impasto.errors import OutputError, printable
 from impasto.events import BatchBegan, JobEnded, OnEvent
 from impasto.jobs.claims import claimed
 from impasto.jobs.result import JobResult
+from impasto.storage import Place
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,16 @@ class Summary:
 
 
 class Before:
-    """What an earlier batch in the folder has done; nothing if it is not resumed."""
+    """What an earlier batch in the folder has done; nothing if it is not resumed.
 
-    def __init__(self, folder: Path, *, resume: bool) -> None:
+    Args:
+        folder: of the manifest.
+        results: the place of the results; by default the same folder.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool, results: Place | None = None) -> None:
         self.records = manifest.read(folder / manifest.NAME) if resume else {}
-        self._files = set(os.listdir(folder)) if resume and os.path.isdir(folder) else set()
+        self._files = _names_in(folder if results is None else results) if resume else set()
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -145,6 +151,12 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
             f"{where}: contains files; choose another folder, resume what is in it (--resume), or replace them "
             "(--overwrite)"
         )
+
+
+def _names_in(place: Place) -> set[str]:
+    if isinstance(place, str):
+        return {storage.name_of(uri) for uri in storage.files_at(place)}
+    return set(os.listdir(place)) if os.path.isdir(place) else set()
 
 
 def create_folder(folder: Path) -> None:

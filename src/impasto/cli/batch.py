@@ -1,5 +1,7 @@
 """`impasto batch`: many content images, styles and settings."""
 
+import contextlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,36 +10,37 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from impasto.batches.backlog import Backlog, WatchedBacklog
-from impasto.batches.batch import save_reports
+from impasto.batches.batch import manifest_folder, save_reports
 from impasto.batches.grid import Combination, parse_axis
 from impasto.batches.inputs import image_files, images_in
-from impasto.batches.local import LocalExecutor
 from impasto.batches.planner import Planner, combinations
 from impasto.batches.report import TABLE
 from impasto.batches.run import Batch, Before, check_folder
+from impasto.cli.cluster_options import ClusterOptions
 from impasto.cli.display import display
 from impasto.cli.option_groups import MAIN, OUTPUT
-from impasto.cli.run_options import CheckpointOptions, PresetName, options_class
-from impasto.cli.settings_options import SettingsOptions, WholeNumber, given_settings, resolve
+from impasto.cli.run_options import PresetName, options_class
+from impasto.cli.settings_options import SettingsOptions, given_settings, resolve
 from impasto.cli.stop_signals import stop_signals
 from impasto.cli.streams import PIPE
 from impasto.cli.sweep import GridAxes
 from impasto.errors import BatchError, OutputError, SettingError, UsageError, printable
 from impasto.events import Noted
 from impasto.settings.presets import preset
+from impasto.storage import Place, place
 
 STOPPING = "stopping after this step, the images so far and checkpoints are saved; a second signal stops at once"
 
 
 @options_class
 @dataclass(frozen=True)
-class BatchOptions(CheckpointOptions):
+class BatchOptions(ClusterOptions):
     """Options of a batch."""
 
     preset: PresetName = "painterly"
-    workers: Annotated[
-        WholeNumber | None,
-        Parameter(help="Jobs at a time; default: one per GPU, or one per CPU core.", show_default=False),
+    manifest: Annotated[
+        Path | None,
+        Parameter(group=OUTPUT, metavar="FOLDER", help="FOLDER of the manifest and the table, if --output is a URI."),
     ] = None
     watch: Annotated[
         bool, Parameter(group=MAIN, help="CONTENT is a FOLDER: stylize every image that appears in it, until Ctrl-C.")
@@ -49,10 +52,13 @@ class BatchOptions(CheckpointOptions):
 
 def batch(
     *content: Annotated[
-        Path, Parameter(name="CONTENT...", help="Content images: files, folders, or patterns such as 'photos/*.jpg'.")
+        str,
+        Parameter(
+            name="CONTENT...", help="Content images: files, folders, or patterns such as 'photos/*.jpg'; also as URIs."
+        ),
     ],
     style: Annotated[
-        list[Path],
+        list[str],
         Parameter(
             name="--style",
             metavar="STYLE",
@@ -62,7 +68,7 @@ def batch(
             consume_multiple=False,
         ),
     ],
-    output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="FOLDER", help="FOLDER for all results.")],
+    output: Annotated[str, Parameter(name=["--output", "-o"], metavar="FOLDER", help="FOLDER or URI for all results.")],
     grid: GridAxes = None,
     settings: SettingsOptions = SettingsOptions(),  # noqa: B008
     options: BatchOptions = BatchOptions(),
@@ -70,29 +76,32 @@ def batch(
     """Stylize every CONTENT with every STYLE, and every combination of the values in the grid, several at a time."""
     if not content:
         raise UsageError("CONTENT... is missing (see `impasto batch --help`)")
-    if PIPE in (output, *content, *style):
+    contents, styles, results = list(map(place, content)), list(map(place, style)), place(output)
+    if PIPE in (results, *contents, *styles):
         raise OutputError("-: a batch reads files and writes a folder of results; give their names")
     settled = _combinations(grid or [], settings, options)
-    check_folder(output, resume=options.resume, overwrite=options.overwrite)
-    before = Before(output, resume=options.resume)
-    planner = Planner(image_files(style), settled, output, f".{options.format}")
+    folder = manifest_folder(results, options.manifest)
+    check_folder(folder, resume=options.resume, overwrite=options.overwrite)
+    before = Before(folder, resume=options.resume, results=results)
+    planner = Planner(image_files(styles), settled, results, f".{options.format}")
     with display(as_json=options.json, quiet=options.quiet) as show, stop_signals(STOPPING) as received:
-        backlog = _backlog(content, planner, before, watch=options.watch)
-        jobs = None if options.watch else backlog.waiting
-        executor = LocalExecutor(options.compute, options.workers, jobs=jobs, overwrite=options.overwrite)
-        summary = Batch(backlog, output, before, planner.failures).run(executor, show, lambda: received)
-        save_reports(output, summary, planner.per_content, show)
+        backlog = _backlog(contents, planner, before, watch=options.watch)
+        # what a cluster's package prints must not get between the lines of --json
+        with contextlib.redirect_stdout(sys.stderr):
+            executor = options.create_executor(folder, None if options.watch else backlog.waiting)
+            summary = Batch(backlog, folder, before, planner.failures).run(executor, show, lambda: received)
+        save_reports(folder, summary, planner.per_content, show, with_sheet=folder == results)
         for failure in summary.failures:
             show(Noted(f"failed: {failure}"))
     if received:
         return 128 + received[0]
     if summary.failures:
         count = len(backlog) + len(summary.unreadable)
-        raise BatchError(f"{len(summary.failures)} of {count} jobs failed; see {printable(output / TABLE)}")
+        raise BatchError(f"{len(summary.failures)} of {count} jobs failed; see {printable(folder / TABLE)}")
     return 0
 
 
-def _backlog(content: Sequence[Path], planner: Planner, before: Before, *, watch: bool) -> Backlog:
+def _backlog(content: Sequence[Place], planner: Planner, before: Before, *, watch: bool) -> Backlog:
     """The jobs of the content images.
 
     Raises:
@@ -101,7 +110,7 @@ def _backlog(content: Sequence[Path], planner: Planner, before: Before, *, watch
     """
     if not watch:
         return Backlog(planner(image_files(content), before.names), before.is_finished)
-    folders = [path for path in content if path.is_dir()]
+    folders = [path for path in content if isinstance(path, Path) and path.is_dir()]
     if len(folders) < len(content):
         other = next(path for path in content if path not in folders)
         raise SettingError(f"--watch: got {printable(other)!r}; give a FOLDER in which images appear")

@@ -114,12 +114,15 @@ class Display:
 class Json(Display):
     """Prints every event to standard output as a line of JSON; a closed pipe does not stop the run."""
 
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
     def __call__(self, event: Event) -> None:
         """Print the event."""
         try:
-            print(json.dumps(event.as_dict()), flush=True)  # noqa: T201
+            print(json.dumps(event.as_dict()), file=self._file, flush=True)
         except OSError:
-            discard_output(sys.stdout)
+            discard_output(self._file)
 
 
 def discard_output(stream: IO[str]) -> None:
@@ -224,7 +227,7 @@ class Bar(Display):
 def display(*, as_json: bool, quiet: bool) -> Display:
     """The display for the options given and the terminal."""
     if as_json:
-        return Json()
+        return Json(sys.stdout)
     if quiet or sys.stderr is None:
         return Display()
     terminal = console(stderr=True)

@@ -196,6 +196,15 @@ _BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
+def parse_minutes(option: str, text: str) -> int:
+    """A time such as 4h in minutes, at least 1.
+
+    Raises:
+        SettingError: anything else.
+    """
+    return max(1, round(_parse_quantity(option, text, _SECONDS, "a time such as 30m or 4h") / 60))
+
+
 def _parse_quantity(option: str, text: str, units: Mapping[str, int], wanted: str) -> float:
     """A number with a unit.
 

@@ -13,11 +13,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
+from impasto import storage
 from impasto.errors import JobError, SettingError, printable
 from impasto.files import real_path
 from impasto.images.recipe import ALPHA, MAX_WEIGHT, Recipe, StyleRecord, Task
 from impasto.input_files import read_limited, sha256_of
 from impasto.settings.model import INITS, Settings, one_line
+from impasto.storage import is_uri
 
 _MAX_BYTES = 1_000_000  # a job that impasto writes has a few thousand
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
@@ -116,6 +118,12 @@ class Job(BaseModel):
         for number, style in enumerate(self.styles, 1):
             files |= {f"style {number}": style, f"mask {number}": style.mask}
         return {role: file for role, file in files.items() if isinstance(file, InputFile)}
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths and URIs of all inputs and of the named outputs."""
+        outputs = self.outputs.model_dump(exclude={"preview_every"}).values()
+        return [*(file.path for file in self.inputs.values()), *(path for path in outputs if path is not None)]
 
     @property
     def id(self) -> str:
@@ -230,18 +238,14 @@ def shares(styles: Iterable[StyleFile | StyleRecord]) -> list[Share]:
     return [(style.weight, style.mask == ALPHA) for style in styles]
 
 
-def is_uri(path: str) -> bool:
-    """Whether it is a URI such as s3://bucket/key rather than a path."""
-    scheme, separator, _ = path.partition("://")
-    return bool(separator) and scheme.isalnum()
-
-
 def file_hash(path: str) -> str:
-    """The SHA-256 of a regular file, hexadecimal.
+    """The SHA-256 of a regular file, or of a file at a URI, hexadecimal.
 
     Raises:
         JobError: it cannot be read.
     """
+    if is_uri(path):
+        return storage.sha256_of(path)
     try:
         if not os.path.exists(path):
             raise JobError(f"{printable(path)}: does not exist; check the name")

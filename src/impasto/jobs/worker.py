@@ -95,11 +95,11 @@ class Worker:
         try:
             return self._run(job.hashed(), report, should_stop, overwrite=overwrite, memory=memory)
         except ImpastoError as error:
-            return _failed(job, error, str(error))
+            return failed(job, error, str(error))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            return _failed(job, error, "not enough memory for this size; give a smaller one, or fewer workers")
+            return failed(job, error, "not enough memory for this size; give a smaller one, or fewer workers")
         finally:
             if self._vgg is not None:
                 devices.release_memory(self._vgg.device)
@@ -272,7 +272,8 @@ def _result(job: Job, recipe: Recipe, state: JobState = "done", seconds: float |
     return JobResult(job.id, job.outputs.result, state, recipe.steps_done, seconds, recipe.loss)
 
 
-def _failed(job: Job, error: Exception, message: str) -> JobResult:
+def failed(job: Job, error: Exception, message: str) -> JobResult:
+    """The result of a job that raised `error`; its id is "" if it is not known."""
     job_id = ""
     with contextlib.suppress(JobError):  # an input that cannot be read has no hash
         job_id = job.hashed().id
