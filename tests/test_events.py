@@ -14,6 +14,10 @@ EXAMPLES = [
     events.Ended(100, 12.5, 6.0, 1.0, 2.0, 3.0, complete=True),
     events.Painted("content.png", 40, 30, 0.25),
     events.Saved("out.png"),
+    events.BatchBegan(48, 2, 8),
+    events.JobBegan("0" * 64, "out/a.png"),
+    events.JobProgressed("0" * 64, "out/a.png", 3, 100),
+    events.JobEnded("0" * 64, "out/a.png", "failed", "a.jpg: is damaged", 3, 1, 48, 12.5),
 ]
 NAMES = [type(event).__name__ for event in EXAMPLES]
 
@@ -32,6 +36,7 @@ def test_an_event_is_json_with_its_name(event: events.Event) -> None:
     read = json.loads(json.dumps(event.as_dict(), allow_nan=False))
     assert read.pop("event") == type(event).__name__.lower()
     assert type(event)(**read) == event
+    assert events.from_dict(event.as_dict()) == event
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=NAMES)

@@ -185,13 +185,13 @@ def test_a_job_that_fails_does_not_end_the_worker(worker, make_job, monkeypatch,
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs.Run, "_step", fail)
+        patch.setattr(runs.Run, "__iter__", fail)
         assert worker.run(make_job()).message.startswith(message)
     assert worker.run(make_job()).state == "done"
 
 
 def test_other_errors_are_not_hidden(worker, make_job, monkeypatch):
-    monkeypatch.setattr(runs.Run, "_step", lambda *_: {}["x"])
+    monkeypatch.setattr(runs.Run, "__iter__", lambda _: {}["x"])
     with pytest.raises(KeyError):
         worker.run(make_job())
 
