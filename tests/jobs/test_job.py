@@ -131,9 +131,10 @@ def test_relative_paths_start_in_the_folder_of_the_job(job, folder):
 
 
 @pytest.mark.parametrize("role", ["content", "style 1", "mask 1", "keep", "result", "log", "checkpoint"])
-@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "s3://bucket/x.png", "file:///etc/passwd"])
+@pytest.mark.parametrize("path", ["../secret", "absolute", "s3://bucket/x.png", "file:///secret"])
 def test_a_job_may_not_leave_its_folder(role, path, job, folder):
     (folder / "jobs").mkdir()
+    path = str(folder / "secret") if path == "absolute" else path
     inside = InputFile(path="content.png", sha256=job.content.sha256)
     changes = {"content": inside, "styles": (StyleFile(path="style.png"),), "outputs": JobOutputs(result="out.png")}
     outside = InputFile(path=path)
