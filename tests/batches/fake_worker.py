@@ -1,7 +1,8 @@
 """A worker process without torch, for the tests of executors: it waits, writes a file, or ends, as its jobs say.
 
 The style strength of a job is the seconds that it takes; the stem of its content image may begin with
-"crash" (the process ends), "once" (it ends the first time), "fail" (the job fails) or "noisy" (it prints).
+"crash" (the process ends), "once" (it ends the first time), "further" (it ends five times, one step further each time),
+"never" (it ends before it begins), "fail" (the job fails) or "noisy" (it prints).
 """
 
 import json
@@ -38,6 +39,10 @@ def run(job: dict, memory: object) -> dict:
         file.write(f"{memory}\n")
     if kind == "crash" or (kind == "once" and len(attempts.read_text().splitlines()) == 1):
         os.kill(os.getpid(), 9)
+    if kind == "further" and (step := len(attempts.read_text().splitlines())) < 6:
+        progress = {"id": "", "output": str(output), "step": step, "steps": 6}
+        say(json.dumps({"event": "jobprogressed", **progress}))
+        os.kill(os.getpid(), 9)
     if kind == "noisy":
         say("[1, 2")
     is_stopped = STOP.wait(job["settings"]["strength"])
@@ -53,6 +58,9 @@ def main() -> None:
     LINES.get()
     while True:
         message = LINES.get()
+        if Path(message["job"]["content"]["path"]).stem == "never":
+            os.kill(os.getpid(), 9)
+        say(json.dumps({"began": message["job"]["outputs"]["result"]}))
         say(json.dumps({"result": run(message["job"], message["memory"])}))
 
 

@@ -46,6 +46,18 @@ def test_a_job_that_kills_its_workers_fails_and_the_others_are_done(plan, run, f
     assert attempts(folder, "crash") == ["None", "None", str(10**9 // 2 // 2)]
 
 
+def test_a_job_that_comes_further_each_time_is_done_however_often_its_worker_ends(plan, run, folder):
+    summary = run(plan("further", "a"))
+    assert [record.state for record in summary.records] == ["done", "done"]
+    assert attempts(folder, "further") == ["None"] * 6
+
+
+def test_a_worker_that_cannot_begin_a_job_is_not_started_forever(plan, run):
+    summary = run(plan("never", "a"))
+    assert [record.state for record in summary.records] == ["failed", "done"]
+    assert "its worker ended 5 times (signal 9)" in summary.failures[0]
+
+
 def test_failures_are_reported_while_the_rest_continues(plan, run):
     summary = run(plan("a", "fail-1", "b", "fail-2", "c"))
     assert [record.state for record in summary.records] == ["done", "failed", "done", "failed", "done"]

@@ -12,8 +12,10 @@ from impasto.jobs.result import JobResult
 from impasto.storage import is_uri
 
 MAX_ATTEMPTS = 3
-"""Times that a job is started if its worker ends during it, killed or for lack of memory; the last time it gets half
-of the memory."""
+"""Times that a job is started if its worker ends during it, killed or for lack of memory, and the job has not come
+further than before; the last time it gets half of the memory."""
+MAX_STARTS = 5
+"""Times that a worker may end before it begins a job."""
 
 ShouldStop = Callable[[], object]
 
@@ -37,7 +39,7 @@ class Executor(Protocol):
     def run(self, queue: Queue, on_event: OnEvent, should_stop: ShouldStop) -> Generator[JobResult]:
         """Run all jobs of the queue until it is closed, or until `should_stop`; the results in the order they end.
 
-        A job whose worker is killed is started again, from its last checkpoint, `MAX_ATTEMPTS` times in all.
+        A job whose worker is killed is started again, from its last checkpoint, see `MAX_ATTEMPTS`.
         """
 
 
@@ -56,11 +58,11 @@ def _absolute(path: str) -> str:
     return path if is_uri(path) else os.path.abspath(path)
 
 
-def lost(job: Job, reason: str) -> JobResult:
-    """The result of a job that was started `MAX_ATTEMPTS` times in vain."""
+def lost(job: Job, reason: str, times: int = MAX_ATTEMPTS) -> JobResult:
+    """The result of a job that was started several times in vain."""
     return JobResult(
         job.id,
         job.outputs.result,
         "failed",
-        message=f"its worker ended {MAX_ATTEMPTS} times ({reason}); try a smaller --size, or fewer --workers",
+        message=f"its worker ended {times} times ({reason}); try a smaller --size, or fewer --workers",
     )

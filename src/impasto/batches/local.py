@@ -12,9 +12,9 @@ from dataclasses import asdict, replace
 from importlib import metadata
 from typing import Any
 
-from impasto.batches.executor import MAX_ATTEMPTS, Queue, ShouldStop, lost
+from impasto.batches.executor import MAX_ATTEMPTS, MAX_STARTS, Queue, ShouldStop, lost
 from impasto.errors import SettingError
-from impasto.events import JobBegan, OnEvent, from_dict
+from impasto.events import Event, JobBegan, JobProgressed, OnEvent, from_dict
 from impasto.jobs.compute import Compute
 from impasto.jobs.job import Job
 from impasto.jobs.result import JobResult
@@ -101,12 +101,14 @@ class _Process:
     def __init__(self, number: int, command: Sequence[str], compute: Compute, messages: "queue.SimpleQueue[Message]"):
         self._number, self._command, self._compute, self._messages = number, command, compute, messages
         self._process: subprocess.Popen[bytes] | None = None
-        self._attempts, self._overwrite, self._is_stopping = 0, False, False
+        self._overwrite, self._is_stopping = False, False
+        self._starts, self._attempts, self._furthest = 0, 0, 0
         self.job: Job | None = None
 
     def start(self, job: Job, *, overwrite: bool) -> None:
         """Start a job."""
-        self.job, self._overwrite, self._attempts = job, overwrite, 0
+        self.job, self._overwrite = job, overwrite
+        self._starts, self._attempts, self._furthest = 0, 0, 0
         self._attempt()
 
     def stop(self) -> None:
@@ -121,13 +123,22 @@ class _Process:
             return None  # the end of a process that has been replaced
         if message is None:
             return None if job is None else self._replace(job)
+        if "began" in message:
+            self._starts, self._attempts = 0, self._attempts + 1
+            return None
         if "event" in message:
-            on_event(from_dict(message))
+            self._report(from_dict(message), on_event)
             return None
         if job is None:
             return None
         self.job = None
         return replace(JobResult(**message["result"]), id=job.id)  # the id is unknown to it if it cannot read an input
+
+    def _report(self, event: Event, on_event: OnEvent) -> None:
+        """Pass on an event. A job that comes further than before does not end its workers: its attempts start anew."""
+        if isinstance(event, JobProgressed) and event.step > self._furthest:
+            self._furthest, self._attempts = event.step, 1
+        on_event(event)
 
     def close(self) -> None:
         """End the process."""
@@ -140,8 +151,8 @@ class _Process:
     def _attempt(self) -> None:
         if self._process is None or self._process.poll() is not None:
             self._launch()
-        self._attempts += 1
-        memory = self._compute.memory if self._attempts == MAX_ATTEMPTS else None
+        self._starts += 1
+        memory = self._compute.memory if self._attempts == MAX_ATTEMPTS - 1 else None
         assert self.job is not None
         self._send(
             {
@@ -158,9 +169,9 @@ class _Process:
         if self._is_stopping:
             self.job = None
             return JobResult(job.id, job.outputs.result, "stopped", message=f"its worker ended ({reason})")
-        if self._attempts == MAX_ATTEMPTS:
+        if self._attempts == MAX_ATTEMPTS or self._starts == MAX_STARTS:
             self.job = None
-            return lost(job, reason)
+            return lost(job, reason, max(self._attempts, self._starts))
         self._attempt()
         return None
 

@@ -1,8 +1,8 @@
 """`python -m impasto.batches.process`: a worker process, which reads jobs from standard input and prints what happens.
 
 Both are JSON Lines. In: {"compute": {...}} first; {"job": {...}, "overwrite": false, "memory": null} for each job;
-{"stop": true} to stop the present job after its step. Out: events, as `Event.as_dict` has them, and {"result": {...}}
-at the end of a job. The process ends with its standard input: it does not outlive the process that has started it.
+{"stop": true} to stop the present job after its step. Out: {"began": RESULT} at the start of a job, events, as
+`Event.as_dict` has them, and {"result": {...}} at the end of a job. The process ends with its standard input: it does not outlive the process that has started it.
 """
 
 import json
@@ -61,6 +61,7 @@ def main() -> None:
     while True:
         message = messages.get()
         job = Job.model_validate(message["job"])
+        send({"began": job.outputs.result})
         report = Reporter(send, job)
         result = worker.run(job, report, stop.is_set, overwrite=message["overwrite"], memory=message["memory"])
         send({"result": asdict(result)})
