@@ -2,8 +2,8 @@
 
 Both are JSON Lines. In: {"compute": {...}} first; {"job": {...}, "overwrite": false, "memory": null} for each job;
 {"stop": true} to stop the present job after its step. Out: {"began": RESULT} at the start of a job, events as
-`Event.as_dict` has them, and {"result": {...}} at the end of a job. The process ends with its standard input: it does not
-outlive the process that has started it.
+`Event.as_dict` has them, and {"result": {...}} at the end of a job. The process ends with its standard input:
+it does not outlive the process that has started it.
 """
 
 import json
