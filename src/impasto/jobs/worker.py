@@ -12,13 +12,12 @@ import torch
 from impasto import api
 from impasto.arguments import check_callable
 from impasto.errors import (
-    CheckpointError,
     ImpastoError,
     JobError,
     is_out_of_memory,
     printable,
 )
-from impasto.events import Noted, OnEvent, Saved
+from impasto.events import OnEvent, Saved
 from impasto.feedforward.one_pass import fast
 from impasto.feedforward.style_file import is_style_file
 from impasto.feedforward.stylizer import FastNetwork, SingleStyleNetwork, network_for
@@ -31,8 +30,9 @@ from impasto.images.sources import StyleSource
 from impasto.jobs import runner
 from impasto.jobs.claims import claimed
 from impasto.jobs.compute import Compute
-from impasto.jobs.job import InputFile, Job, StyleFile, recipe_id
+from impasto.jobs.job import InputFile, Job, StyleFile
 from impasto.jobs.outputs import Outputs, check_outputs, output_files
+from impasto.jobs.own_files import own_checkpoint, own_recipe, replaceable
 from impasto.jobs.result import JobResult, JobState
 from impasto.jobs.runner import ShouldStop
 from impasto.jobs.saving import save_result
@@ -40,7 +40,6 @@ from impasto.optimize import checkpoint
 from impasto.optimize.checkpoint import Checkpoint
 from impasto.optimize.run import Run
 from impasto.optimize.style_targets import StyleTargets
-from impasto.settings.model import Settings
 from impasto.vgg import device as devices
 from impasto.vgg.model import VGG19
 
@@ -114,7 +113,7 @@ class Worker:
                 if resume_from is not None:  # the process was killed before it could remove it
                     checkpoint.discard(outputs.checkpoint)
                 return _result(job, recipe)
-            outputs = dataclasses.replace(outputs, replaceable=_replaceable(outputs, recipe, overwrite=overwrite))
+            outputs = dataclasses.replace(outputs, replaceable=replaceable(outputs, recipe, overwrite=overwrite))
             check_outputs(
                 outputs,
                 resume_from,
@@ -215,57 +214,6 @@ class Worker:
         if self.compute.precision == "auto" and resume_from.precision != self._vgg.precision:
             return self.compute.load_network(resume_from)
         return self._vgg.with_ncnn(resume_from.ncnn) if self.compute.engine == "auto" else self._vgg
-
-
-def own_recipe(job: Job, result: Path) -> Recipe | None:
-    """The recipe in the result of a job that was run before; None if there is no such file, or it is another job's."""
-    with contextlib.suppress(ImpastoError):
-        recipe = load_recipe(result)
-        return recipe if job.id in {recipe_id(recipe), recipe_id(recipe, _with_faces(recipe.settings, job))} else None
-    return None
-
-
-def own_checkpoint(job: Job, path: Path, report: OnEvent) -> Checkpoint | None:
-    """The checkpoint of a job that was run before; None if there is none, or it is another job's.
-
-    One that is damaged is removed: it is of no use to anybody.
-    """
-    if not path.exists():
-        return None
-    try:
-        saved = checkpoint.read(path)
-    except CheckpointError as error:
-        report(Noted(f"{str(error).partition('; ')[0]}; starting over"))
-        checkpoint.discard(path)
-        return None
-    hashes = {role: file.sha256 for role, file in job.inputs.items()}
-    is_own = (
-        _with_faces(Settings(**saved.spec["settings"]), job) == _with_init_of(job, saved)
-        and {role: record["sha256"] for role, record in saved.spec["pictures"].items() if role in hashes} == hashes
-    )
-    return saved if is_own else None
-
-
-def _with_faces(settings: Settings, job: Job) -> Settings:
-    """Without the face detector "soft" becomes "off" in the settings of a run; it is the same job."""
-    return settings.replace(faces=job.settings.faces) if settings.faces == "off" else settings
-
-
-def _with_init_of(job: Job, saved: Checkpoint) -> Settings:
-    """The settings of a job with the name of the initial image that a run has given to it."""
-    return job.settings if job.init is None else job.settings.replace(init=saved.spec["settings"]["init"])
-
-
-def _replaceable(outputs: Outputs, recipe: Recipe | None, *, overwrite: bool) -> list[Path]:
-    """What a job may replace: besides logs and previews, which are named after its result, what is known to be its own.
-
-    Args:
-        recipe: that of the present result, if it is the job's: of a run that was stopped or diverged.
-    """
-    if overwrite:
-        return outputs.paths
-    foreign = {outputs.checkpoint, *([] if recipe is not None else [outputs.result])}
-    return [path for path in outputs.paths if path not in foreign]
 
 
 def _result(job: Job, recipe: Recipe, state: JobState = "done", seconds: float | None = None) -> JobResult:

@@ -16,7 +16,7 @@ from impasto.images.recipe import ALPHA, InputRecord, Recipe
 from impasto.images.sources import ImageSource, StyleSource, as_picture, as_styles
 from impasto.jobs.job import InputFile, Job, StyleFile
 from impasto.jobs.outputs import checkpoint_path
-from impasto.jobs.worker import own_recipe
+from impasto.jobs.own_files import own_recipe
 from impasto.optimize import checkpoint
 from impasto.optimize.detail import settings_here
 from impasto.sweeps import results, sheet

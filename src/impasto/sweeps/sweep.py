@@ -16,9 +16,10 @@ from impasto.images.sources import ImageSource, StyleSource, some_styles
 from impasto.jobs.claims import claimed
 from impasto.jobs.compute import CHECKPOINT_SECONDS, Compute
 from impasto.jobs.job import Job, JobOutputs
+from impasto.jobs.own_files import own_recipe
 from impasto.jobs.result import JobResult
 from impasto.jobs.runner import ShouldStop
-from impasto.jobs.worker import Worker, own_recipe
+from impasto.jobs.worker import Worker
 from impasto.settings.model import INITS, Settings
 from impasto.settings.presets import settings_or_preset
 from impasto.sweeps import sheet
