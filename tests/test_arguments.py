@@ -75,7 +75,7 @@ def refused(error: type[ImpastoError], begin: str, end: str = "") -> Iterator[No
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("value", [3, {"a.png": 1}, object()], ids=str)
+@pytest.mark.parametrize("value", [3, {"a.png": 1}, object()], ids=["int", "dict", "object"])
 def test_what_is_no_image_is_refused_with_advice(
     value: object, calls: dict[str, Callable[[object], object]], tmp_path: Path
 ) -> None:
