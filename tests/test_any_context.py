@@ -41,6 +41,27 @@ def sweep(given: Files) -> object:
     return impasto.load(next(folder.glob("*steps*.png"))).content_hash
 
 
+def compute(given: Files) -> impasto.Compute:
+    return impasto.Compute("cpu", "float32", weights=str(given.weights), threads=1)
+
+
+def batch(given: Files) -> object:
+    executor = impasto.LocalExecutor(compute(given), 1)
+    summary = impasto.batch(given.content, given.style, given.folder / "batch", SMALL, executor=executor)
+    return [(record.state, dict(record.loss)) for record in summary.records]
+
+
+def job(given: Files) -> impasto.Job:
+    files = {"content": {"path": str(given.content)}, "styles": [{"path": str(given.style)}]}
+    outputs = {"result": str(given.folder / "job.png")}
+    return impasto.Job.model_validate({**files, "settings": SMALL.model_dump(), "outputs": outputs})
+
+
+def run_job(given: Files) -> object:
+    result = impasto.run_job(job(given), compute=compute(given))
+    return result.state, dict(result.loss)
+
+
 def plot(given: Files) -> object:
     log = given.folder / "log.jsonl"
     entry = '{"step": 0, "scale": 32, "seconds": 1, "total": 1, "content": 1, "style": 1, "tv": 1}\n'
@@ -97,19 +118,25 @@ def raise_errors(given: Files) -> object:
 
 
 CALLS: dict[str, Callable[[Files], object]] = {
+    "Compute": lambda given: compute(given).threads,
     "FastNetwork": one_pass,
     "ImpastoError": raise_errors,
+    "Job": lambda given: job(given).hashed().id,
+    "LocalExecutor": lambda given: impasto.LocalExecutor(compute(given), 2, jobs=1).workers,
     "Overrides": rerun,
     "Picture": lambda given: impasto.Picture(impasto.load(given.content).tensor).rounded().content_hash,
+    "RayExecutor": lambda _: callable(impasto.RayExecutor),
     "Recipe": lambda given: impasto.Recipe.parse(impasto.load_recipe(given.result).model_dump(), "x").task,
     "Run": take_steps,
     "Settings": lambda given: impasto.Settings(size=99).model_dump(),
+    "SlurmExecutor": lambda _: callable(impasto.SlurmExecutor),
     "Step": take_steps,
     "Style": styled,
     "StyleTargets": lambda given: (
         impasto.stylize(given.content, impasto.StyleTargets(given.style, vgg=given.vgg), SMALL).content_hash
     ),
     "VGG19": lambda given: impasto.VGG19.random((4, 6, 8, 8, 8)).kernels["block1_conv1"][0].tolist(),
+    "batch": batch,
     "compare": compare,
     "distill": distill,
     "errors": raise_errors,
@@ -127,6 +154,7 @@ CALLS: dict[str, Callable[[Files], object]] = {
     "recolor": lambda given: impasto.recolor(given.style, given.content, "content").content_hash,
     "reconstruct": lambda given: impasto.reconstruct(given.content, settings=SMALL, vgg=given.vgg).content_hash,
     "rerun": rerun,
+    "run_job": run_job,
     "stylize": styled,
     "sweep": sweep,
     "texture": lambda given: impasto.texture(given.style, SMALL, vgg=given.vgg).content_hash,

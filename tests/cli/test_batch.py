@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from impasto.batches.inline import InlineExecutor
+from impasto.cli import cluster_options
 from impasto.events import JobEnded
 from impasto.images.loading import load_recipe
+from impasto.jobs.worker import Worker
 
 LIMIT = 120
 
@@ -63,6 +66,17 @@ def test_every_content_image_with_every_style_and_value(batch, run_small, images
     assert "8 of 8: " in outcome.err
 
 
+@pytest.fixture
+def _inline(monkeypatch):
+    """Jobs run in this process: worker processes take seconds to start."""
+
+    def create(compute, *_, overwrite, **__):
+        return InlineExecutor(Worker(compute), overwrite=overwrite)
+
+    monkeypatch.setattr(cluster_options, "LocalExecutor", create)
+
+
+@pytest.mark.usefixtures("_inline")
 def test_a_job_that_fails_is_reported_and_the_others_are_done(batch, images):
     (images / "in" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 50)
     outcome = batch("in/*.png", "in/missing.png", "--style", "styles/s.png", "--workers", 1)

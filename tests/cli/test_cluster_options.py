@@ -12,9 +12,11 @@ from impasto.jobs.staging import StagingWorker
 
 
 @pytest.fixture
-def batch(run_small, content_image, style_image):
+def batch(run_small, content_image, style_image, tmp_path_factory):
     """Run `impasto batch` on the two test images, which are at URIs."""
-    uris = f"file://{content_image.parent}/*.png", "--style", f"file://{style_image}"
+    folder = tmp_path_factory.mktemp("contents")  # other tests have files beside the content image
+    (folder / content_image.name).write_bytes(content_image.read_bytes())
+    uris = f"file://{folder}/*.png", "--style", f"file://{style_image}"
     return lambda *flags: run_small("batch", *uris, *flags)
 
 
