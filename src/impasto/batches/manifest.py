@@ -7,8 +7,9 @@ read. A manifest that is read back is untrusted input.
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ NAME = "manifest.jsonl"
 _MAX_LINE = 1_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """A job that ended.
 
@@ -111,6 +112,8 @@ def _records(lines: Iterator[bytes]) -> Iterator[Record]:
 
 def _record(content: dict[str, Any]) -> Record:
     record = Record(**content)
+    # the same few names in every record: 100 000 copies of each would take much memory
+    record = replace(record, labels={sys.intern(name): sys.intern(value) for name, value in record.labels.items()})
     texts = record.id, record.output, record.state, record.message, *record.labels, *record.labels.values()
     if not all(isinstance(text, str) for text in texts) or os.path.basename(record.output) != record.output:
         raise ValueError("not a record")

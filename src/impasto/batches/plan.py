@@ -25,7 +25,7 @@ _ID_LENGTH = 10
 Mixture = tuple[StyleFile, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Planned:
     """A job of a plan: its place in the plan, its id, and the name of its result."""
 
