@@ -2,8 +2,8 @@
 
 `python -m benchmarks.batches plan` prints seconds and memory until the first job starts, of a new batch and of one that
 is resumed. `python -m benchmarks.batches kills CONTENT... --styles STYLE...` runs a batch, and once more while a random
-worker is killed at 20 random moments, and compares the files. It needs so many images that a tenth of its time is longer
-than the start of a worker.
+worker is killed at 20 random moments, and compares the files. A tenth of its time should be longer
+than the start of a worker, or no worker ever begins.
 """
 
 import argparse
