@@ -163,6 +163,7 @@ def test_a_signal_leaves_images_so_far_and_checkpoints(start, images):
         (("in", "--style", "styles", "--grid", "seed=1", "--seed", "2"), "seed: got 2, but the grid varies it"),
         (("in", "--style", "styles", "--format", "jpg", "--depth", "16"), "16"),
         (("in", "--style", "styles", "--workers", "0"), "--workers: got 0; give 1 or more"),
+        (("in", "out", "--style", "styles", "--watch"), "out: is a watched folder; give another output"),
         (("in/a.png", "--style", "styles", "--watch"), "--watch: got 'in/a.png'; give a FOLDER"),
         (("in", "--style", "styles", "--init", "none.png"), "none.png: does not exist; check the name"),
     ],

@@ -1,22 +1,13 @@
 """The jobs of a batch that wait, as an executor takes them; with a watched folder, jobs are added while it runs."""
 
 import collections
-import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from impasto.batches.inputs import images_in
-from impasto.batches.plan import Plan, Planned
-from impasto.errors import PictureError, printable
+from impasto.batches.plan import Plan, PlannedJob
+from impasto.batches.watch import SCAN_SECONDS, WatchedFolders
 from impasto.jobs.job import Job
-
-SCAN_SECONDS = 0.5
-"""Seconds between two scans of a watched folder; a file that did not change between two scans is complete."""
-
-Stamp = tuple[int, int]
-"""Size and modification time of a file, which change while it is written."""
 
 
 class Backlog:
@@ -26,10 +17,10 @@ class Backlog:
         is_finished: whether a job was done before, and is not to be taken.
     """
 
-    def __init__(self, plan: Plan, is_finished: Callable[[Planned], bool] = lambda _: False) -> None:
+    def __init__(self, plan: Plan, is_finished: Callable[[PlannedJob], bool] = lambda _: False) -> None:
         self._is_finished = is_finished
-        self._plans: dict[str, tuple[Plan, Planned]] = {}
-        self._waiting: collections.deque[Planned] = collections.deque()
+        self._plans: dict[str, tuple[Plan, PlannedJob]] = {}
+        self._waiting: collections.deque[PlannedJob] = collections.deque()
         self.add(plan)
 
     def add(self, plan: Plan) -> None:
@@ -52,7 +43,7 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._plans)
 
-    def __iter__(self) -> Iterator[Planned]:
+    def __iter__(self) -> Iterator[PlannedJob]:
         return (planned for _, planned in self._plans.values())
 
     @property
@@ -60,15 +51,15 @@ class Backlog:
         """The number of jobs that wait."""
         return len(self._waiting)
 
-    def planned(self, job_id: str) -> Planned:
+    def planned(self, job_id: str) -> PlannedJob:
         """A job by its id."""
         return self._plans[job_id][1]
 
-    def labels(self, planned: Planned) -> dict[str, str]:
+    def labels(self, planned: PlannedJob) -> dict[str, str]:
         """See `Plan.labels`."""
         return self._plans[planned.id][0].labels(planned)
 
-    def job(self, planned: Planned) -> Job:
+    def job(self, planned: PlannedJob) -> Job:
         """See `Plan.job`."""
         return self._plans[planned.id][0].job(planned)
 
@@ -89,52 +80,24 @@ class WatchedBacklog(Backlog):
     def __init__(
         self,
         plan: Plan,
-        is_finished: Callable[[Planned], bool],
+        is_finished: Callable[[PlannedJob], bool],
         folders: list[Path],
         plan_for: Callable[[list[Path], Mapping[str, str]], Plan],
     ) -> None:
         super().__init__(plan, is_finished)
-        self._folders, self._plan_for = folders, plan_for
-        self._processed: dict[Path, Stamp] = dict(self._stamps())
-        self._previous: dict[Path, Stamp] = {}
+        self._watched, self._plan_for = WatchedFolders(folders), plan_for
+        self._watched.skip_present()
         self._next_scan = time.monotonic() + SCAN_SECONDS
 
     def take(self) -> Job | None:
         """The next job; None if none is waiting now."""
         if not self._waiting and time.monotonic() >= self._next_scan:
-            self._scan()
+            if new := self._watched.scan():
+                self.add(self._plan_for(new, self.names))
+            self._next_scan = time.monotonic() + SCAN_SECONDS
         return super().take()
 
     @property
     def is_closed(self) -> bool:
         """Images may always appear."""
         return False
-
-    def _scan(self) -> None:
-        """Add the images that are complete: they have not changed since the previous scan."""
-        current = dict(self._stamps())
-        new = [
-            path for path, stamp in current.items() if self._previous.get(path) == stamp != self._processed.get(path)
-        ]
-        if new:
-            self.add(self._plan_for(new, self.names))
-            self._processed |= {path: current[path] for path in new}
-        self._previous, self._next_scan = current, time.monotonic() + SCAN_SECONDS
-
-    def _stamps(self) -> Iterator[tuple[Path, Stamp]]:
-        """The image files in the folders with their stamps.
-
-        Raises:
-            PictureError: a folder no longer exists.
-        """
-        for folder in self._folders:
-            try:
-                paths = images_in(folder)
-            except OSError as error:
-                raise PictureError(
-                    f"{printable(folder)}: can no longer be read ({error.strerror}); watch another"
-                ) from error
-            for path in paths:
-                with contextlib.suppress(FileNotFoundError):  # deleted since the folder was listed
-                    status = os.stat(path)
-                    yield path, (status.st_size, status.st_mtime_ns)

@@ -26,7 +26,7 @@ Mixture = tuple[StyleFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedJob:
     """A job of a plan: its place in the plan, its id, and the name of its result."""
 
     number: int
@@ -62,14 +62,14 @@ class Plan:
         return len(self.contents) * len(self.styles) * len(self.combinations)
 
     @functools.cached_property
-    def jobs(self) -> tuple[Planned, ...]:
+    def jobs(self) -> tuple[PlannedJob, ...]:
         """All jobs with their ids and names, without repetitions: equal files under two names are one input."""
         ids = self._ids()
         numbers = {ids[number]: number for number in reversed(range(len(ids)))}  # of the first of each
         names = dict(zip(numbers, self._names(numbers), strict=True))
-        return tuple(sorted((Planned(number, each, names[each]) for each, number in numbers.items()), key=_number))
+        return tuple(sorted((PlannedJob(number, each, names[each]) for each, number in numbers.items()), key=_number))
 
-    def job(self, planned: Planned) -> Job:
+    def job(self, planned: PlannedJob) -> Job:
         """The job itself."""
         content, styles, combination = self._parts(planned.number)
         path = join(self.folder, planned.name)
@@ -83,7 +83,7 @@ class Plan:
             outputs=JobOutputs(result=path, log=log),
         )
 
-    def labels(self, planned: Planned) -> dict[str, str]:
+    def labels(self, planned: PlannedJob) -> dict[str, str]:
         """The columns of a table: the names of content and style image, and the values of the grid."""
         content, styles, combination = self._parts(planned.number)
         named = {"content_image": _name(content), "style_image": "+".join(map(_name, styles))}
@@ -164,5 +164,5 @@ def _stem(file: InputFile) -> str:
     return Path(file.path).stem
 
 
-def _number(planned: Planned) -> int:
+def _number(planned: PlannedJob) -> int:
     return planned.number

@@ -21,7 +21,7 @@ from impasto.batches.executor import (
 from impasto.batches.ray_actor import RayActor
 from impasto.batches.ray_cluster import check_version, connected, reason, shares
 from impasto.errors import BatchError, SettingError
-from impasto.events import JobBegan, Noted, OnEvent, from_dict
+from impasto.events import Event, JobBegan, JobProgressed, Noted, OnEvent, from_dict
 from impasto.jobs.compute import Compute
 from impasto.jobs.job import Job
 from impasto.jobs.result import JobResult
@@ -30,16 +30,22 @@ WAIT_SECONDS = 0.2
 """Seconds after which a closed queue and a request to stop are noticed at the latest."""
 CLOSE_SECONDS = 5.0
 """Seconds for which actors may clean up at the end."""
-PATIENCE = 30.0
-"""Seconds after which the user is told that the cluster has started no worker yet."""
+NOTE_SECONDS = 30.0
+"""Seconds after which a note says that the cluster has started no worker yet."""
 
 
 @dataclass
 class _Attempt:
-    """A job, and how often it was started."""
+    """A job, how often it was started without getting further, and the last step that it has reached."""
 
     job: Job
     number: int = 1
+    furthest: int = 0
+
+    def report(self, event: Event) -> None:
+        """A job that comes further than before does not end its workers: its attempts start anew."""
+        if isinstance(event, JobProgressed) and event.step > self.furthest:
+            self.number, self.furthest = 1, event.step
 
 
 class RayExecutor:
@@ -99,7 +105,7 @@ class RayExecutor:
         self, slots: list["_Slot"], jobs: Queue, on_event: OnEvent, should_stop: ShouldStop
     ) -> Generator[JobResult]:
         again: collections.deque[_Attempt] = collections.deque()
-        is_stopping, patience = False, _Patience(self._resources)
+        is_stopping, notice = False, _StartNotice(self._resources)
         while True:
             if should_stop() and not is_stopping:
                 is_stopping = True
@@ -113,7 +119,7 @@ class RayExecutor:
                     on_event(JobBegan(attempt.job.id, attempt.job.outputs.result))
             if all(slot.attempt is None for slot in slots) and (is_stopping or (not again and jobs.is_closed)):
                 return
-            patience.check(slots, on_event)
+            notice.check(slots, on_event)
             for slot in self._ready(slots):
                 yield from slot.receive(on_event, again, is_stopping=is_stopping)
 
@@ -192,7 +198,10 @@ class _Slot:
                 job, self.attempt = self.attempt.job, None
                 yield replace(JobResult(**message["result"]), id=job.id)  # unknown to it if it cannot read an input
             elif "event" in message:
-                on_event(from_dict(message))
+                event = from_dict(message)
+                if self.attempt is not None:
+                    self.attempt.report(event)
+                on_event(event)
         self.pending = None if self.attempt is None else self._actor.poll.remote()
 
     @property
@@ -221,21 +230,21 @@ class _Slot:
         elif attempt.number == MAX_ATTEMPTS:
             yield lost(attempt.job, why)
         else:
-            again.append(_Attempt(attempt.job, attempt.number + 1))
+            again.append(replace(attempt, number=attempt.number + 1))
 
     def _launch(self) -> None:
         self._actor = self._actor_class.remote(self._compute)
         self.has_started, self.pending = False, self._actor.version.remote()
 
 
-class _Patience:
-    """Tells the user once that the cluster starts no worker."""
+class _StartNotice:
+    """A note, made once, that the cluster has started no worker."""
 
     def __init__(self, resources: dict[str, float]) -> None:
-        self._resources, self._deadline = resources, time.monotonic() + PATIENCE
+        self._resources, self._deadline = resources, time.monotonic() + NOTE_SECONDS
 
     def check(self, slots: list[_Slot], on_event: OnEvent) -> None:
-        """Tell it if it is time."""
+        """Make the note if it is time."""
         if time.monotonic() < self._deadline:
             return
         self._deadline = float("inf")

@@ -12,7 +12,7 @@ from impasto.batches import manifest
 from impasto.batches.backlog import Backlog
 from impasto.batches.executor import Executor, ShouldStop
 from impasto.batches.manifest import Manifest, Record
-from impasto.batches.plan import Planned
+from impasto.batches.plan import PlannedJob
 from impasto.errors import OutputError, printable
 from impasto.events import BatchBegan, JobEnded, OnEvent
 from impasto.jobs.claims import claimed
@@ -58,7 +58,7 @@ class Before:
         """The names of its results, by the ids of their jobs."""
         return {record.id: record.output for record in self.records.values() if record.state == "done"}
 
-    def is_finished(self, planned: Planned) -> bool:
+    def is_finished(self, planned: PlannedJob) -> bool:
         """Whether a job was done, and its result is still there."""
         record = self.records.get(planned.id)
         return record is not None and record.state == "done" and record.output in self._files

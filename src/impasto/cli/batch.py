@@ -15,7 +15,7 @@ from impasto.batches.grid import Combination, parse_axis
 from impasto.batches.inputs import image_files, images_in
 from impasto.batches.planner import Planner, combinations
 from impasto.batches.report import TABLE
-from impasto.batches.run import Batch, Before, check_folder
+from impasto.batches.run import Batch, Before, Summary, check_folder
 from impasto.cli.cluster_options import ClusterOptions
 from impasto.cli.display import display
 from impasto.cli.option_groups import MAIN, OUTPUT
@@ -74,11 +74,8 @@ def batch(
     options: BatchOptions = BatchOptions(),
 ) -> int:
     """Stylize every CONTENT with every STYLE, and every combination of the values in the grid, several at a time."""
-    if not content:
-        raise UsageError("CONTENT... is missing (see `impasto batch --help`)")
     contents, styles, results = list(map(place, content)), list(map(place, style)), place(output)
-    if PIPE in (results, *contents, *styles):
-        raise OutputError("-: a batch reads files and writes a folder of results; give their names")
+    _check_places(contents, styles, results, watch=options.watch)
     settled = _combinations(grid or [], settings, options)
     folder = manifest_folder(results, options.manifest)
     check_folder(folder, resume=options.resume, overwrite=options.overwrite)
@@ -95,10 +92,31 @@ def batch(
             show(Noted(f"failed: {failure}"))
     if received:
         return 128 + received[0]
-    if summary.failures:
-        count = len(backlog) + len(summary.unreadable)
-        raise BatchError(f"{len(summary.failures)} of {count} jobs failed; see {printable(folder / TABLE)}")
+    _check_failures(summary, len(backlog), folder)
     return 0
+
+
+def _check_failures(summary: Summary, jobs: int, folder: Path) -> None:
+    """Raise BatchError if a job failed or an input could not be read."""
+    if count := len(summary.failures):
+        total = jobs + len(summary.unreadable)
+        raise BatchError(f"{count} of {total} jobs failed; see {printable(folder / TABLE)}")
+
+
+def _check_places(contents: Sequence[Place], styles: Sequence[Place], results: Place, *, watch: bool) -> None:
+    """Refuse what cannot be read or written by a batch.
+
+    Raises:
+        UsageError: no content image, a pipe, or results in a watched folder.
+    """
+    if not contents:
+        raise UsageError("CONTENT... is missing (see `impasto batch --help`)")
+    if PIPE in (results, *contents, *styles):
+        raise OutputError("-: a batch reads files and writes a folder of results; give their names")
+    if watch and any(isinstance(each, Path) and each.resolve() == Path(results).resolve() for each in contents):
+        raise OutputError(
+            f"{printable(results)}: is a watched folder, whose results would be stylized; give another one"
+        )
 
 
 def _backlog(content: Sequence[Place], planner: Planner, before: Before, *, watch: bool) -> Backlog:

@@ -159,11 +159,7 @@ class Lines(Display):
 
 def time_left(event: Stepped, plan: Planned) -> str:
     """The remaining time as text: the plan, scaled by how much faster or slower the run has been so far."""
-    remaining, done = event.step + 1, 0.0  # steps not yet assigned to a scale; planned seconds of the steps taken
-    for scale in plan.scales:
-        steps = min(remaining, scale["steps"])
-        done, remaining = done + steps * scale["seconds"] / scale["steps"], remaining - steps
-    return f"{duration(event.seconds * (plan.seconds / done - 1))} left"
+    return f"{duration(event.seconds * (plan.seconds / plan.seconds_of(event.step + 1) - 1))} left"
 
 
 class Bar(Display):

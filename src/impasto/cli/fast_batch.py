@@ -1,29 +1,23 @@
 """Several content images for one network: files, a folder, and a watched folder."""
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto import files
-from impasto.batches.inputs import images_in
+from impasto.batches.watch import SCAN_SECONDS, WatchedFolders
 from impasto.cli.display import Display
 from impasto.cli.image_options import check_image_output
-from impasto.errors import BatchError, ImpastoError, OutputError, PictureError, UsageError, printable
+from impasto.errors import BatchError, ImpastoError, OutputError, UsageError, printable
 from impasto.events import Noted, Saved
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
 
-SCAN_SECONDS = 0.5
-"""Seconds between two scans of a watched folder; a file that did not change between two scans is complete."""
-
 Stylize = Callable[[Path], "Picture"]
-Stamp = tuple[int, int]
-"""Size and modification time of a file, which change while it is written."""
 
 
 def _target(content: Path, folder: Path) -> Path:
@@ -99,17 +93,12 @@ class FastBatch:
         if os.path.samefile(folder, self.output):
             raise OutputError(f"{printable(self.output)}: is the watched folder; give another one")
         self.show(Noted(f"watching {printable(folder)}; Ctrl-C ends it"))
-        previous: dict[Path, Stamp] = {}
-        processed: dict[Path, Stamp] = {}
+        watched = WatchedFolders([folder])
         written: set[Path] = set()
         while not self.received:
-            current = dict(_stamps(folder))
-            for content, stamp in current.items():
-                # a file that has changed since the previous scan is still being written
-                if not self.received and previous.get(content) == stamp != processed.get(content):
+            for content in watched.scan():
+                if not self.received:
                     self._stylize_watched(content, written)
-                    processed[content] = stamp
-            previous = current
             wait_for_scan(self.received)
 
     def _stylize_watched(self, content: Path, written: set[Path]) -> None:
@@ -125,22 +114,6 @@ class FastBatch:
 
     def _check(self, target: Path, *, overwrite: bool, inputs: Sequence[Path]) -> None:
         check_image_output(target, overwrite=overwrite, inputs=inputs, depth=self.depth)
-
-
-def _stamps(folder: Path) -> Iterator[tuple[Path, Stamp]]:
-    """The image files in a folder with their stamps.
-
-    Raises:
-        PictureError: the folder no longer exists.
-    """
-    try:
-        paths = images_in(folder)
-    except OSError as error:
-        raise PictureError(f"{printable(folder)}: can no longer be read ({error.strerror}); watch another") from error
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):  # deleted since the folder was listed
-            status = path.stat()
-            yield path, (status.st_size, status.st_mtime_ns)
 
 
 def wait_for_scan(received: list[int]) -> None:

@@ -83,10 +83,7 @@ def sweep(
     weighted = [split_weight(path) for path in (style, *more_styles)]
     with piped([content, *(path for path, _ in weighted)], None) as (inputs, _):
         _load(runs, inputs, [weight for _, weight in weighted], options)
-        executor = None
-        if options.workers != 1:
-            jobs = len(runs.combinations)
-            executor = LocalExecutor(options.compute, options.workers, jobs=jobs, overwrite=options.overwrite)
+        executor = _executor(len(runs.combinations), options)
         with display(as_json=options.json, quiet=options.quiet) as show, stop_signals() as received:
             results = runs.run(show, lambda: received, executor)
     if received:
@@ -94,6 +91,13 @@ def sweep(
     if failed := sum(result.failed for result in results):
         raise SweepError(f"{failed} of {len(results)} combinations failed; see {printable(output / 'results.csv')}")
     return 0
+
+
+def _executor(jobs: int, options: SweepOptions) -> LocalExecutor | None:
+    """What runs the combinations; None: this process."""
+    if options.workers == 1:
+        return None
+    return LocalExecutor(options.compute, options.workers, jobs=jobs, overwrite=options.overwrite)
 
 
 def _load(runs: "Sweep", images: list[Path], weights: list[float], options: SweepOptions) -> None:

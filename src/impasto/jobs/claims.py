@@ -15,7 +15,7 @@ WAIT = 0.1
 
 
 @contextlib.contextmanager
-def claimed(paths: Iterable[Path], patience: float = WAIT) -> Iterator[None]:
+def claimed(paths: Iterable[Path], seconds: float = WAIT) -> Iterator[None]:
     """Claim files for this run while the block lasts.
 
     A claim is a lock of the operating system on an empty file beside the claimed one, `.NAME.lock`. At the end this
@@ -24,7 +24,7 @@ def claimed(paths: Iterable[Path], patience: float = WAIT) -> Iterator[None]:
     a name has been taken.
 
     Args:
-        patience: seconds for which a claim is tried.
+        seconds: for which a claim is tried.
 
     Raises:
         OutputError: another run has claimed one of the files.
@@ -33,13 +33,13 @@ def claimed(paths: Iterable[Path], patience: float = WAIT) -> Iterator[None]:
         for target, path in {files.real_path(path): path for path in paths}.items():
             # the folder is not created here, as FileLock would do
             if os.path.isdir(target.parent) and not os.path.isdir(target):
-                stack.enter_context(_claimed(target, printable(path), patience))
+                stack.enter_context(_claimed(target, printable(path), seconds))
         yield
 
 
 @contextlib.contextmanager
-def _claimed(target: Path, where: str, patience: float) -> Iterator[None]:
-    lock = FileLock(files.beside(target, ".{}.lock"), timeout=patience)
+def _claimed(target: Path, where: str, seconds: float) -> Iterator[None]:
+    lock = FileLock(files.beside(target, ".{}.lock"), timeout=seconds)
     try:
         lock.acquire()
     except Timeout as error:

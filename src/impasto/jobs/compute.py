@@ -1,4 +1,4 @@
-"""Where and how the network is computed: what a worker is told besides its jobs."""
+"""Device, precision, threads and memory of a worker, which are not part of a job."""
 
 import functools
 from collections.abc import Callable, Sequence

@@ -45,6 +45,18 @@ class InputFile(BaseModel):
     path: PathText
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
+    def check(self, digest: str) -> None:
+        """Compare the SHA-256 of what was read with that of the job.
+
+        Raises:
+            JobError: the file has changed since the job was created.
+        """
+        if self.sha256 not in {"", digest}:
+            raise JobError(
+                f"{printable(self.path)}: has changed since the job was created; create the job again, or restore the "
+                f"file with the SHA-256 {self.sha256[:12]}..."
+            )
+
 
 class StyleFile(InputFile):
     """A style image, its weight in the mixture, and its style mask: a file, or the alpha of the content image."""

@@ -9,23 +9,19 @@ import shutil
 import socket
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from impasto import storage
 from impasto.arguments import check_callable
-from impasto.errors import ImpastoError, JobError, OutputError, SaveError, printable
+from impasto.errors import ImpastoError, OutputError, SaveError, printable
 from impasto.events import Event, Noted, OnEvent, Saved
-from impasto.images.picture import Picture
 from impasto.input_files import sha256_of
-from impasto.jobs.compute import Compute
 from impasto.jobs.job import InputFile, Job, JobOutputs
 from impasto.jobs.outputs import checkpoint_path
 from impasto.jobs.result import JobResult
 from impasto.jobs.runner import ShouldStop
 from impasto.jobs.worker import Worker, failed
 from impasto.storage import is_uri
-from impasto.vgg.model import VGG19
 
 CACHED_FILES = 64
 """Input files that a worker keeps from one job to the next."""
@@ -43,12 +39,6 @@ class StagingWorker(Worker):
     Input files are fetched once, by their hash. Checkpoints are uploaded whenever one is saved, and fetched
     when the job is resumed on another machine.
     """
-
-    def __init__(
-        self, compute: Compute, pictures: Mapping[str, Picture] | None = None, vgg: VGG19 | None = None
-    ) -> None:
-        super().__init__(compute, pictures, vgg)
-        self._remove: Callable[[], object] = lambda: None
 
     def run(
         self,
@@ -76,12 +66,13 @@ class StagingWorker(Worker):
 
     def close(self) -> None:
         """Remove the local copies, which the end of the process would remove otherwise."""
-        self._remove()
+        if "_scratch" in vars(self):
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     @functools.cached_property
     def _scratch(self) -> Path:
         folder = tempfile.mkdtemp(prefix="impasto-")
-        self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
     @functools.cached_property
@@ -121,11 +112,7 @@ class _InputCache:
         path = folder / storage.name_of(file.path)  # recipes name their inputs, so it stays the same
         storage.fetch(file.path, path)
         digest = sha256_of(path)
-        if file.sha256 and digest != file.sha256:
-            raise JobError(
-                f"{printable(file.path)}: has changed since the job was created; create the job again, or restore the "
-                f"file with the SHA-256 {file.sha256[:12]}..."
-            )
+        file.check(digest)
         self._files[digest] = path
         return file.model_copy(update={"sha256": digest})
 

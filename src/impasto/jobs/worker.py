@@ -43,7 +43,7 @@ from impasto.optimize.style_targets import StyleTargets
 from impasto.vgg import device as devices
 from impasto.vgg.model import VGG19
 
-PATIENCE = 10.0
+CLAIM_SECONDS = 10.0
 """Seconds for which a job waits until a worker that was told to end has released the job's files."""
 CACHED_TARGETS, TARGET_BYTES = 8, 2**28
 """Style images whose statistics a worker keeps, and the bytes that they take at most, each."""
@@ -107,7 +107,7 @@ class Worker:
         self, job: Job, report: OnEvent, should_stop: ShouldStop, *, overwrite: bool, memory: int | None
     ) -> JobResult:
         outputs = output_files(job.outputs, self.compute.checkpoint_seconds)
-        with claimed(outputs.paths, PATIENCE):
+        with claimed(outputs.paths, CLAIM_SECONDS):
             recipe, resume_from = own_recipe(job, outputs.result), own_checkpoint(job, outputs.checkpoint, report)
             if recipe is not None and recipe.is_complete:
                 if resume_from is not None:  # the process was killed before it could remove it
@@ -195,11 +195,7 @@ class Worker:
         if file.sha256 in self._given:
             return self._given[file.sha256]
         picture = self.compute.loader()(Path(file.path))
-        if file.sha256 and picture.sha256 != file.sha256:
-            raise JobError(
-                f"{printable(file.path)}: has changed since the job was created; create the job again, or restore the "
-                f"file with the SHA-256 {file.sha256[:12]}..."
-            )
+        file.check(picture.sha256)
         return picture
 
     def _load_fast_network(self, networks: tuple[Path, ...]) -> FastNetwork | SingleStyleNetwork:

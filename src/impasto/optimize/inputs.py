@@ -92,13 +92,7 @@ class Inputs:
         # protected areas keep the content's own colors, also where "match" changes those that the network gets
         self._original_content = self.content if original is content else self._reduced(original, sizes)
         self.keep, self.detail, *style_masks = self._reduced_masks(masks, sizes)
-        style_sizes = zip(*(plan.style_sizes for plan in self.scale_plans), strict=True)  # per style, not per scale
-        self.styles = tuple(
-            Style(self._reduced_style(number, picture, own), style.weight, mask)
-            for number, (style, picture, own, mask) in enumerate(
-                zip(styles, pictures, style_sizes, style_masks, strict=True)
-            )
-        )
+        self.styles = self._reduced_styles(styles, pictures, style_masks)
         self._tones = tones(content, self._style_tones(pictures)) if has_detail and settings.color == "style" else None
         self.regions = group_regions(self.styles)
         self.alpha = None if content is None or content.alpha is None else content.alpha[None]
@@ -224,6 +218,16 @@ class Inputs:
         for plan in (self.scale_plans[0], self.scale_plans[-1]):
             self.guides(plan.size)
         self.initial_image(self.scale_plans[0].size)
+
+    def _reduced_styles(
+        self, styles: Sequence[Style], pictures: Sequence[Picture], masks: Sequence[Picture | None]
+    ) -> tuple[Style, ...]:
+        """The style images and their masks at the sizes of the scales."""
+        sizes = zip(*(plan.style_sizes for plan in self.scale_plans), strict=True)  # per style, not per scale
+        return tuple(
+            Style(self._reduced_style(number, picture, own), style.weight, mask)
+            for number, (style, picture, own, mask) in enumerate(zip(styles, pictures, sizes, masks, strict=True))
+        )
 
     def _rotated(self, style: Picture) -> Picture:
         """A style image, rotated as the settings say."""
