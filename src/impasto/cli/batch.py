@@ -114,9 +114,7 @@ def _check_places(contents: Sequence[Place], styles: Sequence[Place], results: P
     if PIPE in (results, *contents, *styles):
         raise OutputError("-: a batch reads files and writes a folder of results; give their names")
     if watch and any(isinstance(each, Path) and each.resolve() == Path(results).resolve() for each in contents):
-        raise OutputError(
-            f"{printable(results)}: is a watched folder, whose results would be stylized; give another one"
-        )
+        raise OutputError(f"{printable(results)}: is a watched folder; give another output folder")
 
 
 def _backlog(content: Sequence[Place], planner: Planner, before: Before, *, watch: bool) -> Backlog:
