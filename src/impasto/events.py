@@ -48,6 +48,10 @@ class Planned(Event):
             total, steps = total + taken * scale["seconds"] / scale["steps"], steps - taken
         return total
 
+    def seconds_left(self, steps: int, seconds: float) -> float:
+        """The remaining time after the first `steps` steps took `seconds`: the plan, scaled by the pace so far."""
+        return seconds * (self.seconds / self.seconds_of(steps) - 1)
+
 
 @dataclass(frozen=True)
 class Noted(Event):
@@ -123,12 +127,21 @@ class JobBegan(Event):
 
 @dataclass(frozen=True)
 class JobProgressed(Event):
-    """A job of a batch took steps: the number of those done, and of all."""
+    """A job of a batch took steps: the number of those done, and of all.
+
+    `scale` is the long edge in pixels, `loss` that of the last step by term, `seconds` those since the run started,
+    `seconds_left` and `memory` (bytes) as planned; None if there is no plan.
+    """
 
     id: str
     output: str
     step: int
     steps: int
+    scale: int = 0
+    loss: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    seconds_left: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

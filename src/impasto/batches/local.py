@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import math
 import os
 import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -39,6 +41,7 @@ class LocalExecutor:
         workers: by default one per GPU, on a CPU see `cpu_workers`.
         jobs: the number of jobs; no more workers are started.
         overwrite: existing files that are not the results of their jobs are replaced.
+        idle_seconds: after which a worker without a job is ended, which frees its memory; None: it stays.
         command: starts a worker process.
 
     Attributes:
@@ -53,30 +56,35 @@ class LocalExecutor:
         *,
         jobs: int | None = None,
         overwrite: bool = False,
+        idle_seconds: float | None = None,
         command: Sequence[str] = COMMAND,
     ) -> None:
         if workers is not None and workers < 1:
             raise SettingError(f"--workers: got {workers}; give 1 or more")
-        self._overwrite, self._command = overwrite, command
+        self._overwrite, self._idle_seconds = overwrite, math.inf if idle_seconds is None else idle_seconds
         devices = _devices(compute)
         count = workers or (len(devices) if devices else cpu_workers())
         self.workers = max(1, count if jobs is None else min(count, jobs))
         self.computes = [_share(compute, number, self.workers, devices) for number in range(self.workers)]
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._processes = [_Process(number, command, each, self._messages) for number, each in enumerate(self.computes)]
+
+    def stop(self, result: str) -> None:
+        """Ask the worker of the job that writes `result` to stop it after its step; from any thread."""
+        for process in self._processes:
+            if (job := process.job) is not None and job.outputs.result == result:
+                process.stop()
 
     def run(self, jobs: Queue, on_event: OnEvent, should_stop: ShouldStop) -> Generator[JobResult]:
         """See `Executor.run`."""
-        processes = [_Process(number, self._command, each, self._messages) for number, each in enumerate(self.computes)]
         try:
-            yield from self._run(processes, jobs, on_event, should_stop)
+            yield from self._run(jobs, on_event, should_stop)
         finally:
-            for process in processes:
+            for process in self._processes:
                 process.close()
 
-    def _run(
-        self, processes: list["_Process"], jobs: Queue, on_event: OnEvent, should_stop: ShouldStop
-    ) -> Generator[JobResult]:
-        is_stopping = False
+    def _run(self, jobs: Queue, on_event: OnEvent, should_stop: ShouldStop) -> Generator[JobResult]:
+        processes, is_stopping = self._processes, False
         while True:
             if should_stop() and not is_stopping:
                 is_stopping = True
@@ -84,7 +92,8 @@ class LocalExecutor:
                     process.stop()
             for process in [] if is_stopping else [each for each in processes if each.job is None]:
                 if (job := jobs.take()) is None:
-                    break
+                    process.close_if_idle(self._idle_seconds)
+                    continue
                 process.start(job, overwrite=self._overwrite)
                 on_event(JobBegan(job.id, job.outputs.result))
             if all(process.job is None for process in processes) and (is_stopping or jobs.is_closed):
@@ -101,20 +110,26 @@ class _Process:
     def __init__(self, number: int, command: Sequence[str], compute: Compute, messages: "queue.SimpleQueue[Message]"):
         self._number, self._command, self._compute, self._messages = number, command, compute, messages
         self._process: subprocess.Popen[bytes] | None = None
-        self._overwrite, self._is_stopping = False, False
+        self._overwrite, self._is_stopping, self._idle_since = False, False, 0.0
         self._starts, self._attempts, self._furthest = 0, 0, 0
         self.job: Job | None = None
 
     def start(self, job: Job, *, overwrite: bool) -> None:
         """Start a job."""
-        self.job, self._overwrite = job, overwrite
+        self.job, self._overwrite, self._is_stopping = job, overwrite, False
         self._starts, self._attempts, self._furthest = 0, 0, 0
         self._attempt()
 
     def stop(self) -> None:
         """Ask the process to stop its job after the current step."""
-        self._is_stopping = True
-        self._send({"stop": True})
+        if (job := self.job) is not None:
+            self._is_stopping = True
+            self._send({"stop": job.outputs.result})
+
+    def close_if_idle(self, seconds: float) -> None:
+        """End the process if it has had no job for that long."""
+        if self._process is not None and time.monotonic() - self._idle_since > seconds:
+            self.close()
 
     def receive(self, process_id: int, message: dict[str, Any] | None, on_event: OnEvent) -> JobResult | None:
         """Handle what a process said; the result of its job if that has ended."""
@@ -131,7 +146,7 @@ class _Process:
             return None
         if job is None:
             return None
-        self.job = None
+        self.job, self._idle_since = None, time.monotonic()
         return replace(JobResult(**message["result"]), id=job.id)  # the id is unknown to it if it cannot read an input
 
     def _report(self, event: Event, on_event: OnEvent) -> None:
@@ -182,6 +197,7 @@ class _Process:
                 self._process.stdin.close()
             self._process.wait()
             self._reader.join()
+            self._process = None
 
     def _launch(self) -> None:
         self._close_process()

@@ -1,11 +1,12 @@
 """`python -m impasto.batches.process`: a worker process, which reads jobs from standard input and prints what happens.
 
 Both are JSON Lines. In: {"compute": {...}} first; {"job": {...}, "overwrite": false, "memory": null} for each job;
-{"stop": true} to stop the present job after its step. Out: {"began": RESULT} at the start of a job, events as
+{"stop": RESULT} to stop the job with that result after its step. Out: {"began": RESULT} at the start of a job, events as
 `Event.as_dict` has them, and {"result": {...}} at the end of a job. The process ends with its standard input:
 it does not outlive the process that has started it.
 """
 
+import functools
 import json
 import os
 import queue
@@ -56,27 +57,30 @@ def main() -> None:
     # what any package prints must not get between the messages
     send = _Sender(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
-    stop, messages = threading.Event(), queue.SimpleQueue[dict[str, Any]]()
+    messages = queue.SimpleQueue[dict[str, Any]]()
+    stopped: set[str] = set()  # the results of the jobs to be stopped
     worker = StagingWorker(Compute(**json.loads(sys.stdin.buffer.readline())["compute"]))
-    threading.Thread(target=_read, args=(sys.stdin.buffer, messages, stop, worker), daemon=True).start()
+    threading.Thread(target=_read, args=(sys.stdin.buffer, messages, stopped, worker), daemon=True).start()
     while True:
         message = messages.get()
         job = Job.model_validate(message["job"])
         send({"began": job.outputs.result})
-        report = Reporter(send, job)
-        result = worker.run(job, report, stop.is_set, overwrite=message["overwrite"], memory=message["memory"])
+        report, should_stop = Reporter(send, job), functools.partial(stopped.__contains__, job.outputs.result)
+        result = worker.run(job, report, should_stop, overwrite=message["overwrite"], memory=message["memory"])
+        stopped.discard(job.outputs.result)
         send({"result": asdict(result)})
 
 
 def _read(
-    file: IO[bytes], messages: "queue.SimpleQueue[dict[str, Any]]", stop: threading.Event, worker: StagingWorker
+    file: IO[bytes], messages: "queue.SimpleQueue[dict[str, Any]]", stopped: set[str], worker: StagingWorker
 ) -> None:
     """In a thread: read messages; end the process when there are no more."""
     for line in file:
         message = json.loads(line)
         if "stop" in message:
-            stop.set()
+            stopped.add(message["stop"])
         else:
+            stopped.discard(message["job"]["outputs"]["result"])  # a stop that came after the end of its last run
             messages.put(message)
     worker.close()
     os._exit(0)  # at once: its checkpoint is what remains, as of any process that is killed

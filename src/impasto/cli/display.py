@@ -159,7 +159,7 @@ class Lines(Display):
 
 def time_left(event: Stepped, plan: Planned) -> str:
     """The remaining time as text: the plan, scaled by how much faster or slower the run has been so far."""
-    return f"{duration(event.seconds * (plan.seconds / plan.seconds_of(event.step + 1) - 1))} left"
+    return f"{duration(plan.seconds_left(event.step + 1, event.seconds))} left"
 
 
 class Bar(Display):

@@ -79,6 +79,7 @@ class Recipe(BaseModel):
     init: InputRecord | None
     keep: InputRecord | None = None
     detail: InputRecord | None = None
+    parent: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="The id of the job that this one continues.")
     faces: int = Field(0, ge=0, description="Faces found in the content image, unless they are treated like the rest.")
     weights: str = Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the weights file.")
     device: str = Field(pattern="^[a-z]{1,20}$", description="Kind of device, without an index.")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from impasto.optimize.checkpoint import Checkpoint
     from impasto.vgg.model import VGG19
 
-Load = Callable[[Path], "Picture"]
+Load = Callable[..., "Picture"]
 
 CHECKPOINT_SECONDS = 300.0
 """Default time from one checkpoint to the next."""

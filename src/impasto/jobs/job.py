@@ -23,6 +23,7 @@ from impasto.storage import is_uri
 
 _MAX_BYTES = 1_000_000  # a job that impasto writes has a few thousand
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+_NO_PATHS = {"preview_every", "preview_edge"}
 
 
 def _path_text(value: object) -> str:
@@ -38,12 +39,19 @@ PathText = Annotated[str, PlainValidator(_path_text)]
 
 
 class InputFile(BaseModel):
-    """A file of an input: its path or URI, and the SHA-256 of its bytes; "": whatever the file holds."""
+    """A file of an input.
+
+    Attributes:
+        path: its path or URI.
+        sha256: of its bytes; "": whatever the file holds.
+        name: in the recipe and in messages; "": that of the path.
+    """
 
     model_config = _FROZEN
 
     path: PathText
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    name: str = Field(default="", max_length=255)
 
     def check(self, digest: str) -> None:
         """Compare the SHA-256 of what was read with that of the job.
@@ -53,7 +61,7 @@ class InputFile(BaseModel):
         """
         if self.sha256 not in {"", digest}:
             raise JobError(
-                f"{printable(self.path)}: has changed since the job was created; create the job again, or restore the "
+                f"{printable(self.name or self.path)}: has changed since the job was created; create the job again, or restore the "
                 f"file with the SHA-256 {self.sha256[:12]}..."
             )
 
@@ -66,7 +74,10 @@ class StyleFile(InputFile):
 
 
 class JobOutputs(BaseModel):
-    """The files that a job writes, by path or URI: `result`, and what else is asked for."""
+    """The files that a job writes, by path or URI: `result`, and what else is asked for.
+
+    The preview is saved every `preview_every` steps, with a long edge of at most `preview_edge` pixels; None: any.
+    """
 
     model_config = _FROZEN
 
@@ -75,11 +86,12 @@ class JobOutputs(BaseModel):
     log: PathText | None = None
     preview: PathText | None = None
     preview_every: int = Field(default=25, ge=1)
+    preview_edge: int | None = Field(default=None, ge=1)
     timelapse: PathText | None = None
 
     def with_paths(self, change: Callable[[str, str], str]) -> "JobOutputs":
         """A copy in which `change(role, path)` stands for every path."""
-        paths = {role: path for role, path in self.model_dump(exclude={"preview_every"}).items() if path is not None}
+        paths = {role: path for role, path in self.model_dump(exclude=_NO_PATHS).items() if path is not None}
         return self.model_copy(update={role: change(role, path) for role, path in paths.items()})
 
 
@@ -134,7 +146,7 @@ class Job(BaseModel):
     @property
     def paths(self) -> list[str]:
         """The paths and URIs of all inputs and of the named outputs."""
-        outputs = self.outputs.model_dump(exclude={"preview_every"}).values()
+        outputs = self.outputs.model_dump(exclude=_NO_PATHS).values()
         return [*(file.path for file in self.inputs.values()), *(path for path in outputs if path is not None)]
 
     @property
@@ -242,7 +254,9 @@ def settings_text(settings: Settings) -> str:
 def recipe_id(recipe: Recipe, settings: Settings | None = None) -> str:
     """The id of the job that a recipe records; `settings` stand for its own if given."""
     hashes = {role: record.sha256 for role, record in recipe.pictures.items()}
-    return job_id(recipe.task, hashes, shares(recipe.styles), settings_text(settings or recipe.settings))
+    return job_id(
+        recipe.task, hashes, shares(recipe.styles), settings_text(settings or recipe.settings), recipe.parent
+    )
 
 
 def shares(styles: Iterable[StyleFile | StyleRecord]) -> list[Share]:

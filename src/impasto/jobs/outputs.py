@@ -22,7 +22,8 @@ class Outputs:
         checkpoint: the file that the state is saved to until the result is complete, see `checkpoint_path`.
         checkpoint_seconds: minimum time from one checkpoint to the next.
         log: the losses of every step, see `jobs.log`.
-        preview: the present image of a run, replaced every `preview_every` steps.
+        preview: the present image of a run, replaced every `preview_every` steps, with a long edge of at most
+            `preview_edge` pixels; None: of any size.
         timelapse: an animation of a run, written at the end, see `jobs.timelapse`.
         replaceable: those of these files that may be replaced if they exist.
     """
@@ -33,6 +34,7 @@ class Outputs:
     log: Path | None = None
     preview: Path | None = None
     preview_every: int = 25
+    preview_edge: int | None = None
     timelapse: Path | None = None
     replaceable: Collection[Path] = ()
 
@@ -62,6 +64,7 @@ def output_files(outputs: JobOutputs, checkpoint_seconds: float = CHECKPOINT_SEC
         log=_path(outputs.log),
         preview=_path(outputs.preview),
         preview_every=outputs.preview_every,
+        preview_edge=outputs.preview_edge,
         timelapse=_path(outputs.timelapse),
     )
 

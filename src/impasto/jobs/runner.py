@@ -8,6 +8,8 @@ from impasto.errors import DivergedError, ImpastoError, printable
 from impasto.events import Event, Noted, OnEvent, Saved
 from impasto.feedforward.train import Training
 from impasto.images.picture import Picture
+from impasto.images.resize import resize
+from impasto.images.thumbnail import fit_within
 from impasto.jobs.log import Log
 from impasto.jobs.outputs import Outputs
 from impasto.jobs.saving import Saver
@@ -143,7 +145,7 @@ def _execute_run(
         if timelapse is not None:
             timelapse.add_frame_if_due()
         if outputs.preview is not None and run.steps_done % outputs.preview_every == 0:
-            _save_preview(run, outputs.preview, saver, report)
+            _save_preview(run.picture, saver, report)
 
     diverged = None
     try:
@@ -162,10 +164,15 @@ def _execute_run(
     return diverged
 
 
-def _save_preview(run: Run, path: Path, saver: Saver, report: OnEvent) -> None:
+def _save_preview(picture: Picture, saver: Saver, report: OnEvent) -> None:
     """Save the present image; a failure is reported and does not end the run."""
+    path, edge = saver.outputs.preview, saver.outputs.preview_edge
+    assert path is not None
+    if edge is not None and max(picture.width, picture.height) > edge:
+        width, height = fit_within(picture.width, picture.height, edge)
+        picture = Picture(resize(picture.composited()[None], height, width)[0])
     try:
-        saver.save(functools.partial(run.picture.save, depth=8), path)
+        saver.save(functools.partial(picture.save, depth=8), path)
     except ImpastoError as error:
         report(Noted(f"no preview: {error}"))
 

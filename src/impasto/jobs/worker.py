@@ -139,7 +139,7 @@ class Worker:
         torch.set_num_threads(self.compute.threads_for(resume_from) or self._threads)
         content = None if job.content is None else self._load(job.content)
         vgg = self._network(resume_from)
-        return api.create_run(
+        run = api.create_run(
             content,
             self._styles(job, content, vgg),
             job.settings,
@@ -150,6 +150,8 @@ class Worker:
             memory=self.compute.memory if memory is None else memory,
             strips=None if resume_from is None or memory is not None else resume_from.strips,
         )
+        run.parent = job.parent
+        return run
 
     def _run_fast(self, job: Job, outputs: Outputs, report: OnEvent) -> JobResult:
         """Execute a job of the one-pass method."""
@@ -183,7 +185,7 @@ class Worker:
             mask = self._picture(style.mask)
         elif style.mask == ALPHA and content is not None:
             mask = alpha_mask(content)
-        return Style(self._picture(InputFile(path=style.path, sha256=style.sha256)), style.weight, mask)
+        return Style(self._picture(InputFile(path=style.path, sha256=style.sha256, name=style.name)), style.weight, mask)
 
     def _load(self, file: InputFile) -> Picture:
         """The image in a file.
@@ -194,7 +196,7 @@ class Worker:
         """
         if file.sha256 in self._given:
             return self._given[file.sha256]
-        picture = self.compute.loader()(Path(file.path))
+        picture = self.compute.loader()(Path(file.path), name=file.name)
         file.check(picture.sha256)
         return picture
 

@@ -34,6 +34,7 @@ def _recipe(run: Run, rounded: Picture) -> Recipe:
         init=None if run.settings.init in INITS else _record(inputs.init),
         keep=_record(inputs.keep),
         detail=_record(inputs.detail),
+        parent=run.parent,
         faces=len(inputs.faces),
         weights=run.vgg.sha256,
         device=run.vgg.device.type,

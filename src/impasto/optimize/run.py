@@ -60,6 +60,7 @@ class Run:
         plan: the scales, coarse to fine, each with its size and strips.
         steps: the number of steps after which the run ends; may be lowered.
         steps_done: the number of steps taken.
+        parent: for the recipe: the id of the job whose image the run starts from.
 
     Raises:
         PictureError: an image is too small for the selected layers, or a mask does not fit.
@@ -102,6 +103,7 @@ class Run:
         self.vgg, self.plan = plan_run(self.vgg, inputs, memory, strips)
         self.steps = sum(plan.scale.steps for plan in self.plan)
         self.steps_done, self.seconds = 0, 0.0
+        self.parent: str | None = None
         self.scale_index = 0
         self.scale_run = self._scale_run()
 
