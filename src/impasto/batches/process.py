@@ -1,9 +1,9 @@
 """`python -m impasto.batches.process`: a worker process, which reads jobs from standard input and prints what happens.
 
 Both are JSON Lines. In: {"compute": {...}} first; {"job": {...}, "overwrite": false, "memory": null} for each job;
-{"stop": RESULT} to stop the job with that result after its step. Out: {"began": RESULT} at the start of a job, events as
-`Event.as_dict` has them, and {"result": {...}} at the end of a job. The process ends with its standard input:
-it does not outlive the process that has started it.
+{"stop": RESULT} to stop the job with that result after its step. Out: {"began": RESULT} at the start of a job, events
+as `Event.as_dict` has them, and {"result": {...}} at the end of a job. The process ends with its standard input: it
+does not outlive the process that has started it.
 """
 
 import functools

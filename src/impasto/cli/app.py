@@ -16,6 +16,7 @@ from impasto.cli.recolor import recolor
 from impasto.cli.reconstruct import reconstruct
 from impasto.cli.rerun import rerun
 from impasto.cli.run_job import run
+from impasto.cli.serve import serve
 from impasto.cli.stylize import stylize
 from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
@@ -41,6 +42,7 @@ app.command(
     batch, usage="Usage: impasto batch CONTENT [CONTENT...] --style STYLE [--style STYLE...] --output FOLDER [OPTIONS]"
 )
 app.command(run)
+app.command(serve)
 app.command(demo)
 app.command(sweep, usage=f"Usage: impasto sweep CONTENT {STYLES} --grid NAME=VALUE,VALUE --output FOLDER [OPTIONS]")
 app.command(recolor, usage="Usage: impasto recolor IMAGE CONTENT --output FILE [OPTIONS]")

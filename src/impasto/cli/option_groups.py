@@ -11,6 +11,7 @@ OPTIMIZER = Group("Optimizer and loss", sort_key=5)
 OUTPUT = Group("Output", sort_key=6)
 RUN = Group("Run", sort_key=7)
 CLUSTER = Group("Cluster", sort_key=8)
+SERVER = Group("Server", sort_key=9)
 
 SETTINGS = {
     MAIN: ("size", "strength", "style_scale", "style_loss", "color", "steps"),

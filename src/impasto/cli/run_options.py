@@ -77,7 +77,7 @@ class ComputeOptions:
         """The memory limit in bytes."""
         if self.memory_limit is None:
             return None
-        return round(_parse_quantity("--memory-limit", self.memory_limit, _BYTES, "a size such as 4G or 800M"))
+        return parse_bytes("--memory-limit", self.memory_limit)
 
 
 @options_class
@@ -129,7 +129,7 @@ class CheckpointOptions(NetworkOptions):
     @property
     def checkpoint_seconds(self) -> float:
         """Seconds between two checkpoints."""
-        return _parse_quantity("--checkpoint-every", self.checkpoint_every, _SECONDS, "a time such as 30s, 5m or 1h")
+        return parse_seconds("--checkpoint-every", self.checkpoint_every)
 
 
 @options_class
@@ -194,6 +194,24 @@ def _text(path: Path | None) -> str | None:
 
 _BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def parse_bytes(option: str, text: str) -> int:
+    """A size such as 4G in bytes.
+
+    Raises:
+        SettingError: anything else.
+    """
+    return round(_parse_quantity(option, text, _BYTES, "a size such as 4G or 800M"))
+
+
+def parse_seconds(option: str, text: str) -> float:
+    """A time such as 5m in seconds.
+
+    Raises:
+        SettingError: anything else.
+    """
+    return _parse_quantity(option, text, _SECONDS, "a time such as 30s, 5m or 1h")
 
 
 def parse_minutes(option: str, text: str) -> int:

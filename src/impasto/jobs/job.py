@@ -61,8 +61,8 @@ class InputFile(BaseModel):
         """
         if self.sha256 not in {"", digest}:
             raise JobError(
-                f"{printable(self.name or self.path)}: has changed since the job was created; create the job again, or restore the "
-                f"file with the SHA-256 {self.sha256[:12]}..."
+                f"{printable(self.name or self.path)}: has changed since the job was created; create the job again, or "
+                f"restore the file with the SHA-256 {self.sha256[:12]}..."
             )
 
 
@@ -254,9 +254,7 @@ def settings_text(settings: Settings) -> str:
 def recipe_id(recipe: Recipe, settings: Settings | None = None) -> str:
     """The id of the job that a recipe records; `settings` stand for its own if given."""
     hashes = {role: record.sha256 for role, record in recipe.pictures.items()}
-    return job_id(
-        recipe.task, hashes, shares(recipe.styles), settings_text(settings or recipe.settings), recipe.parent
-    )
+    return job_id(recipe.task, hashes, shares(recipe.styles), settings_text(settings or recipe.settings), recipe.parent)
 
 
 def shares(styles: Iterable[StyleFile | StyleRecord]) -> list[Share]:

@@ -185,7 +185,9 @@ class Worker:
             mask = self._picture(style.mask)
         elif style.mask == ALPHA and content is not None:
             mask = alpha_mask(content)
-        return Style(self._picture(InputFile(path=style.path, sha256=style.sha256, name=style.name)), style.weight, mask)
+        return Style(
+            self._picture(InputFile(path=style.path, sha256=style.sha256, name=style.name)), style.weight, mask
+        )
 
     def _load(self, file: InputFile) -> Picture:
         """The image in a file.

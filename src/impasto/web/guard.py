@@ -1,0 +1,274 @@
+"""What a request must fulfill before anything else looks at it: host, origin, token, size, speed and rate."""
+
+import collections
+import hashlib
+import hmac
+import ipaddress
+import json
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import anyio
+
+from impasto.web.files import MAX_BYTES
+from impasto.web.problems import (
+    ForbiddenError,
+    HostError,
+    RequestError,
+    SlowError,
+    TooLargeError,
+    TooManyError,
+    UnauthorizedError,
+)
+
+COOKIE = "impasto_token"
+MAX_JSON = 2**20
+"""Bytes of the body of a request, but for uploads."""
+CHUNK_SECONDS, BYTES_PER_SECOND = 20.0, 10_000
+"""A client may be silent for that long, and is slower than that on average only during its first CHUNK_SECONDS."""
+ATTEMPTS, UPLOADS, PERIOD = 10, 240, 60.0
+"""Wrong tokens, and uploads, of one address in PERIOD seconds."""
+HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+_OPEN_PATHS = ("/login", "/healthz", "/static/login.css", "/static/icon.svg")
+"""Paths that need no token."""
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger("impasto.web.access")
+
+
+class Rate:
+    """At most `limit` events of one client in PERIOD seconds."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._times: dict[str, collections.deque[float]] = {}
+
+    def is_exceeded(self, client: str) -> bool:
+        """Whether the client has had as many events as it may."""
+        times = self._times.get(client)
+        while times and time.monotonic() - times[0] > PERIOD:
+            times.popleft()
+        return times is not None and len(times) >= self._limit
+
+    def count(self, client: str) -> None:
+        """Count an event."""
+        if len(self._times) > 10_000:  # addresses are forgotten before they fill the memory
+            self._times.clear()
+        self._times.setdefault(client, collections.deque(maxlen=self._limit)).append(time.monotonic())
+
+
+class Guard:
+    """ASGI middleware that refuses requests, adds the headers of security, and logs.
+
+    Args:
+        token: what clients must know; None: nothing.
+        hosts: names of this server, besides localhost, its host name, and any IP address.
+    """
+
+    def __init__(self, app: App, token: str | None, hosts: Collection[str] = ()) -> None:
+        self._app, self._token = app, token
+        # a site that resolves its own name to this server (DNS rebinding) is refused: no IP address is such a name
+        self._hosts = {"localhost", socket.gethostname().lower(), *(host.lower() for host in hosts)}
+        self._wrong_tokens, self._uploads = Rate(ATTEMPTS), Rate(UPLOADS)
+        self.requests: collections.Counter[int] = collections.Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] = [*message.get("headers", []), *own]
+            await send(message)
+
+        try:
+            self._check(scope)
+            await self._app(scope, _limited(scope, receive), send_with_headers)
+        except _Redirect as redirect:
+            await _respond(send_with_headers, 303, b"", {"location": redirect.target, **redirect.headers})
+        except RequestError as error:
+            if not status:
+                await respond_error(send_with_headers, error)
+        finally:
+            self.requests[status] += 1
+            log.info(
+                "request",
+                extra={
+                    "facts": {
+                        "method": scope["method"],
+                        "path": scope["path"],
+                        "status": status,
+                        "client": client_of(scope),
+                        "seconds": round(time.perf_counter() - started, 4),
+                    }
+                },
+            )
+
+    def _check(self, scope: Scope) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self._check_host(headers.get("host", ""))
+        _check_origin(scope, headers)
+        if self._token is not None:
+            self._check_token(scope, headers, self._token)
+        length, limit = headers.get("content-length", "0"), _limit_of(scope)
+        if not length.isdecimal() or len(length) > 18 or int(length) > limit:
+            raise TooLargeError(f"the body of the request is larger than {limit} bytes; send less")
+        if scope["method"] == "POST" and scope["path"] == "/api/files":
+            if self._uploads.is_exceeded(client_of(scope)):
+                raise TooManyError(f"more than {UPLOADS} uploads in a minute; wait a minute")
+            self._uploads.count(client_of(scope))
+
+    def _check_host(self, host: str) -> None:
+        name = urlsplit(f"//{host}").hostname if _is_plain(host) else None
+        if name is None or not (name in self._hosts or _is_address(name)):
+            raise HostError("the name of this server in the request is unknown; allow it with --allow-host NAME")
+
+    def _check_token(self, scope: Scope, headers: dict[str, str], token: str) -> None:
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        if scope["path"] == "/" and "token" in query:
+            self.check_guess(scope, query["token"][0])
+            raise _Redirect("/", {"set-cookie": cookie(token)})
+        if scope["path"] in _OPEN_PATHS:
+            return
+        scheme, _, value = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            self.check_guess(scope, value.strip())
+            return
+        if any(_equal(each, cookie_value(token)) for each in _cookies(headers.get("cookie", ""))):
+            return
+        if scope["method"] == "GET" and not scope["path"].startswith("/api/") and scope["path"] != "/metrics":
+            raise _Redirect("/login", {})
+        raise UnauthorizedError(
+            "no token; open the address that `impasto serve` has printed, or send it as a Bearer token"
+        )
+
+    def check_guess(self, scope: Scope, guess: str) -> None:
+        """Compare a token with the right one, in constant time.
+
+        Raises:
+            UnauthorizedError: it is wrong.
+            TooManyError: the client has tried too often.
+        """
+        client = client_of(scope)
+        if self._wrong_tokens.is_exceeded(client):
+            raise TooManyError("too many wrong tokens; wait a minute")
+        if self._token is not None and not _equal(guess, self._token):
+            self._wrong_tokens.count(client)
+            raise UnauthorizedError("the token is wrong; see what `impasto serve` has printed")
+
+
+class _Redirect(Exception):  # noqa: N818
+    def __init__(self, target: str, headers: dict[str, str]) -> None:
+        self.target, self.headers = target, headers
+
+
+def client_of(scope: Scope) -> str:
+    """The address of a client."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def cookie(token: str) -> str:
+    """The header that stores the cookie: for this site only, and not readable by scripts."""
+    return f"{COOKIE}={cookie_value(token)}; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000"
+
+
+def cookie_value(token: str) -> str:
+    """What stands for the token in a cookie, so that the token itself is stored nowhere."""
+    return hashlib.sha256(f"cookie {token}".encode()).hexdigest()
+
+
+async def respond_error(send: Send, error: RequestError) -> None:
+    """Send an error as JSON."""
+    await _respond(send, error.status, json.dumps({"error": str(error)}).encode(), {"content-type": "application/json"})
+
+
+async def _respond(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    fields = {"content-length": str(len(body)), "cache-control": "no-store", **headers}
+    pairs = [(name.encode(), value.encode("latin-1")) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _check_origin(scope: Scope, headers: dict[str, str]) -> None:
+    """Refuse what another site lets a browser send: it says so (Sec-Fetch-Site), or names the site (Origin)."""
+    is_navigation = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
+    if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"} and not is_navigation:
+        raise ForbiddenError("requests of other sites are refused")
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        raise ForbiddenError("requests of other sites are refused")
+
+
+def _limit_of(scope: Scope) -> int:
+    return MAX_BYTES if scope["path"] == "/api/files" else MAX_JSON
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """`receive`, which raises an error when the body is too large or comes too slowly."""
+    limit = _limit_of(scope)
+    started, size, is_complete = time.monotonic(), 0, False
+
+    async def limited() -> Message:
+        nonlocal size, is_complete
+        if is_complete:  # waits for the end of the connection
+            return await receive()
+        try:
+            with anyio.fail_after(CHUNK_SECONDS):
+                message = await receive()
+        except TimeoutError as error:
+            raise SlowError("the body of the request comes too slowly; try again") from error
+        size += len(message.get("body", b""))
+        is_complete = not message.get("more_body", False)
+        if size > limit:
+            raise TooLargeError(f"the body of the request is larger than {limit} bytes; send less")
+        passed = time.monotonic() - started
+        if not is_complete and passed > CHUNK_SECONDS and size < BYTES_PER_SECOND * passed:
+            raise SlowError("the body of the request comes too slowly; try again")
+        return message
+
+    return limited
+
+
+def _cookies(header: str) -> list[str]:
+    pairs = (part.strip().partition("=") for part in header.split(";"))
+    return [value for name, _, value in pairs if name == COOKIE]
+
+
+def _equal(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _is_plain(host: str) -> bool:
+    return bool(host) and not any(c in host for c in "/?#@\\") and host.isascii()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

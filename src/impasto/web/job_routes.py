@@ -1,0 +1,264 @@
+"""Routes of jobs, of their images, and of events."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Header, Path, Query, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from impasto.settings.model import Settings
+from impasto.web import pyramid
+from impasto.web.file_routes import Coordinate, Edge, TheService
+from impasto.web.problems import ConflictError, RequestError, UnknownError
+from impasto.web.spec import Digest, JobSpec, StyleSpec
+
+router = APIRouter(prefix="/api", tags=["jobs"])
+Number = Annotated[int, Path(ge=0, le=2**62, description="The number of a job.")]
+View = dict[str, Any]
+
+
+class Changes(BaseModel):
+    """Changes of a job; `spec` only while it waits. `before`: the job that it is moved before; null: to the end."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, max_length=200)
+    priority: int | None = Field(None, ge=-2, le=2)
+    favorite: bool | None = None
+    spec: JobSpec | None = None
+    before: int | None = Field(None, ge=0, le=2**62)
+
+
+class Fork(BaseModel):
+    """What a new job that starts from the image of another one has different."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    settings: dict[str, Any] = {}
+    styles: tuple[StyleSpec, ...] | None = None
+    keep: Digest | None = None
+    detail: Digest | None = None
+    steps: int | None = Field(None, ge=1, le=1_000_000, description="Steps at the last scale.")
+    name: str | None = Field(None, max_length=200)
+
+
+@router.post("/estimate", summary="What a job would need")
+def estimate(spec: JobSpec, service: TheService) -> dict[str, Any]:
+    """Memory in bytes, seconds, and its scales."""
+    return service.estimate(spec)
+
+
+@router.post("/jobs", status_code=201, summary="Add a job")
+def create(spec: JobSpec, service: TheService) -> View:
+    """Add a job, which waits until a worker is free."""
+    return service.view(service.create(spec))
+
+
+@router.get("/jobs", summary="The jobs")
+def select(
+    service: TheService,
+    state: Annotated[str, Query(max_length=200, description="States, separated by commas.")] = "",
+    *,
+    search: Annotated[str, Query(max_length=200)] = "",
+    favorite: bool = False,
+    before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+) -> dict[str, Any]:
+    """Jobs, the newest first; those that wait in the order in which they will run."""
+    states = [each for each in state.split(",") if each]
+    found = service.jobs.select(states, search=search, favorite=favorite, before=before, limit=limit + 1)
+    return {"jobs": [service.view(job) for job in found[:limit]], "more": len(found) > limit}
+
+
+@router.get("/jobs/{number}", summary="A job")
+def job(number: Number, service: TheService) -> View:
+    """Its state, settings and progress."""
+    return service.view(service.jobs.get(number))
+
+
+@router.patch("/jobs/{number}", summary="Change a job")
+def change(number: Number, changes: Changes, service: TheService) -> View:
+    """Change its name, priority or favorite; the spec or place of one that waits."""
+    given = changes.model_fields_set
+    stored = service.jobs.get(number)
+    if changes.spec is not None:
+        for digest in changes.spec.digests:
+            service.files.get(digest)
+    columns = {name: getattr(changes, name) for name in ("name", "priority", "favorite") if name in given}
+    if any(value is None for value in columns.values()):
+        raise RequestError("name, priority and favorite cannot be null; leave out what does not change")
+    if columns or changes.spec is not None:
+        stored = service.jobs.edit(number, spec=changes.spec, **columns)
+    if "before" in given:
+        stored = service.jobs.move(number, changes.before)
+    return service.view(stored)
+
+
+@router.post("/jobs/{number}/resume", summary="Resume a paused job")
+def resume(number: Number, service: TheService) -> View:
+    """It waits, and continues from its checkpoint."""
+    return service.view(service.jobs.wait(number, ["paused"]))
+
+
+@router.post("/jobs/{number}/retry", summary="Run a job again")
+def retry(number: Number, service: TheService) -> View:
+    """A job that has failed, or was stopped or canceled; it continues from its checkpoint if there is one."""
+    service.check_space()
+    return service.view(service.jobs.wait(number, ["failed", "stopped", "canceled"]))
+
+
+@router.post("/jobs/{number}/duplicate", status_code=201, summary="Add the same job again")
+def duplicate(number: Number, service: TheService) -> View:
+    """A new job that waits."""
+    stored = service.jobs.get(number)
+    return service.view(service.create(stored.spec, stored.parent))
+
+
+@router.post("/jobs/{number}/fork", status_code=201, summary="Start a job from the image of another one")
+def fork(number: Number, service: TheService, changes: Annotated[Fork, Body(default_factory=Fork)]) -> View:
+    """A new job with changed settings, styles or masks; with `steps` alone, the image is optimized further."""
+    return service.view(service.fork(number, changes.model_dump(mode="json", exclude_unset=True)))
+
+
+@router.delete("/jobs/{number}", summary="Delete a job")
+def delete(number: Number, service: TheService) -> View:
+    """It can be restored for an hour."""
+    return service.view(service.jobs.delete(number))
+
+
+@router.post("/jobs/{number}/restore", summary="Restore a deleted job")
+def restore(number: Number, service: TheService) -> View:
+    """Undo the deletion."""
+    return service.view(service.jobs.restore(number))
+
+
+@router.post("/jobs/{number}/{request}", summary="Pause, stop or cancel a job")
+def ask(number: Number, request: Literal["pause", "stop", "cancel"], service: TheService) -> View:
+    """pause: it can be resumed; stop: the image so far is kept; cancel: nothing is kept."""
+    return service.view(service.scheduler.ask(number, request))
+
+
+@router.get("/jobs/{number}/preview", summary="The present image", response_class=FileResponse)
+def preview(number: Number, service: TheService) -> FileResponse:
+    """A JPEG with a long edge of at most 1024 pixels."""
+    service.jobs.get(number)
+    return FileResponse(service.workspace.existing(number, "preview.jpg"), headers={"cache-control": "no-cache"})
+
+
+@router.get("/jobs/{number}/thumbnail", summary="A small copy of the image", response_class=FileResponse)
+def thumbnail(number: Number, service: TheService, edge: Edge = 256) -> FileResponse:
+    """A JPEG."""
+    service.jobs.get(number)
+    source = service.workspace.present_image(number)
+    path = service.derived(source, f"{edge}.jpg", "thumbnail", edge=edge)
+    return FileResponse(path, headers={"cache-control": "no-cache"})
+
+
+def _size(number: int, service: TheService) -> tuple[int, int]:
+    service.jobs.get(number)
+    if (facts := service.workspace.result_facts(number)) is None:
+        raise UnknownError(f"job {number}: has no result yet; wait until it has ended")
+    return facts["width"], facts["height"]
+
+
+@router.get("/jobs/{number}/tiles", summary="The pyramid of a result")
+def tiles(number: Number, service: TheService) -> dict[str, Any]:
+    """Its size, the size of its tiles, and the number of its levels; level 0 has the full size."""
+    return pyramid.description(*_size(number, service))
+
+
+@router.get("/jobs/{number}/tiles/{level}/{x}/{y}", summary="A tile of a result", response_class=FileResponse)
+def tile(number: Number, level: Coordinate, x: Coordinate, y: Coordinate, service: TheService) -> FileResponse:
+    """A PNG."""
+    pyramid.check_tile(*_size(number, service), level, x, y)
+    source = service.workspace.result(number)
+    path = service.derived(source, f"{level}-{x}-{y}.png", "tile", level=level, column=x, row=y)
+    return FileResponse(path, headers={"cache-control": "no-cache"})
+
+
+@router.get("/jobs/{number}/result", summary="Download a result", response_class=FileResponse)
+def result(
+    number: Number,
+    service: TheService,
+    file_format: Annotated[Literal["png", "png8", "png16", "jpeg"], Query(alias="format")] = "png",
+) -> FileResponse:
+    """The image with its recipe; png: as it was saved."""
+    _size(number, service)
+    source, name = service.workspace.result(number), _download_name(number, service)
+    facts = service.workspace.result_facts(number)
+    if file_format == "png16" and (facts is None or facts["depth"] != 16):
+        raise ConflictError(f"job {number}: was saved with 8 bits per channel; run it again with depth 16")
+    if file_format in {"png", "png16"}:
+        return FileResponse(source, filename=f"{name}.png")
+    suffix = "png" if file_format == "png8" else "jpg"
+    return FileResponse(service.derived(source, f"8-bit.{suffix}", "convert"), filename=f"{name}.{suffix}")
+
+
+def _download_name(number: int, service: TheService) -> str:
+    """A name for a file: of the job, or of its inputs; letters, digits, spaces, points and dashes only."""
+    stored = service.jobs.get(number)
+    parts = [stored.spec.content, *(style.file for style in stored.spec.styles)]
+    names = [service.files.get(digest).name.rpartition(".")[0] for digest in parts if digest is not None][:2]
+    name = stored.name or "-".join(names)
+    kept = "".join(c for c in name if c.isalnum() or c in " .-_").strip(" .")[:80]
+    return kept or f"impasto-{number}"
+
+
+@router.get("/jobs/{number}/timelapse", summary="The time-lapse", response_class=FileResponse)
+def timelapse(number: Number, service: TheService) -> FileResponse:
+    """An animated WebP of the optimization."""
+    path = service.workspace.existing(number, "timelapse.webp")
+    return FileResponse(path, filename=f"{_download_name(number, service)}.webp")
+
+
+@router.get("/jobs/{number}/losses", summary="The losses of all steps")
+def losses(number: Number, service: TheService, points: Annotated[int, Query(ge=2, le=10_000)] = 500) -> dict[str, Any]:
+    """Steps, scales, seconds and losses by term, thinned out to at most `points`."""
+    service.jobs.get(number)
+    return service.workspace.losses(number, points)
+
+
+@router.get("/jobs/{number}/job", summary="The job for `impasto run`")
+def as_json(number: Number, service: TheService) -> Response:
+    """The job as JSON; its files are named without their folders."""
+    stored = service.scheduler.job(service.jobs.get(number))
+    stored = stored.with_files(lambda _, file: file.model_copy(update={"path": file.name, "name": ""}))
+    stored = stored.model_copy(update={"outputs": stored.outputs.with_paths(lambda _, path: path.rpartition("/")[2])})
+    return Response(stored.to_json(), media_type="application/json")
+
+
+class Named(BaseModel):
+    """Settings to be saved."""
+
+    settings: Settings
+
+
+SettingsName = Annotated[str, Path(min_length=1, max_length=100)]
+
+
+@router.put("/saved/{name}", summary="Save settings")
+def save(name: SettingsName, named: Named, service: TheService) -> dict[str, Any]:
+    """Save settings under a name."""
+    service.saved.save(name, named.settings)
+    return {"saved": service.saved.all()}
+
+
+@router.delete("/saved/{name}", summary="Delete saved settings")
+def delete_saved(name: SettingsName, service: TheService) -> dict[str, Any]:
+    """Delete the settings of that name."""
+    service.saved.delete(name)
+    return {"saved": service.saved.all()}
+
+
+@router.get("/storage", summary="Disk space")
+def storage(service: TheService) -> dict[str, Any]:
+    """Bytes used, allowed and free."""
+    return service.storage.as_dict()
+
+
+@router.get("/events", summary="What changes", response_class=StreamingResponse)
+async def events(service: TheService, last_event_id: Annotated[str, Header(max_length=100)] = "") -> StreamingResponse:
+    """Server-sent events: job, step, removed, saved; and reset, after which a client must load everything again."""
+    stream = await service.feed.stream(last_event_id)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
