@@ -12,12 +12,14 @@ from impasto.cli.inspect import inspect
 from impasto.cli.option_groups import MAIN
 from impasto.cli.plot import plot
 from impasto.cli.presets import presets
+from impasto.cli.queue import cancel, queue
 from impasto.cli.recolor import recolor
 from impasto.cli.reconstruct import reconstruct
 from impasto.cli.rerun import rerun
 from impasto.cli.run_job import run
 from impasto.cli.serve import serve
 from impasto.cli.stylize import stylize
+from impasto.cli.submit import submit
 from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
 from impasto.cli.weights import weights
@@ -43,6 +45,9 @@ app.command(
 )
 app.command(run)
 app.command(serve)
+app.command(submit, usage=f"Usage: impasto submit CONTENT {STYLES} [OPTIONS]")
+app.command(queue)
+app.command(cancel)
 app.command(demo)
 app.command(sweep, usage=f"Usage: impasto sweep CONTENT {STYLES} --grid NAME=VALUE,VALUE --output FOLDER [OPTIONS]")
 app.command(recolor, usage="Usage: impasto recolor IMAGE CONTENT --output FILE [OPTIONS]")

@@ -115,9 +115,9 @@ class Scheduler:
             return
         states: dict[str | None, State] = {"pause": "paused", "stop": "stopped", "cancel": "canceled", None: "waiting"}
         state = states[self._jobs.get(number).request]
-        self._end(number, state)
         if state == "canceled":
             self._workspace.discard_images(number)
+        self._end(number, state)
 
     def _end(self, number: int, state: State, message: str = "") -> None:
         """Record the end of a job, as soon as the disk has space for it."""

@@ -134,18 +134,15 @@ def _bound(address: Address) -> socket.socket:
         OutputError: it is in use, or not one of this machine.
     """
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
+        family, _, _, _, place = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, kind, protocol)
-        if os.name == "posix":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(place)
+        # it listens from now on: who reads the address that is printed can connect
+        return socket.create_server(place[:2], family=family, backlog=MAX_CONNECTIONS)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         where = f"{printable(address.host)}:{address.port}"
         raise OutputError(f"{where}: cannot be used ({reason}); choose another --host or --port") from error
-    return bound
 
 
 def token_in(data: Path) -> str:

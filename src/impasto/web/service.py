@@ -266,7 +266,7 @@ def _locked(root: Path) -> FileLock:
     Raises:
         OutputError: another server has it, or it cannot be created.
     """
-    lock = FileLock(root / "server.lock", timeout=0.2)
+    lock = FileLock(root / "server.lock", timeout=0.2, thread_local=False)  # it is released by another thread
     try:
         root.mkdir(parents=True, exist_ok=True)
         if os.name == "posix":

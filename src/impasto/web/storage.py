@@ -38,8 +38,8 @@ class Storage:
 
     @property
     def used(self) -> int:
-        """Bytes of the data folder."""
-        return size_of(self._workspace.root)
+        """Bytes of uploads, results, and what is derived from them."""
+        return sum(size_of(self._workspace.root / name) for name in ("files", "jobs", "cache"))
 
     def clean(self) -> None:
         """Remove what was deleted, uploads that no job needs, and, above the quota, the oldest jobs but favorites."""
