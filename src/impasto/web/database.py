@@ -27,6 +27,7 @@ MIGRATIONS = (
         request TEXT,                   -- pause, stop or cancel: asked for, not done yet
         priority INTEGER NOT NULL,
         position REAL NOT NULL,         -- order among the waiting jobs of one priority
+        interrupted INTEGER NOT NULL DEFAULT 0, -- whether it ran when the server ended: it goes on first
         favorite INTEGER NOT NULL DEFAULT 0,
         parent INTEGER,
         created REAL NOT NULL,
@@ -36,7 +37,7 @@ MIGRATIONS = (
         message TEXT NOT NULL DEFAULT '',
         deleted REAL                    -- Unix seconds
     );
-    CREATE INDEX waiting ON jobs (state, priority DESC, position);
+    CREATE INDEX waiting ON jobs (state, interrupted DESC, priority DESC, position);
     CREATE TABLE saved_settings (name TEXT PRIMARY KEY, settings TEXT NOT NULL);
     """,
 )

@@ -11,7 +11,7 @@ from impasto.web.database import Database
 from impasto.web.problems import ConflictError, UnknownError
 from impasto.web.spec import ENDED, JobSpec, Request, State
 
-_RUN_ORDER = "ORDER BY priority DESC, position"
+_RUN_ORDER = "ORDER BY interrupted DESC, priority DESC, position"
 _SMALLEST_GAP = 1e-6
 """Difference of two positions below which all are numbered anew."""
 
@@ -106,7 +106,8 @@ class Jobs:
         if [*states] == ["waiting"]:
             order = _RUN_ORDER
             if before is not None:
-                conditions.append("(-priority, position) > (SELECT -priority, position FROM jobs WHERE number = ?)")
+                place = "-interrupted, -priority, position"
+                conditions.append(f"({place}) > (SELECT {place} FROM jobs WHERE number = ?)")
         elif before is not None:
             conditions.append("number < ?")
         if before is not None:
@@ -131,7 +132,8 @@ class Jobs:
             if (row := connection.execute(query).fetchone()) is None:
                 return None
             connection.execute(
-                "UPDATE jobs SET state = 'running', started = coalesce(started, ?), message = '' WHERE number = ?",
+                "UPDATE jobs SET state = 'running', interrupted = 0, started = coalesce(started, ?), message = '' "
+                "WHERE number = ?",
                 (time.time(), row["number"]),
             )
         return self._after_change(row["number"])
@@ -149,16 +151,16 @@ class Jobs:
         """Record how a job has ended, or that it waits or pauses; what was asked of it is done."""
         ended = time.time() if state in ENDED else None
         self._database.execute(
-            "UPDATE jobs SET state = ?, request = NULL, ended = ?, message = ? WHERE number = ?",
-            *(state, ended, message, number),
+            "UPDATE jobs SET state = ?, interrupted = ?, request = NULL, ended = ?, message = ? WHERE number = ?",
+            *(state, state == "waiting", ended, message, number),
         )
         return self._after_change(number)
 
     def recover(self) -> None:
-        """After a crash: what was running waits, first of its priority, and is resumed; what was asked for is done."""
+        """At a start: what was running waits, and goes on first; what was asked of it is done."""
         self._database.execute(
             "UPDATE jobs SET state = CASE request WHEN 'pause' THEN 'paused' WHEN 'cancel' THEN 'canceled' "
-            "ELSE 'waiting' END, ended = CASE request WHEN 'cancel' THEN ? END, "
+            "ELSE 'waiting' END, interrupted = 1, ended = CASE request WHEN 'cancel' THEN ? END, "
             "request = CASE request WHEN 'stop' THEN 'stop' END WHERE state = 'running'",
             time.time(),
         )
@@ -310,6 +312,6 @@ def _between(connection: Connection, before: int, number: int) -> float:
 
 
 def _stored(row: Row) -> StoredJob:
-    values = {name: row[name] for name in row.keys() if name != "position"}  # noqa: SIM118
+    values = {name: row[name] for name in row.keys() if name not in {"position", "interrupted"}}  # noqa: SIM118
     values |= {"spec": JobSpec.model_validate_json(row["spec"]), "progress": json.loads(row["progress"])}
     return StoredJob(**{**values, "favorite": bool(row["favorite"])})
