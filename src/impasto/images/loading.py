@@ -143,7 +143,7 @@ def _contents(source: FileSource, where: str, limits: Limits) -> bytes:
         PictureError: it cannot be read, or is none.
     """
     if is_path(source):
-        return contents.read_bytes(Path(source), limits)
+        return contents.read_bytes(Path(source), limits, name=where)
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if not hasattr(source, "read"):

@@ -57,7 +57,7 @@ class Client:
         in_url = urllib.parse.parse_qs(parts.query).get("token", [None])[0]
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise ServerError(f"{printable(url)}: is not the address of a server; give one such as {DEFAULT_URL}")
-        self._url, self._token = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", token or in_url
+        self.url, self._token = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", token or in_url
 
     def upload(self, path: str | os.PathLike[str]) -> dict[str, Any]:
         """Upload an image; its "id" is used in jobs.
@@ -174,7 +174,7 @@ class Client:
             return json.load(response)
 
     def _open(self, method: str, path: str, body: bytes | None = None) -> HTTPResponse:
-        request = urllib.request.Request(self._url + path, body, method=method)
+        request = urllib.request.Request(self.url + path, body, method=method)
         request.add_header("content-type", "application/json")
         if self._token is not None:
             request.add_header("authorization", f"Bearer {self._token}")
@@ -186,7 +186,7 @@ class Client:
         except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise ServerError(
-                f"{printable(self._url)}: cannot be reached ({reason}); start it with `impasto serve`, or check the "
+                f"{printable(self.url)}: cannot be reached ({reason}); start it with `impasto serve`, or check the "
                 "address"
             ) from error
         return response

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -43,6 +44,8 @@ HEADERS = {
 }
 _OPEN_PATHS = ("/login", "/healthz", "/static/login.css", "/static/icon.svg")
 """Paths that need no token."""
+
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -142,8 +145,8 @@ class Guard:
             self._uploads.count(client_of(scope))
 
     def _check_host(self, host: str) -> None:
-        name = urlsplit(f"//{host}").hostname if _is_plain(host) else None
-        if name is None or not (name in self._hosts or _is_address(name)):
+        match = _HOST.fullmatch(host.lower())
+        if match is None or not (match["name"] in self._hosts or _is_address(match["name"].strip("[]"))):
             raise HostError("the name of this server in the request is unknown; allow it with --allow-host NAME")
 
     def _check_token(self, scope: Scope, headers: dict[str, str], token: str) -> None:
@@ -260,10 +263,6 @@ def _cookies(header: str) -> list[str]:
 
 def _equal(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
-
-
-def _is_plain(host: str) -> bool:
-    return bool(host) and not any(c in host for c in "/?#@\\") and host.isascii()
 
 
 def _is_address(name: str) -> bool:

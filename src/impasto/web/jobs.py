@@ -24,6 +24,7 @@ class StoredJob:
 
     Attributes:
         number: its id for clients.
+        spec_text: the spec as JSON; it is parsed when it is needed, since lists of jobs show it as it is.
         request: what was asked of the running job, and not done yet.
         parent: the number of the job whose image it starts from.
         created, started, ended, deleted: Unix seconds.
@@ -31,7 +32,7 @@ class StoredJob:
     """
 
     number: int
-    spec: JobSpec
+    spec_text: str
     name: str
     state: State
     request: Request | None
@@ -44,6 +45,11 @@ class StoredJob:
     progress: dict[str, Any]
     message: str
     deleted: float | None
+
+    @property
+    def spec(self) -> JobSpec:
+        """What the client has asked for."""
+        return JobSpec.model_validate_json(self.spec_text)
 
 
 class Jobs:
@@ -312,6 +318,6 @@ def _between(connection: Connection, before: int, number: int) -> float:
 
 
 def _stored(row: Row) -> StoredJob:
-    values = {name: row[name] for name in row.keys() if name not in {"position", "interrupted"}}  # noqa: SIM118
-    values |= {"spec": JobSpec.model_validate_json(row["spec"]), "progress": json.loads(row["progress"])}
-    return StoredJob(**{**values, "favorite": bool(row["favorite"])})
+    values = {name: row[name] for name in row.keys() if name not in {"spec", "position", "interrupted"}}  # noqa: SIM118
+    values |= {"progress": json.loads(row["progress"]), "favorite": bool(row["favorite"])}
+    return StoredJob(spec_text=row["spec"], **values)

@@ -1,6 +1,7 @@
 """`Service`: the parts of a server and how they are connected; the routes call it."""
 
 import contextlib
+import json
 import logging
 import os
 import threading
@@ -24,7 +25,7 @@ from impasto.web.jobs import Jobs, StoredJob
 from impasto.web.problems import ConflictError, FullError, UnknownError
 from impasto.web.saved_settings import SavedSettings
 from impasto.web.scheduler import Scheduler
-from impasto.web.spec import MAX_STYLES, JobSpec, default_settings
+from impasto.web.spec import MAX_STYLES, JobSpec, changed, default_values
 from impasto.web.storage import Storage
 from impasto.web.workspace import Workspace
 
@@ -93,7 +94,7 @@ class Service:
         return {
             "version": __version__,
             "schema": Settings.model_json_schema(),
-            "defaults": default_settings().model_dump(mode="json"),
+            "defaults": dict(default_values()),
             "presets": [
                 {
                     "name": each.name,
@@ -113,7 +114,7 @@ class Service:
     def view(self, job: StoredJob) -> dict[str, Any]:
         """A job as clients get it."""
         progress, facts = self.scheduler.progress(job), self.workspace.result_facts(job.number)
-        settings = job.spec.settings
+        spec = json.loads(job.spec_text)
         return {
             "number": job.number,
             "name": job.name,
@@ -124,8 +125,8 @@ class Service:
             "created": job.created,
             "started": job.started,
             "ended": job.ended,
-            "spec": job.spec.model_dump(mode="json"),
-            "changed": job.spec.changed(),
+            "spec": spec,
+            "changed": changed(spec["settings"]),
             "step": progress.get("step", 0),
             "steps": progress.get("steps", 0),
             "scale": progress.get("scale"),
@@ -138,7 +139,7 @@ class Service:
             "preview": self.workspace.preview_version(job.number),
             "result": None if facts is None else {**facts, "complete": job.state == "done"},
             "timelapse": (self.workspace.result(job.number).with_name("timelapse.webp")).exists(),
-            "method": settings.method,
+            "method": spec["settings"]["method"],
             "deleted": job.deleted is not None,
         }
 

@@ -1,7 +1,9 @@
 """What a client asks for: a job by the hashes of uploaded files, and its settings."""
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -24,6 +26,7 @@ Request = Literal["pause", "stop", "cancel"]
 ENDED = ("done", "stopped", "failed", "canceled")
 
 
+@functools.cache
 def default_settings() -> Settings:
     """The settings of a job that says nothing else: those of the default preset, with 16 bits per channel, from which
     files with 8 bits can be made."""
@@ -116,10 +119,17 @@ class JobSpec(BaseModel):
             parent=None if is_fast else parent,
         )
 
-    def changed(self) -> dict[str, Any]:
-        """The settings that differ from the default."""
-        default = default_settings().model_dump(mode="json")
-        return {name: value for name, value in self.settings.model_dump(mode="json").items() if value != default[name]}
+
+def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, as JSON, that differ from the default."""
+    default = default_values()
+    return {name: value for name, value in settings.items() if value != default.get(name)}
+
+
+@functools.cache
+def default_values() -> Mapping[str, Any]:
+    """The default settings as JSON."""
+    return MappingProxyType(default_settings().model_dump(mode="json"))
 
 
 def outputs_in(folder: Path, number: int, *, timelapse: bool) -> JobOutputs:

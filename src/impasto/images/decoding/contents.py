@@ -34,14 +34,14 @@ class Limits:
         return _MAX_BYTES_PER_PIXEL * self.pixels + _MAX_METADATA
 
 
-def read_bytes(path: Path, limits: Limits) -> bytes:
-    """The contents of the image file at `path`.
+def read_bytes(path: Path, limits: Limits, *, name: str = "") -> bytes:
+    """The contents of the image file at `path`; messages begin with `name`, by default the path.
 
     Raises:
         PictureError: it does not exist, is no regular file, cannot be read, is no image, or is longer than a file of
             `limits.pixels` can be.
     """
-    with picture_errors(printable(path)):
+    with picture_errors(name or printable(path)):
         try:
             state = os.stat(path)  # checked first: opening a named pipe would wait for a writer
             if not stat.S_ISREG(state.st_mode):
