@@ -52,9 +52,12 @@ if TYPE_CHECKING:
     from impasto.sweeps.sweep import sweep as sweep
     from impasto.vgg import weights as weights
     from impasto.vgg.model import VGG19 as VGG19
+    from impasto.web.client import Client as Client
+    from impasto.web.serve import serve as serve
 
 
 _NAMES = {
+    "Client": "web.client",
     "Compute": "jobs.compute",
     "FastNetwork": "feedforward.stylizer",
     "ImpastoError": "errors",
@@ -87,6 +90,7 @@ _NAMES = {
     "Overrides": "jobs.rerun",
     "rerun": "jobs.rerun",
     "run_job": "batches.batch",
+    "serve": "web.serve",
     "stylize": "api",
     "sweep": "sweeps.sweep",
     "texture": "api",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import platformdirs
 from cyclopts import Parameter
 
 from impasto.cli.option_groups import SERVER
@@ -13,8 +12,10 @@ from impasto.cli.printing import print_line
 from impasto.cli.run_options import NetworkOptions, options_class, parse_bytes, parse_seconds
 from impasto.cli.settings_options import WholeNumber
 from impasto.cli.stop_signals import stop_signals
-from impasto.errors import MissingError, SettingError
+from impasto.errors import SettingError
 from impasto.jobs.compute import Compute
+from impasto.web.log import configure_logging
+from impasto.web.serve import serve as serve_jobs
 
 STOPPING = "stopping; running jobs go on from their checkpoints at the next start"
 _flag = Parameter(group=SERVER, negative=(), show_default=False)
@@ -89,25 +90,17 @@ def serve(
     options: ServeOptions = ServeOptions(),
 ) -> int:
     """Serve a web page on which images are stylized; jobs survive a restart."""
-    if not 0 <= port <= 65535:
-        raise SettingError(f"--port: got {port}; give 0 to 65535")
-    try:
-        from impasto.web import server
-    except ImportError as error:
-        raise MissingError(
-            f"the web app needs {error.name}, which is not installed; run: pip install 'impasto[web]'"
-        ) from error
-    folder = data or Path(platformdirs.user_data_dir("impasto")) / "server"
-    server.configure_logging(as_json=options.json_log)
+    configure_logging(as_json=options.json_log)
     with stop_signals(STOPPING) as received:
-        service = server.create_service(folder, options.compute, options.workers, options.quota_bytes)
-        token = server.token_in(folder) if options.token or not server.is_loopback(host) else None
-        names = tuple(options.allow_host or ())
-        try:
-            started = server.Server(service, server.Address(host, port, names, token))
-        except BaseException:
-            service.close()
-            raise
-        print_line(f"{started.url}/" + (f"?token={token}" if token else ""))
-        started.run()
+        serve_jobs(
+            data,
+            host=host,
+            port=port,
+            names=options.allow_host or (),
+            with_token=options.token,
+            quota=options.quota_bytes,
+            compute=options.compute,
+            workers=options.workers,
+            on_ready=print_line,
+        )
     return 128 + received[0] if received else 0

@@ -1,0 +1,40 @@
+/** The stream of events: keeps the state as the server has it, also after a lost connection. */
+
+import { api } from "./api.js";
+import { changed, load, loadOrder, progress, put, remove, state } from "./state.js";
+import { debounced } from "./dom.js";
+
+const refreshOrder = debounced(150, async () => {
+  await loadOrder().catch(() => {});
+  changed({ kind: "order" });
+});
+
+/** Listen. The browser connects again by itself, and says which event it has had last. */
+export function listen() {
+  const source = new EventSource("/api/events");
+  const on = (name, handle) => source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+  on("reset", () => load().catch(() => {}));
+  on("job", (job) => {
+    const before = state.jobs.get(job.number);
+    put(job);
+    if (job.state === "waiting" || before?.state === "waiting") refreshOrder();
+  });
+  on("step", progress);
+  on("removed", ({ number }) => remove(number));
+  on("saved", async () => {
+    state.setup = await api("GET", "/api/setup");
+    changed({ kind: "saved" });
+  });
+  source.addEventListener("open", () => connection(true));
+  source.addEventListener("error", () => {
+    connection(false);
+    // a refused stream is not tried again by the browser
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+  });
+}
+
+function connection(connected) {
+  if (state.connected === connected) return;
+  state.connected = connected;
+  changed({ kind: "connection" });
+}

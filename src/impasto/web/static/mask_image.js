@@ -1,0 +1,142 @@
+/** A mask at the full size of its image: painting, and undo of everything. Coordinates are in pixels; (0, 0) is a corner. */
+
+const TILE = 256;
+const UNDO_BYTES = 2 ** 29;
+
+/** A mask of width x height values, 0 (black) to 255 (white). */
+export class MaskImage {
+  constructor(width, height, values = new Uint8Array(width * height)) {
+    Object.assign(this, { width, height, values });
+    this.undone = [];
+    this.done = [];
+    this.stroke = null;
+  }
+
+  /** Begin a change that is undone as one. */
+  begin() {
+    this.stroke = new Map();
+  }
+
+  /** End it. */
+  end() {
+    if (this.stroke?.size) {
+      this.done.push(this.stroke);
+      this.undone = [];
+      this.limitUndo();
+    }
+    this.stroke = null;
+  }
+
+  /**
+   * Paint from one point to another: pixels whose centers are nearer than `radius` become `white` or black. `softness`,
+   * 0 to 1, is the share of the radius over which the edge falls off. Returns the rectangle that has changed.
+   */
+  paint([x0, y0], [x1, y1], radius, softness, white) {
+    const left = Math.max(0, Math.floor(Math.min(x0, x1) - radius));
+    const right = Math.min(this.width, Math.ceil(Math.max(x0, x1) + radius));
+    const top = Math.max(0, Math.floor(Math.min(y0, y1) - radius));
+    const bottom = Math.min(this.height, Math.ceil(Math.max(y0, y1) + radius));
+    if (left >= right || top >= bottom) return null;
+    this.keep(left, top, right, bottom);
+    const [dx, dy] = [x1 - x0, y1 - y0];
+    const length = dx * dx + dy * dy;
+    const inner = radius * (1 - softness);
+    for (let y = top; y < bottom; y += 1) {
+      for (let x = left; x < right; x += 1) {
+        const [px, py] = [x + 0.5 - x0, y + 0.5 - y0];
+        const along = length ? Math.min(1, Math.max(0, (px * dx + py * dy) / length)) : 0;
+        const distance = Math.hypot(px - along * dx, py - along * dy);
+        if (distance > radius) continue;
+        const amount = distance <= inner ? 255 : Math.round((255 * (radius - distance)) / (radius - inner));
+        const at = y * this.width + x;
+        if (white) this.values[at] = Math.max(this.values[at], amount);
+        else this.values[at] = Math.min(this.values[at], 255 - amount);
+      }
+    }
+    return [left, top, right, bottom];
+  }
+
+  /** Change every value. */
+  change(make) {
+    this.begin();
+    this.keep(0, 0, this.width, this.height);
+    for (let at = 0; at < this.values.length; at += 1) this.values[at] = make(this.values[at], at);
+    this.end();
+  }
+
+  /** Undo the last change; returns whether there was one. */
+  undo() {
+    return this.swap(this.done, this.undone);
+  }
+
+  /** Do the last undone change again. */
+  redo() {
+    return this.swap(this.undone, this.done);
+  }
+
+  swap(from, to) {
+    const tiles = from.pop();
+    if (!tiles) return false;
+    const now = new Map();
+    for (const [index, tile] of tiles) {
+      now.set(index, this.copy(index));
+      this.restore(index, tile);
+    }
+    to.push(now);
+    return true;
+  }
+
+  /** Keep the tiles of a rectangle as they are before the present change. */
+  keep(left, top, right, bottom) {
+    const columns = Math.ceil(this.width / TILE);
+    for (let row = Math.floor(top / TILE); row <= Math.floor((bottom - 1) / TILE); row += 1) {
+      for (let column = Math.floor(left / TILE); column <= Math.floor((right - 1) / TILE); column += 1) {
+        const index = row * columns + column;
+        if (this.stroke && !this.stroke.has(index)) this.stroke.set(index, this.copy(index));
+      }
+    }
+  }
+
+  area(index) {
+    const columns = Math.ceil(this.width / TILE);
+    const [left, top] = [(index % columns) * TILE, Math.floor(index / columns) * TILE];
+    return [left, top, Math.min(this.width, left + TILE), Math.min(this.height, top + TILE)];
+  }
+
+  /** A copy of a tile; one number if all of its values are equal. */
+  copy(index) {
+    const [left, top, right, bottom] = this.area(index);
+    const tile = new Uint8Array((right - left) * (bottom - top));
+    for (let y = top; y < bottom; y += 1) {
+      tile.set(this.values.subarray(y * this.width + left, y * this.width + right), (y - top) * (right - left));
+    }
+    for (let at = 1; at < tile.length; at += 1) if (tile[at] !== tile[0]) return tile;
+    return tile[0];
+  }
+
+  restore(index, tile) {
+    const [left, top, right, bottom] = this.area(index);
+    for (let y = top; y < bottom; y += 1) {
+      const target = this.values.subarray(y * this.width + left, y * this.width + right);
+      if (typeof tile === "number") target.fill(tile);
+      else target.set(tile.subarray((y - top) * (right - left), (y - top + 1) * (right - left)));
+    }
+  }
+
+  /** Forget the oldest changes when all of them together are too large. */
+  limitUndo() {
+    const size = (tiles) => [...tiles.values()].reduce((sum, tile) => sum + (tile.length ?? 1), 0);
+    let total = this.done.reduce((sum, tiles) => sum + size(tiles), 0);
+    while (total > UNDO_BYTES && this.done.length > 1) total -= size(this.done.shift());
+  }
+}
+
+/** Gray values at another size: those of the nearest pixels. */
+export function resized({ width, height, values }, newWidth, newHeight) {
+  const result = new Uint8Array(newWidth * newHeight);
+  for (let y = 0; y < newHeight; y += 1) {
+    const row = Math.floor(((y + 0.5) * height) / newHeight) * width;
+    for (let x = 0; x < newWidth; x += 1) result[y * newWidth + x] = values[row + Math.floor(((x + 0.5) * width) / newWidth)];
+  }
+  return result;
+}
