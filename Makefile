@@ -1,9 +1,11 @@
 # `make demo` and `make test` need nothing but Python 3.10 or newer; all else goes into .venv.
 PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+# Python compiles what it imports; pip would compile all of torch.
+PIP := $(BIN)/python -m pip
+INSTALL := install --quiet --no-compile --constraint constraints.txt
 
-.PHONY: demo test test-cluster test-lowest fuzz check package format docs bench clean
+.PHONY: demo test test-cluster test-lowest fuzz check style types package format docs bench clean
 
 demo: .venv/installed
 	$(BIN)/impasto demo
@@ -20,19 +22,23 @@ test-cluster: .venv/clustered
 fuzz: .venv/tested
 	IMPASTO_FUZZ_EXAMPLES=700 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/corpus/test_fuzz.py
 
-check: .venv/checked package
+check: style types package
+
+style: .venv/checked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+types: .venv/checked
+	$(BIN)/mypy
 
 # Builds the wheel and the sdist, runs the demo from the wheel in an environment that holds nothing else, and lists the
 # licenses of what was installed for it.
-package: .venv/checked
+package: .venv/python
 	rm -rf build/dist build/wheel && mkdir -p build
 	$(BIN)/python -m build --outdir build/dist > build/package.log 2>&1 || { cat build/package.log; exit 1; }
-	$(PYTHON) -m venv build/wheel
-	build/wheel/bin/python -m pip install --quiet --constraint constraints.txt build/dist/*.whl
+	$(PYTHON) -m venv --without-pip build/wheel
+	$(PIP) --python build/wheel/bin/python $(INSTALL) build/dist/*.whl
 	cd build && wheel/bin/impasto demo --size 64 --steps 2 --output wheel-demo.png --overwrite
 	$(BIN)/pip-licenses --python build/wheel/bin/python --fail-on "GNU General Public License v3 (GPLv3);GNU Affero General Public License v3;UNKNOWN"
 
@@ -53,34 +59,36 @@ bench: .venv/benched
 clean:
 	rm -rf .venv .venv-lowest build
 
+# With what `package` needs, so that `make --jobs 2 check` builds the wheel while all else is installed.
 .venv/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(PIP) install --quiet --upgrade pip
+	$(PIP) $(INSTALL) build pip-licenses
 	touch $@
 
+# One pip run for each target: what it installs contains what the targets above it install.
 .venv/installed: .venv/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[faces]'
+	$(PIP) $(INSTALL) --editable '.[faces]'
 	touch $@
 
-.venv/tested: .venv/installed
-	$(PIP) --editable '.[test]'
-	touch $@
+.venv/tested: .venv/python pyproject.toml constraints.txt
+	$(PIP) $(INSTALL) --editable '.[faces,test]'
+	touch .venv/installed $@
+
+.venv/checked: .venv/python pyproject.toml constraints.txt
+	$(PIP) $(INSTALL) --editable '.[dev]'
+	touch .venv/installed .venv/tested $@
 
 .venv/clustered: .venv/tested
-	$(PIP) --editable '.[test-cluster]'
-	touch $@
-
-.venv/checked: .venv/tested
-	$(PIP) --editable '.[dev]'
-
+	$(PIP) $(INSTALL) --editable '.[test-cluster]'
 	touch $@
 
 .venv/documented: .venv/installed
-	$(PIP) --editable '.[docs]'
+	$(PIP) $(INSTALL) --editable '.[docs]'
 	touch $@
 
 .venv/benched: .venv/installed
-	$(PIP) --editable '.[bench]'
+	$(PIP) $(INSTALL) --editable '.[bench]'
 	touch $@
 
 .venv-lowest/tested: pyproject.toml constraints-lowest.txt

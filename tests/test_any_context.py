@@ -3,21 +3,25 @@
 import contextlib
 import dataclasses
 import multiprocessing
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 
 import impasto
 from impasto import Picture, Run, Settings
+from impasto.feedforward import train
 from impasto.settings import layers
 from impasto.vgg.model import VGG19
 
 SMALL = Settings(size=32, steps=2)
+WORKER = (sys.executable, str(Path(__file__).parent / "batches" / "fake_worker.py"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +50,8 @@ def compute(given: Files) -> impasto.Compute:
 
 
 def batch(given: Files) -> object:
-    executor = impasto.LocalExecutor(compute(given), 1)
+    """With a worker process that loads no torch: it knows nothing of this context; `run_job` compares losses."""
+    executor = impasto.LocalExecutor(compute(given), 1, command=WORKER)
     summary = impasto.batch(given.content, given.style, given.folder / "batch", SMALL, executor=executor)
     return [(record.state, dict(record.loss)) for record in summary.records]
 
@@ -79,7 +84,8 @@ def compare(given: Files) -> object:
 def distill(given: Files) -> object:
     settings = impasto.preset("distill").replace(steps=1, style_layers=["block1_conv1"])
     image = Picture(torch.linspace(0, 1, 256).expand(3, 256, 256).contiguous())
-    style = impasto.distill(given.style, [image], settings, vgg=given.vgg, checkpoint=given.folder / "checkpoint")
+    with patch.object(train, "VIEWS", (train.View(64, (2, 4)),)):  # small crops, in the other process, too
+        style = impasto.distill(given.style, [image], settings, vgg=given.vgg, checkpoint=given.folder / "checkpoint")
     style.save(given.folder / "style.safetensors")
     return impasto.fast(given.content, given.folder / "style.safetensors").content_hash
 

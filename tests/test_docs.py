@@ -91,7 +91,7 @@ def inline_executor(compute: Compute, *_: object, overwrite: bool, **__: object)
 
 
 @pytest.fixture
-def run(narrow_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(narrow_weights: Path, small_crops: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Runs a command in a temporary folder that contains the images it reads."""
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()

@@ -20,6 +20,7 @@ from impasto.feedforward.style_file import DistilledStyle
 from impasto.jobs import rerun
 from impasto.vgg.model import VGG19
 
+pytestmark = pytest.mark.usefixtures("small_crops")
 SMALL = Settings(size=32, steps=2, tv_weight=0.1)
 
 
@@ -269,6 +270,6 @@ assert work() == first
 
 @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="this system has no fork")
 def test_a_process_may_be_forked_before_and_after_threads_were_used() -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}  # of the cores that tests share
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK]
     assert subprocess.run(command, env=environment, timeout=60, check=False).returncode == 0

@@ -100,10 +100,13 @@ def test_a_job_that_fails_is_reported_and_the_others_are_done(batch, images):
 
 
 @pytest.mark.posix("kill")
-def test_a_killed_batch_is_resumed_to_the_same_bytes(start, images):
+@pytest.mark.usefixtures("_inline")
+def test_a_killed_batch_is_resumed_to_the_same_bytes(start, run_small, images, monkeypatch):
+    """The batch that is killed has worker processes; the others are run in this one."""
+    monkeypatch.chdir(images)
     where = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     flags = ["in", "--style", "styles", "--workers", 2, "--checkpoint-every", "0s", "--steps", 40]
-    assert start("batch", *flags, "-o", "whole", **where).wait(LIMIT) == 0
+    assert run_small("batch", *flags, "-o", "whole").status == 0
     process = start("batch", *flags, "-o", "out", **where)
     deadline = time.monotonic() + LIMIT
     while not list((images / "out").glob("*.checkpoint")) and time.monotonic() < deadline:
@@ -111,8 +114,7 @@ def test_a_killed_batch_is_resumed_to_the_same_bytes(start, images):
     process.kill()
     process.wait()
     assert list((images / "out").glob("*.checkpoint"))
-    outcome = start("batch", *flags, "-o", "out", "--resume", **where)
-    assert outcome.wait(LIMIT) == 0
+    assert run_small("batch", *flags, "-o", "out", "--resume").status == 0
     for path in (images / "whole").glob("*.png"):
         assert path.read_bytes() == (images / "out" / path.name).read_bytes(), path.name
     assert {path.name for path in (images / "out").iterdir()} == {path.name for path in (images / "whole").iterdir()}

@@ -177,9 +177,10 @@ def test_a_deleted_working_directory_is_reported_in_a_line(stylize, impasto, tmp
 
 
 @pytest.mark.parametrize("columns", [0, 1, 2, 5, 10**9])
-def test_output_is_readable_at_any_width(columns, impasto, monkeypatch):
+def test_output_is_readable_at_any_width(columns, impasto, narrow_weights, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
-    for arguments in (["--help"], ["stylize", "--help"], ["info"], ["presets"], ["weights"]):
+    info = ["info", "--size", 64, "--weights", narrow_weights]
+    for arguments in (["--help"], ["stylize", "--help"], info, ["presets"], ["weights"]):
         outcome = impasto(*arguments)
         assert (outcome.status, outcome.err) == (0, "")
         assert 15 < max(map(len, outcome.out.splitlines())) <= 1000

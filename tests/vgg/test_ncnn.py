@@ -147,5 +147,5 @@ assert first == str(hash(evaluated(vgg, 0))) == in_child() == str(hash(evaluated
 def test_a_process_may_be_forked_before_and_after_ncnn_was_used(imported: str) -> None:
     code = FORK.format(folder=os.path.dirname(__file__)).replace("ncnn_first", imported)
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}  # of the cores that tests share
     assert subprocess.run(command, env=environment, timeout=60, check=False).returncode == 0
