@@ -35,8 +35,11 @@ MIGRATIONS = (
         ended REAL,
         progress TEXT NOT NULL DEFAULT '{}',
         message TEXT NOT NULL DEFAULT '',
-        deleted REAL                    -- Unix seconds
+        deleted REAL,                   -- Unix seconds
+        version INTEGER NOT NULL DEFAULT 0 -- counts the changes of the row
     );
+    CREATE TRIGGER changed AFTER UPDATE ON jobs
+        BEGIN UPDATE jobs SET version = version + 1 WHERE number = new.number; END;
     CREATE INDEX waiting ON jobs (state, interrupted DESC, priority DESC, position);
     CREATE TABLE saved_settings (name TEXT PRIMARY KEY, settings TEXT NOT NULL);
     """,

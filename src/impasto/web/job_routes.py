@@ -138,11 +138,13 @@ def ask(number: Number, request: Literal["pause", "stop", "cancel"], service: Th
     return service.view(service.scheduler.ask(number, request))
 
 
-@router.get("/jobs/{number}/preview", summary="The present image", response_class=FileResponse)
-def preview(number: Number, service: TheService) -> FileResponse:
+@router.get("/jobs/{number}/preview", summary="The present image", response_class=Response)
+def preview(number: Number, service: TheService) -> Response:
     """A JPEG with a long edge of at most 1024 pixels."""
     service.jobs.get(number)
-    return FileResponse(service.workspace.existing(number, "preview.jpg"), headers={"cache-control": "no-cache"})
+    # read at once: the file is replaced by the next preview
+    content = service.workspace.existing(number, "preview.jpg").read_bytes()
+    return Response(content, media_type="image/jpeg", headers={"cache-control": "no-cache"})
 
 
 @router.get("/jobs/{number}/thumbnail", summary="A small copy of the image", response_class=FileResponse)

@@ -28,6 +28,7 @@ class StoredJob:
         request: what was asked of the running job, and not done yet.
         parent: the number of the job whose image it starts from.
         created, started, ended, deleted: Unix seconds.
+        version: the number of changes so far: clients keep the newest of several answers and events.
         progress: step, steps, scale, loss, seconds, seconds_left and memory, as in `JobProgressed`; at first empty.
     """
 
@@ -45,6 +46,7 @@ class StoredJob:
     progress: dict[str, Any]
     message: str
     deleted: float | None
+    version: int
 
     @property
     def spec(self) -> JobSpec:

@@ -141,6 +141,7 @@ class Service:
             "timelapse": (self.workspace.result(job.number).with_name("timelapse.webp")).exists(),
             "method": spec["settings"]["method"],
             "deleted": job.deleted is not None,
+            "version": job.version,
         }
 
     def create(self, spec: JobSpec, parent: int | None = None) -> StoredJob:

@@ -37,7 +37,7 @@ export async function jobView(place, number) {
       parts.live.textContent = `${title(job)} is ${stateText(job)}.`;
     });
     once("stage", [job.preview, job.result?.bytes, job.state === "done"].join(), () => stage(parts, job));
-    once("actions", [job.state, job.request, Boolean(job.result), Boolean(job.preview), job.timelapse, job.deleted, job.priority].join(), () => parts.actions.replaceChildren(...actions(job)));
+    once("actions", [job.state, job.request, Boolean(job.result), Boolean(job.preview), job.timelapse, job.deleted, job.priority].join(), () => replace(parts.actions, actions(job)));
     once("facts", [JSON.stringify(job.changed), job.state, job.memory, job.deleted].join(), () => facts(parts.facts, job));
     progress(parts.progress, job);
   };
@@ -51,6 +51,17 @@ export async function jobView(place, number) {
     if (change.number !== undefined && change.number !== number) return;
     show();
     if (state.jobs.has(number)) chart();
+  });
+}
+
+/** Replace the children that are different: a button that is being pressed stays. */
+function replace(place, elements) {
+  const wanted = new Map(elements.map((element) => [element.outerHTML, element]));
+  for (const child of [...place.children]) if (!wanted.has(child.outerHTML)) child.remove();
+  const kept = new Map([...place.children].map((child) => [child.outerHTML, child]));
+  elements.forEach((element, index) => {
+    const child = kept.get(element.outerHTML) ?? element;
+    if (place.children[index] !== child) place.insertBefore(child, place.children[index] ?? null);
   });
 }
 
@@ -119,6 +130,7 @@ function progress(place, job) {
 
 function actions(job) {
   const { number } = job;
+  const now = () => state.jobs.get(number); // a button may be older than what is known of the job
   const asks = (text, request, properties) => button(text, () => attempt(() => ask(number, request)), properties);
   const list = [];
   const isActive = ["running", "waiting", "paused"].includes(job.state);
@@ -127,14 +139,14 @@ function actions(job) {
   if (job.state === "paused") list.push(asks("Continue", "resume", { class: "primary" }));
   if (job.state === "running" || job.state === "paused") list.push(asks("Stop and keep", "stop", { disabled: Boolean(job.request) }));
   if (isActive) list.push(button("Cancel", () => confirm("Cancel the job", "Nothing of it is kept.", () => ask(number, "cancel")), { disabled: Boolean(job.request) }));
-  if (job.state === "waiting") list.push(button("Edit", () => edit(job, number)), priority(job));
+  if (job.state === "waiting") list.push(button("Edit", () => edit(now(), number)), priority(job));
   if (["failed", "stopped", "canceled"].includes(job.state)) list.push(asks("Retry", "retry"));
-  if (job.result || job.preview) list.push(button("Fork", () => openFork(job)));
-  if (job.result && job.state !== "running") list.push(button("More steps", () => moreSteps(job)));
+  if (job.result || job.preview) list.push(button("Fork", () => openFork(now())));
+  if (job.result && job.state !== "running") list.push(button("More steps", () => moreSteps(now())));
   list.push(button("Duplicate", () => attempt(async () => { location.hash = `#job/${(await ask(number, "duplicate")).number}`; })));
-  list.push(button("New image with these", () => edit(job, null)));
+  list.push(button("New image with these", () => edit(now(), null)));
   if (job.result) list.push(...downloads(job));
-  if (job.state !== "running") list.push(button("Delete", () => remove(job), { class: "danger" }));
+  if (job.state !== "running") list.push(button("Delete", () => remove(now()), { class: "danger" }));
   return list;
 }
 

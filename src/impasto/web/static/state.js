@@ -44,9 +44,10 @@ export async function job(number) {
   return state.jobs.get(number);
 }
 
-/** Take over a job that the server has sent. */
+/** Take over a job that the server has sent, unless a newer one is known: an event may come before the answer. */
 export function put(sent) {
   const known = state.jobs.get(sent.number);
+  if (known && known.version > sent.version) return known;
   state.jobs.set(sent.number, { ...known, ...sent });
   changed({ kind: "job", number: sent.number });
   return state.jobs.get(sent.number);
