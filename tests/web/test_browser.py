@@ -303,7 +303,7 @@ def test_a_mask_is_painted_to_the_pixel_and_edited_again(running: Running, open_
 def stored_mask(running: Running, page: "playwright.Page") -> np.ndarray:
     """The mask of the draft, as the server has stored it."""
     page.wait_for_timeout(300)
-    draft = page.evaluate("() => JSON.parse(localStorage.getItem('impasto-draft'))")
+    draft = page.evaluate("() => JSON.parse(sessionStorage.getItem('impasto-draft'))")
     path = running.service.files.path(draft["keep"])
     image = Image.open(path)
     assert image.mode == "L"

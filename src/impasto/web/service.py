@@ -31,6 +31,8 @@ from impasto.web.workspace import Workspace
 
 DEMO = {"portrait.jpg": "content", "swirls.jpg": "style", "waves.jpg": "style", "glass.jpg": "style"}
 """The bundled images, and what they are meant for."""
+TRAINING = "distill"
+"""The preset that is for the training of networks only."""
 PRIMARY = ("strength", "size", "style_scale", "color", "method")
 """The settings that a page shows first."""
 MAX_PIXELS = 150_000_000
@@ -102,6 +104,7 @@ class Service:
                     "settings": each.settings.replace(depth=16).model_dump(mode="json"),
                 }
                 for each in presets()
+                if each.name != TRAINING
             ],
             "saved": self.saved.all(),
             "primary": PRIMARY,

@@ -1,5 +1,6 @@
 /** Several results side by side: one zoom for all, and the settings in which they differ. */
 
+import { attempt } from "./dialogs.js";
 import { el } from "./dom.js";
 import { job as jobOf } from "./state.js";
 import { label, shown, title } from "./text.js";
@@ -7,8 +8,16 @@ import { openViewer } from "./viewer.js";
 
 /** Show the results of the jobs `numbers` in `place`. */
 export async function compareView(place, numbers) {
-  const jobs = await Promise.all(numbers.map(jobOf));
-  const viewers = await Promise.all(jobs.map((job) => openViewer(`/api/jobs/${job.number}/tiles`, { name: `Result of ${title(job)}` })));
+  const found = await Promise.all(numbers.map((number) => attempt(async () => {
+    const job = await jobOf(number);
+    return { job, viewer: await openViewer(`/api/jobs/${number}/tiles`, { name: `Result of ${title(job)}` }) };
+  })));
+  const jobs = found.filter(Boolean).map(({ job }) => job);
+  const viewers = found.filter(Boolean).map(({ viewer }) => viewer);
+  if (!jobs.length) {
+    place.append(el("p", { class: "note" }, "None of these jobs has a result."));
+    return () => {};
+  }
   viewers.forEach((viewer) => { viewer.linked = viewers.filter((other) => other !== viewer); });
   const figures = jobs.map((job, index) => el("figure", {}, viewers[index].element, el("figcaption", {}, el("a", { href: `#job/${job.number}` }, title(job)))));
   const names = Object.keys(jobs[0].spec.settings).filter((name) => new Set(jobs.map((job) => shown(job.spec.settings[name]))).size > 1);

@@ -3,17 +3,18 @@
 import { api } from "./api.js";
 import { attempt, confirm, dialog, toast } from "./dialogs.js";
 import { button, debounced, el, newId } from "./dom.js";
-import { draft, restoreDraft, saveDraft, specOf } from "./draft.js";
+import { checkDraft, draft, restoreDraft, saveDraft, specOf } from "./draft.js";
 import { dropTarget, pastedFiles, picker } from "./pickers.js";
 import { settingsForm } from "./settings_form.js";
 import { job as jobOf, put, state, subscribe } from "./state.js";
-import { bytes, duration } from "./text.js";
+import { bytes, duration, shown } from "./text.js";
 
 /** Show the view in `place`; returns a function that ends it. */
 export function createView(place) {
   restoreDraft();
   const { setup } = state;
   const images = el("div", { class: "pickers" });
+  const presets = el("div", { class: "presets" });
   const estimate = el("p", { id: "estimate", class: "quiet", role: "status" });
   const start = button("Start", begin, { class: "primary", id: "start" });
   const forms = [];
@@ -21,6 +22,7 @@ export function createView(place) {
   const onChange = () => {
     saveDraft();
     refresh();
+    showChoice(presets);
   };
   const others = Object.keys(setup.schema.properties).filter((name) => !setup.primary.includes(name));
   forms.push(settingsForm(setup.schema, setup.defaults, draft.settings, setup.primary, onChange));
@@ -30,7 +32,6 @@ export function createView(place) {
     forms.forEach((form) => form.show());
     onChange();
   };
-  const presets = el("div", { class: "presets" });
   const showPresets = () => presets.replaceChildren(...presetControls(use));
   showPresets();
   const settings = el("section", { class: "card setup", "aria-label": "Settings" }, el("h2", {}, "Settings"), presets, forms[0].element,
@@ -61,17 +62,36 @@ export function createView(place) {
   };
   document.addEventListener("paste", paste);
   const end = subscribe((change) => {
-    if (change.kind === "saved") showPresets();
+    if (change.kind !== "saved") return;
+    showPresets();
+    showChoice(presets);
   });
-  place.append(el("h1", {}, draft.editing === null ? "New image" : `Edit job ${draft.editing}`), images, settings, startBar(start, estimate));
-  if (draft.editing !== null) start.textContent = "Save";
+  const heading = el("h1");
+  const leave = button("Leave the job as it is", () => {
+    draft.editing = null;
+    showEditing();
+    saveDraft();
+  }, { class: "plain" });
+  function showEditing() {
+    heading.textContent = draft.editing === null ? "New image" : `Edit job ${draft.editing}`;
+    start.textContent = draft.editing === null ? "Start" : "Save";
+    leave.hidden = draft.editing === null;
+  }
+  showEditing();
+  place.append(heading, images, settings, startBar(start, leave, estimate));
+  checkDraft().then((isDifferent) => {
+    if (!isDifferent) return;
+    toast("Some images of the last visit are no longer on the server.");
+    showEditing();
+    show();
+  }, () => {});
   return () => {
     document.removeEventListener("paste", paste);
     end();
   };
 }
 
-function startBar(start, estimate) {
+function startBar(start, leave, estimate) {
   const name = newId("name");
   const lapse = newId("timelapse");
   return el("div", { class: "start" }, estimate,
@@ -79,7 +99,7 @@ function startBar(start, estimate) {
       el("input", { id: name, placeholder: "Name (optional)", value: draft.name, maxlength: 200, oninput: (event) => { draft.name = event.target.value; saveDraft(); } })),
     el("span", { class: "check" }, el("input", { type: "checkbox", id: lapse, checked: draft.timelapse, onchange: (event) => { draft.timelapse = event.target.checked; saveDraft(); } }),
       el("label", { for: lapse }, "Time-lapse")),
-    start);
+    leave, start);
 }
 
 async function showEstimate(place, start) {
@@ -104,14 +124,10 @@ async function showEstimate(place, start) {
 function presetControls(use) {
   const { presets, saved } = state.setup;
   const id = newId("preset");
-  const help = el("small", {}, presets[0].description);
+  const help = el("small");
   const choose = el("select", { id, onchange: () => {
-    const [kind, index] = choose.value.split(":");
-    const chosen = (kind === "preset" ? presets : saved)[index];
-    help.textContent = chosen.description ?? "";
-    remove.hidden = kind === "preset";
-    use(chosen.settings);
-  } }, el("optgroup", { label: "Presets" }, presets.map((each, index) => el("option", { value: `preset:${index}` }, each.name))),
+    if (choose.value) use(chosenIn(choose.value).settings);
+  } }, el("option", { value: "" }, "custom"), el("optgroup", { label: "Presets" }, presets.map((each, index) => el("option", { value: `preset:${index}` }, each.name))),
   saved.length ? el("optgroup", { label: "Saved" }, saved.map((each, index) => el("option", { value: `saved:${index}` }, each.name))) : null);
   const name = el("input", { "aria-label": "Name of the settings", maxlength: 100 });
   const save = button("Save settings", () => dialog("Save settings", name, [{ text: "Save", kind: "primary", run: async () => {
@@ -121,10 +137,24 @@ function presetControls(use) {
     return true;
   } }]));
   const remove = button("Delete", () => {
-    const chosen = saved[choose.value.split(":")[1]];
+    const chosen = chosenIn(choose.value);
     confirm("Delete settings", `"${chosen.name}" is deleted.`, () => api("DELETE", `/api/saved/${encodeURIComponent(chosen.name)}`));
-  }, { hidden: true, "aria-label": "Delete the saved settings" });
+  }, { hidden: true, "data-remove": true, "aria-label": "Delete the saved settings" });
   return [el("label", { for: id }, "Preset", choose), save, remove, el("div", { class: "grow" }, help)];
+}
+
+function chosenIn(value) {
+  const [kind, index] = value.split(":");
+  return (kind === "preset" ? state.setup.presets : state.setup.saved)[index];
+}
+
+/** Show which preset the present settings are. */
+function showChoice(place) {
+  const choose = place.querySelector("select");
+  const equals = (option) => Object.entries(chosenIn(option.value).settings).every(([name, value]) => shown(value) === shown(draft.settings[name]));
+  choose.value = [...choose.options].find((option) => option.value && equals(option))?.value ?? "";
+  place.querySelector("small").textContent = choose.value ? (chosenIn(choose.value).description ?? "") : "";
+  place.querySelector("[data-remove]").hidden = !choose.value.startsWith("saved");
 }
 
 async function restore({ files, job }, use) {
@@ -150,7 +180,7 @@ function offer(file, use) {
 
 function contentPicker(show, use) {
   const take = (file) => {
-    Object.assign(draft, { content: file, keep: null, detail: null });
+    Object.assign(draft, { content: file, keep: null, detail: null, init: null, task: null });
     offer(file, use);
     show();
   };

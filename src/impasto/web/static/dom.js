@@ -29,6 +29,23 @@ export function button(text, onclick, properties = {}) {
   return el("button", { type: "button", onclick, ...properties }, text);
 }
 
+/** Replace the children of an element; the focus stays at the control of the same job with the same name. */
+export function refill(place, ...children) {
+  const focused = document.activeElement;
+  const key = place.contains(focused) ? keyOf(focused) : null;
+  const number = focused?.closest("[data-job]")?.dataset.job;
+  place.replaceChildren(...children);
+  if (key === null) return;
+  const controls = [...place.querySelectorAll("a, button:enabled, input:enabled, select:enabled")];
+  const same = controls.find((each) => keyOf(each) === key);
+  (same ?? controls.find((each) => number && each.closest("[data-job]")?.dataset.job === number))?.focus();
+}
+
+function keyOf(control) {
+  const name = control.getAttribute("aria-label") ?? control.textContent;
+  return [control.closest("[data-job]")?.dataset.job, control.tagName, control.type, name].join("|");
+}
+
 let ids = 0;
 
 /** A new id. */

@@ -9,9 +9,31 @@ const refreshOrder = debounced(150, async () => {
   changed({ kind: "order" });
 });
 
-/** Listen. The browser connects again by itself, and says which event it has had last. */
+const HIDDEN_SECONDS = 60;
+let source = null;
+let closing;
+
+/**
+ * Listen. The browser connects again by itself, and says which event it has had last. A page that is hidden for a while
+ * gives up its connection, since browsers have six for all tabs; it begins anew when it is seen.
+ */
 export function listen() {
-  const source = new EventSource("/api/events");
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(closing);
+    if (!document.hidden) {
+      if (source === null) connect();
+      return;
+    }
+    closing = setTimeout(() => {
+      source?.close();
+      source = null;
+    }, 1000 * HIDDEN_SECONDS);
+  });
+  connect();
+}
+
+function connect() {
+  source = new EventSource("/api/events");
   const on = (name, handle) => source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
   on("reset", () => load().catch(() => {}));
   on("job", (job) => {
@@ -29,7 +51,7 @@ export function listen() {
   source.addEventListener("error", () => {
     connection(false);
     // a refused stream is not tried again by the browser
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    if (source?.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
   });
 }
 

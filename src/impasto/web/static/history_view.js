@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { attempt, toast } from "./dialogs.js";
-import { button, debounced, el, newId } from "./dom.js";
+import { button, debounced, el, newId, refill } from "./dom.js";
 import { draggable } from "./pickers.js";
 import { thumbnailOf } from "./queue_view.js";
 import { ask, put, state, subscribe } from "./state.js";
@@ -41,17 +41,24 @@ export function historyView(place) {
   }
   function show() {
     const jobs = shownJobs.map((job) => state.jobs.get(job.number)).filter((job) => job && !job.deleted);
-    list.replaceChildren(...jobs.map((job) => tile(job, chosen, () => { compare.disabled = chosen.size < 2; })));
+    refill(list, ...jobs.map((job) => tile(job, chosen, () => { compare.disabled = chosen.size < 2; })));
     if (!jobs.length) list.replaceChildren(el("li", { class: "note" }, filters.search || filters.favorite ? "No result matches." : "No results yet."));
   }
   load(true);
-  return subscribe((change) => {
+  // the next page is loaded when the end of this one comes into sight; the button is for the keyboard
+  const sight = new IntersectionObserver(([entry]) => entry.isIntersecting && !more.hidden && load(false), { rootMargin: "400px" });
+  sight.observe(more);
+  const unsubscribe = subscribe((change) => {
     if (change.kind === "reset") fresh();
     if (change.kind !== "job") return;
     const job = state.jobs.get(change.number);
     if (job && job.ended !== null && !shownJobs.some((each) => each.number === job.number)) fresh();
-    else show();
+    else if (shownJobs.some((each) => each.number === change.number)) show();
   });
+  return () => {
+    sight.disconnect();
+    unsubscribe();
+  };
 }
 
 function tile(job, chosen, onChoice) {

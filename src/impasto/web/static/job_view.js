@@ -93,7 +93,7 @@ function stage(parts, job) {
     }
     const handle = el("span", { class: "quiet" }, `${job.result.width} × ${job.result.height} pixels, ${job.result.depth} bits, ${bytes(job.result.bytes)}`);
     parts.under.lastChild.append(handle);
-    draggable(parts.stage, number);
+    draggable(handle, number); // the image itself moves the slider
   } else if (job.preview) {
     // the next image replaces the present one when it is there
     const next = new Image();

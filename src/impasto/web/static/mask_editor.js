@@ -42,11 +42,13 @@ export async function editMask(heading, file, mask, take) {
       stroke(event, point);
     } else if (isMove && last) {
       stroke(event, point);
-    } else if (event.type === "pointerup" || event.type === "pointercancel") {
+    } else if (event.type === "pointerup") {
       image.end();
       last = null;
       controls.show();
-      if (event.type === "pointercancel") viewer.draw();
+    } else if (event.type === "pointercancel") {
+      image.abandon(); // a second finger: the image is moved
+      last = null;
     }
     viewer.draw();
     return last !== null;
@@ -57,6 +59,17 @@ export async function editMask(heading, file, mask, take) {
     image.paint(last, point, (brush.size / 2) * pressure, brush.softness, brush.white !== (event.buttons === 32));
     last = point;
   }
+  // without a pointer: the arrow keys move the image below the brush, and the space bar paints in the middle
+  viewer.canvas.addEventListener("keydown", (event) => {
+    if (event.key !== " ") return;
+    event.preventDefault();
+    const { view, canvas } = viewer;
+    pointer = [(canvas.width / 2 - view.x) / view.scale, (canvas.height / 2 - view.y) / view.scale];
+    image.begin();
+    image.paint(pointer, pointer, brush.size / 2, brush.softness, brush.white);
+    image.end();
+    redraw();
+  });
   const redraw = () => {
     controls.show();
     viewer.draw();
@@ -70,7 +83,7 @@ export async function editMask(heading, file, mask, take) {
   };
   const dialog = el("dialog", { class: "wide", "aria-label": heading, onkeydown: (event) => shortcut(event, image, redraw) },
     el("div", { class: "mask-editor" }, controls.element, viewer.element,
-      el("div", { class: "row" }, el("span", { class: "grow quiet" }, `${heading}: paint what belongs to it. Two fingers, or Shift and the mouse, move the image; the wheel zooms.`),
+      el("div", { class: "row" }, el("span", { class: "grow quiet" }, `${heading}: paint what belongs to it. Two fingers, or Shift and the mouse, move the image; the wheel zooms. Keys: arrows move, Space paints in the middle.`),
         button("Close without saving", () => dialog.close()), button("Save mask", () => attempt(save), { class: "primary" }))));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

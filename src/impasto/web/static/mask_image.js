@@ -27,6 +27,12 @@ export class MaskImage {
     this.stroke = null;
   }
 
+  /** Undo what the present change has done so far, and end it. */
+  abandon() {
+    for (const [index, tile] of this.stroke ?? []) this.restore(index, tile);
+    this.stroke = null;
+  }
+
   /**
    * Paint from one point to another: pixels whose centers are nearer than `radius` become `white` or black. `softness`,
    * 0 to 1, is the share of the radius over which the edge falls off. Returns the rectangle that has changed.
@@ -37,23 +43,37 @@ export class MaskImage {
     const top = Math.max(0, Math.floor(Math.min(y0, y1) - radius));
     const bottom = Math.min(this.height, Math.ceil(Math.max(y0, y1) + radius));
     if (left >= right || top >= bottom) return null;
-    this.keep(left, top, right, bottom);
-    const [dx, dy] = [x1 - x0, y1 - y0];
-    const length = dx * dx + dy * dy;
+    const line = [x0, y0, x1, y1];
     const inner = radius * (1 - softness);
     for (let y = top; y < bottom; y += 1) {
-      for (let x = left; x < right; x += 1) {
-        const [px, py] = [x + 0.5 - x0, y + 0.5 - y0];
-        const along = length ? Math.min(1, Math.max(0, (px * dx + py * dy) / length)) : 0;
-        const distance = Math.hypot(px - along * dx, py - along * dy);
-        if (distance > radius) continue;
-        const amount = distance <= inner ? 255 : Math.round((255 * (radius - distance)) / (radius - inner));
-        const at = y * this.width + x;
-        if (white) this.values[at] = Math.max(this.values[at], amount);
-        else this.values[at] = Math.min(this.values[at], 255 - amount);
-      }
+      const outside = span(line, y + 0.5, radius, left, right);
+      if (!outside) continue;
+      this.keep(outside[0], y, outside[1], y + 1);
+      const inside = inner > 0 ? span(line, y + 0.5, inner, left, right) : null;
+      const [from, to] = inside ?? [outside[1], outside[1]];
+      this.fade(line, y, outside[0], from, radius, inner, white);
+      this.values.fill(white ? 255 : 0, y * this.width + from, y * this.width + to);
+      this.fade(line, y, to, outside[1], radius, inner, white);
     }
     return [left, top, right, bottom];
+  }
+
+  /** Paint pixels of a row whose distances lie between `inner` and `radius`. */
+  fade([x0, y0, x1, y1], y, from, to, radius, inner, white) {
+    const [dx, dy] = [x1 - x0, y1 - y0];
+    const length = dx * dx + dy * dy;
+    const py = y + 0.5 - y0;
+    for (let x = from; x < to; x += 1) {
+      const px = x + 0.5 - x0;
+      const along = length ? Math.min(1, Math.max(0, (px * dx + py * dy) / length)) : 0;
+      const [ax, ay] = [px - along * dx, py - along * dy];
+      const distance = Math.sqrt(ax * ax + ay * ay);
+      if (distance > radius) continue;
+      const amount = distance <= inner ? 255 : Math.round((255 * (radius - distance)) / (radius - inner));
+      const at = y * this.width + x;
+      if (white) this.values[at] = Math.max(this.values[at], amount);
+      else this.values[at] = Math.min(this.values[at], 255 - amount);
+    }
   }
 
   /** Change every value. */
@@ -139,4 +159,38 @@ export function resized({ width, height, values }, newWidth, newHeight) {
     for (let x = 0; x < newWidth; x += 1) result[y * newWidth + x] = values[row + Math.floor(((x + 0.5) * width) / newWidth)];
   }
   return result;
+}
+
+/**
+ * The pixels of a row whose centers (at height `y`) are within `radius` of a line: [first, end], or null. They are one
+ * span, since the shape is convex: two disks and the band between them.
+ */
+function span([x0, y0, x1, y1], y, radius, left, right) {
+  let [low, high] = [Infinity, -Infinity];
+  const include = (from, to) => {
+    low = Math.min(low, from);
+    high = Math.max(high, to);
+  };
+  for (const [x, center] of [[x0, y0], [x1, y1]]) {
+    const half = Math.sqrt(radius * radius - (y - center) ** 2);
+    if (half >= 0) include(x - half, x + half);
+  }
+  const [dx, dy] = [x1 - x0, y1 - y0];
+  const length = Math.hypot(dx, dy);
+  if (length > 0) {
+    // the band: |distance to the line| <= radius, and between the two ends
+    const ranges = [
+      [(radius * length + dx * (y - y0)) / dy + x0, (-radius * length + dx * (y - y0)) / dy + x0],
+      [(0 - dy * (y - y0)) / dx + x0, (length * length - dy * (y - y0)) / dx + x0],
+    ];
+    if (dy === 0) ranges[0] = Math.abs(y - y0) <= radius ? [-Infinity, Infinity] : [Infinity, -Infinity];
+    else ranges[0].sort((one, other) => one - other);
+    if (dx === 0) ranges[1] = (y - y0) / dy >= 0 && (y - y0) / dy <= 1 ? [-Infinity, Infinity] : [Infinity, -Infinity];
+    else ranges[1].sort((one, other) => one - other);
+    const [from, to] = [Math.max(ranges[0][0], ranges[1][0]), Math.min(ranges[0][1], ranges[1][1])];
+    if (from <= to) include(from, to);
+  }
+  const first = Math.max(left, Math.ceil(low - 0.5 - 1e-9));
+  const end = Math.min(right, Math.floor(high - 0.5 + 1e-9) + 1);
+  return first < end ? [first, end] : null;
 }

@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { attempt } from "./dialogs.js";
-import { button, el, throttled } from "./dom.js";
+import { button, el, refill, throttled } from "./dom.js";
 import { draggable } from "./pickers.js";
 import { ask, put, state, subscribe } from "./state.js";
 import { progressText, stateText, title } from "./text.js";
@@ -12,7 +12,7 @@ const ORDER = "text/impasto-order";
 
 /** Show the queue in `place` for as long as the page is open. */
 export function queueView(place) {
-  const show = throttled(250, () => place.replaceChildren(...sections()));
+  const show = throttled(250, () => refill(place, ...sections()));
   subscribe((change) => (change.kind === "step" ? step(place, change.number) : show()));
   window.addEventListener("hashchange", show);
   show();

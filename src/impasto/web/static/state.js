@@ -23,18 +23,19 @@ export function changed(change) {
 export async function load() {
   const [setup, active, recent] = await Promise.all([
     api("GET", "/api/setup"),
-    api("GET", `/api/jobs?state=${ACTIVE}&limit=200`),
+    api("GET", `/api/jobs?state=${ACTIVE}&limit=1000`),
     api("GET", "/api/jobs?limit=30"),
   ]);
   state.setup = setup;
-  state.jobs = new Map([...recent.jobs, ...active.jobs].map((job) => [job.number, job]));
+  // older jobs that are shown stay; their views ask for them again
+  for (const job of [...recent.jobs, ...active.jobs]) state.jobs.set(job.number, job);
   await loadOrder();
   changed({ kind: "reset" });
 }
 
 /** Load the order of the waiting jobs. */
 export async function loadOrder() {
-  const page = await api("GET", "/api/jobs?state=waiting&limit=200");
+  const page = await api("GET", "/api/jobs?state=waiting&limit=1000");
   page.jobs.forEach((job, index) => state.jobs.set(job.number, { ...job, place: index }));
 }
 
