@@ -4,6 +4,8 @@ BIN := .venv/bin
 # Python compiles what it imports; pip would compile all of torch.
 PIP := $(BIN)/python -m pip
 INSTALL := install --quiet --no-compile --constraint constraints.txt
+# Where it is set, every process of a test would compile torch again: seconds each.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-cluster test-lowest fuzz check style types package format docs bench clean
 
