@@ -165,6 +165,7 @@ def reference(
     return compute
 
 
+@pytest.mark.usefixtures("small_crops")
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_no_state_of_torch_changes_a_result_or_is_changed(
@@ -202,6 +203,7 @@ def test_a_run_may_be_continued_in_another_state(inputs: Inputs, optimizer: str)
     assert torch.equal(run.picture.rounded().tensor, whole.rounded().tensor)
 
 
+@pytest.mark.usefixtures("small_crops")
 @pytest.mark.parametrize("kind", ["inference", "requires grad", "parameter"])
 @pytest.mark.parametrize("entry", ["stylize", "fast", "distill", "recolor", "save"])
 def test_a_picture_may_be_made_of_any_float32_tensor(entry: str, kind: str, inputs: Inputs) -> None:

@@ -1,5 +1,6 @@
 """A run that is resumed gives the same bits as one without interruption."""
 
+import functools
 import hashlib
 import json
 import os
@@ -24,13 +25,30 @@ def pair(content_image: Path, style_image: Path) -> tuple[Picture, Picture]:
     return load(content_image), load(style_image)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def begin(pair: tuple[Picture, Picture], narrow: VGG19) -> Callable[..., Run]:
     def begin(*, dtype: torch.dtype = torch.float32, strips: object = None, **changes: object) -> Run:
         vgg = VGG19(narrow.kernels, dtype=dtype)
         return Run(pair[0], [pair[1]], SETTINGS.replace(**changes), vgg=vgg, strips=strips)  # type: ignore[arg-type]
 
     return begin
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(begin: Callable[..., Run]) -> Callable[..., tuple[list[tuple[object, ...]], torch.Tensor]]:
+    """The steps of a run that is not interrupted, and its image."""
+
+    @functools.cache
+    def complete(**how: object) -> tuple[list[tuple[object, ...]], torch.Tensor]:
+        run = begin(**how)
+        return logged(run), run.picture.tensor
+
+    return complete
+
+
+def logged(run: Run) -> list[tuple[object, ...]]:
+    """Number, scale and terms of every step that is still to be taken."""
+    return [(step.number, step.scale, step.terms.to_floats()) for step in run]
 
 
 def advance(run: Run, steps: int) -> Run:
@@ -43,17 +61,16 @@ def advance(run: Run, steps: int) -> Run:
 @pytest.mark.parametrize("optimizer", ["adam", "keras-adam", "lbfgs"])
 @pytest.mark.parametrize("done", [0, 1, 3, 4, 5, 8])
 def test_a_resumed_run_takes_the_same_steps_as_an_uninterrupted_one(
-    done: int, optimizer: str, dtype: torch.dtype, begin, tmp_path: Path
+    done: int, optimizer: str, dtype: torch.dtype, *, begin, uninterrupted, tmp_path: Path
 ) -> None:
     how = {"optimizer": optimizer, "dtype": dtype, "average": 0.5}
-    whole, broken = begin(**how), advance(begin(**how), done)
+    (steps, image), broken = uninterrupted(**how), advance(begin(**how), done)
     checkpoint.save(broken, tmp_path / "c")
     resumed = begin(**how)
     assert checkpoint.resume(resumed, checkpoint.read(tmp_path / "c")) == ()
     assert resumed.steps_done == done
-    expected = [(step.number, step.scale, step.terms.to_floats()) for step in whole][done:]
-    assert [(step.number, step.scale, step.terms.to_floats()) for step in resumed] == expected
-    assert torch.equal(resumed.picture.tensor, whole.picture.tensor)
+    assert logged(resumed) == steps[done:]
+    assert torch.equal(resumed.picture.tensor, image)
     assert broken.seconds <= resumed.seconds
 
 
