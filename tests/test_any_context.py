@@ -123,7 +123,23 @@ def raise_errors(given: Files) -> object:
         return type(error) is impasto.errors.PictureError
 
 
+def ask_a_server(_: Files) -> object:
+    try:
+        return impasto.Client("http://127.0.0.1:1").job(1)
+    except impasto.ImpastoError as error:
+        return str(error)
+
+
+def serve(given: Files) -> object:
+    """With an address that it cannot listen at."""
+    try:
+        return impasto.serve(given.folder / "data", host="192.0.2.1", workers=1, compute=compute(given))
+    except impasto.errors.OutputError as error:
+        return str(error)
+
+
 CALLS: dict[str, Callable[[Files], object]] = {
+    "Client": ask_a_server,
     "Compute": lambda given: compute(given).threads,
     "FastNetwork": one_pass,
     "ImpastoError": raise_errors,
@@ -161,6 +177,7 @@ CALLS: dict[str, Callable[[Files], object]] = {
     "reconstruct": lambda given: impasto.reconstruct(given.content, settings=SMALL, vgg=given.vgg).content_hash,
     "rerun": rerun,
     "run_job": run_job,
+    "serve": serve,
     "stylize": styled,
     "sweep": sweep,
     "texture": lambda given: impasto.texture(given.style, SMALL, vgg=given.vgg).content_hash,

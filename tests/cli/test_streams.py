@@ -163,7 +163,7 @@ def test_a_reader_that_goes_away_ends_a_listing_in_silence():
 
 def test_help_of_no_command_loads_torch():
     commands = [name for name in app if not name.startswith("-")]
-    assert len(commands) == 17
+    assert len(commands) == 21
     script = "import sys; from impasto.cli import main\n"
     script += f"for name in {commands}: assert main([name, '--help']) == 0\n"
     script += "main(['--version'])\nassert not {'torch', 'matplotlib'}.intersection(sys.modules)"

@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from conftest import Running, Serve
 from PIL import Image
 from web_inputs import png
+from web_server import Running, Serve
 
 from impasto.web import feed, files, guard
 from impasto.web.guard import cookie_value
@@ -86,7 +86,7 @@ class Target:
 def target(images: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     import threading
 
-    from conftest import FAKE
+    from web_server import FAKE
 
     from impasto.batches.local import LocalExecutor
     from impasto.jobs.compute import Compute

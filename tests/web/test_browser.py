@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Running, Serve
 from PIL import Image
 from web_inputs import png
+from web_server import Running, Serve
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, see CONTRIBUTING")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,8 +7,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import Running, Serve
 from web_inputs import png
+from web_server import Running, Serve
 
 from impasto.errors import OutputError
 from impasto.web import storage as storage_module
