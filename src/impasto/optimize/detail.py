@@ -26,12 +26,19 @@ LAYERS = {"block3_conv2": 0.4}
 They see less of the image at a position, and so place eyes and mouth more exactly."""
 DEEP_STYLE = 0.4
 """Share of the style's weight that is left at full detail, from block DEEP_BLOCK on."""
+LEAST_DEEP_STYLE = 0.2
+"""What is left of it at more than full detail."""
 DEEP_BLOCK = 4
 FULL_DETAIL = 64
 """Pixels up to whose width a face gets full detail. Larger ones get less, in inverse proportion to their area: more
 positions place eyes and mouth, and full detail would leave no strokes."""
 LEAST_DETAIL = 0.25
 """What the largest faces get."""
+SMALL_FACE, ORDINARY_FACE = 60, 80
+"""Pixels at the last scale: a face up to the first width gets MOST_DETAIL times as much at every scale, as it has few
+positions even at the last one. One from the second width on gets once as much; between them it is interpolated."""
+MOST_DETAIL = 2.0
+"""Factor on the detail of a small face."""
 
 
 def settings_here(content: Picture | None, styles: Collection[object], settings: Settings) -> Settings:
@@ -72,10 +79,25 @@ def with_face_note(content: Picture | None, faces: Collection[Face], settings: S
     return dataclasses.replace(content, notes=(*content.notes, note))
 
 
-def amounts(faces: Iterable[Face], width: int) -> list[float]:
-    """How much detail each face gets in an image of that width, 0 to 1."""
-    pixels = [width * (face.box[2] - face.box[0]) for face in faces]
-    return [min(max((FULL_DETAIL / each) ** 2, LEAST_DETAIL), 1) for each in pixels]
+def amounts(faces: Iterable[Face], width: int, last_width: int) -> list[float]:
+    """How much detail each face gets in an image of that width, at most MOST_DETAIL; 1 is full detail.
+
+    Args:
+        last_width: that of the last scale.
+    """
+    shares = [face.box[2] - face.box[0] for face in faces]
+    return [_share_of_full(width * each) * _factor(last_width * each) for each in shares]
+
+
+def _share_of_full(pixels: float) -> float:
+    """The share of full detail at a scale for a face of that width there."""
+    return min(max((FULL_DETAIL / pixels) ** 2, LEAST_DETAIL), 1)
+
+
+def _factor(pixels: float) -> float:
+    """The factor on it for a face of that width at the last scale, 1 to MOST_DETAIL."""
+    smallness = min(max((ORDINARY_FACE - pixels) / (ORDINARY_FACE - SMALL_FACE), 0), 1)
+    return 1 + (MOST_DETAIL - 1) * smallness
 
 
 def tones(content: Picture | None, styles: Sequence[Tone]) -> tuple[Tone, Tone] | None:
@@ -97,7 +119,7 @@ def weigh_content(
     """The content targets, with more weight where there is detail.
 
     Args:
-        detail: (1, 1, H, W) in [0, 1], 1 for full detail.
+        detail: (1, 1, H, W) in [0, MOST_DETAIL], 1 for full detail.
         everywhere: the layers that count in the rest of the image, too.
     """
     weighted = {}
@@ -114,6 +136,6 @@ def style_guides(guide: Tensor | None, detail: Tensor | None, names: Iterable[st
     """For every layer a region's share in each pixel, (1, 1, H, W): `guide`, less in deep layers where detail is."""
     if detail is None:
         return dict.fromkeys(names, guide)
-    dimmed = 1 - (1 - DEEP_STYLE) * detail
+    dimmed = (1 - (1 - DEEP_STYLE) * detail).clamp_min(LEAST_DEEP_STYLE)
     deep = dimmed if guide is None else guide * dimmed
     return {name: deep if layers.block_of(name) >= DEEP_BLOCK else guide for name in names}

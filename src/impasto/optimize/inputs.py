@@ -138,8 +138,8 @@ class Inputs:
         return region_guides(self.regions, masks, self._with_faces(self.keep, "keep", size))
 
     def detail_at(self, size: Size) -> Tensor | None:
-        """The detail mask with the faces that are cared for, (1, 1, H, W) in [0, 1]; None: there is none."""
-        return self._with_faces(self.detail, "soft", size, amounts(self.faces, size[1]))
+        """The detail mask with the faces that are cared for, (1, 1, H, W), small ones above 1; None: there is none."""
+        return self._with_faces(self.detail, "soft", size, amounts(self.faces, size[1], self.scale_plans[-1].size[1]))
 
     def _with_faces(
         self, mask: Picture | None, choice: Faces, size: Size, amounts: Sequence[float] = ()

@@ -21,7 +21,7 @@ FEATHER = 0.5
 def face_mask(
     faces: Sequence[Face], height: int, width: int, amounts: Sequence[float] = (), margin: float = MARGIN
 ) -> Tensor:
-    """(1, 1, H, W) in [0, 1]: 1 over the features of each face, or its amount, with a soft edge outside of them."""
+    """(1, 1, H, W): 1 over the features of each face, or its amount; soft edges, 0 elsewhere."""
     mask = torch.zeros(height, width)
     for face, amount in zip(faces, amounts or [1.0] * len(faces), strict=True):
         axes, center, radii = _ellipse(face, height, width, margin)
