@@ -51,7 +51,6 @@ USES = {
     ("web/image_process.py", "nice"): "no such attribute: the priority stays",
     ("web/image_process.py", "resource"): "cannot be imported: only `load` limits the memory",
     ("web/server.py", "chmod"): "only on POSIX systems, by os.name",
-    ("web/service.py", "chmod"): "only on POSIX systems, by os.name",
     ("vgg/device.py", "CDLL"): "only on Linux, by sys.platform",
     ("vgg/ncnn_convolution.py", "register_at_fork"): "only on Linux, by sys.platform",
     ("vgg/trial.py", "/proc/cpuinfo"): "the module `platform` names the processor if there is no such file",
@@ -108,6 +107,8 @@ def test_tests_of_what_other_systems_lack_are_marked() -> None:
         ("test_resume.py", ""),  # the same
         ("test_fuzz.py", "_limited_memory"),  # called on Linux only
         ("test_rerun.py", "test_a_hostile_recipe_is_refused_in_a_line"),  # a name that is not opened
+        ("test_attacks.py", "test_names_of_uploads_are_only_shown"),  # the same
+        ("test_attacks.py", "test_jobs_with_an_initial_image_of_the_server"),  # the same
     }
 
 

@@ -28,7 +28,7 @@ def test_the_reference_lists_a_function_for_every_command():
     rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
     commands = {word for row in rows for word in re.findall(r"`(?:impasto )?([a-z]+)", row[0])}
     assert commands == {name for name in app if not name.startswith("-")}
-    functions = [word for row in rows for word in re.findall(r"`(?:impasto\.)?([a-z_]+)", row[1])]
+    functions = [word for row in rows for word in re.findall(r"`(?:impasto\.)?([A-Za-z_]+)", row[1])]
     assert {*functions} - {*library.__all__} == {"save", "demo"}
     assert all(callable(getattr(library, name)) for name in {*functions} - {"save", "demo", "weights"})
 

@@ -3,7 +3,6 @@
 import http.client
 import io
 import json
-import os
 import socket
 import struct
 import time
@@ -467,9 +466,8 @@ def test_streams_of_events_do_not_exhaust_the_server(target: Target, monkeypatch
     assert target.running.service.feed.clients == 0
 
 
-def test_links_in_the_data_folder_are_no_way_out(target: Target, tmp_path: Path) -> None:
-    if os.name != "posix":
-        pytest.skip("links need a privilege on Windows")
+@pytest.mark.posix("links without a privilege")
+def test_links_in_the_data_folder_are_no_way_out(target: Target) -> None:
     link = target.running.service.root / "files" / ("b" * 64)
     link.symlink_to("/etc/passwd")
     try:

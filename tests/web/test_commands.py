@@ -76,7 +76,7 @@ def test_queue_lists_in_the_order_of_running_and_cancel_ends_jobs(
     [
         (["queue", "--server", "http://127.0.0.1:1"], 1, "cannot be reached"),
         (["queue", "--server", "ftp://x"], 1, "is not the address of a server"),
-        (["cancel", "x"], 2, "number"),
+        (["cancel", "x"], 2, "NUMBER"),
         (["serve", "--port", "99999"], 2, "port: got 99999; give 0 to 65535"),
         (["serve", "--workers", "0"], 2, "--workers: got 0; give 1 or more"),
         (["serve", "--quota", "many"], 2, "--quota: got 'many'; give a size such as 4G or 800M"),

@@ -136,7 +136,7 @@ def _bound(address: Address) -> socket.socket:
         # it listens from now on: who reads the address that is printed can connect
         return socket.create_server(place[:2], family=family, backlog=MAX_CONNECTIONS)
     except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         where = f"{printable(address.host)}:{address.port}"
         raise OutputError(f"{where}: cannot be used ({reason}); choose another --host or --port") from error
 
