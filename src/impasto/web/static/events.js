@@ -4,6 +4,8 @@ import { api } from "./api.js";
 import { changed, load, loadOrder, progress, put, remove, state } from "./state.js";
 import { debounced } from "./dom.js";
 
+const RETRY_MS = 3000;
+
 const refreshOrder = debounced(150, async () => {
   await loadOrder().catch(() => {});
   changed({ kind: "order" });
@@ -51,8 +53,13 @@ function connect() {
   source.addEventListener("error", () => {
     connection(false);
     // a refused stream is not tried again by the browser
-    if (source?.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+    if (source?.readyState === EventSource.CLOSED) setTimeout(again, RETRY_MS);
   });
+}
+
+/** Without a valid token this leads to the login. */
+function again() {
+  api("GET", "/api/storage").then(() => source !== null && connect(), () => setTimeout(again, RETRY_MS));
 }
 
 function connection(connected) {

@@ -20,7 +20,7 @@ export async function fork(job) {
   const form = (names) => settingsForm(setup.schema, setup.defaults, values, names, () => {}).element;
   const body = el("div", {}, el("p", { class: "quiet" }, "A new job starts from the present image of this one."), form(first),
     styles.length > 1 ? el("div", {}, styles.map((style, index) => weight(style, index))) : null,
-    job.spec.content ? await maskButtons(job, masks) : null,
+    job.spec.content ? await maskButtons(job, masks, styles) : null,
     el("details", { class: "more" }, el("summary", {}, "All settings"), form(others)));
   dialog("Fork", body, [{ text: "Start the fork", kind: "primary", run: () => {
     const settings = Object.fromEntries(Object.entries(values).filter(([name, value]) => shown(value) !== shown(job.spec.settings[name]) && !["first_scale", "init"].includes(name)));
@@ -37,16 +37,17 @@ function weight(style, index) {
   } }));
 }
 
-async function maskButtons(job, masks) {
+async function maskButtons(job, masks, styles) {
   const content = await api("GET", `/api/files/${job.spec.content}`);
-  const open = (text, role) => button(text, (event) => attempt(async () => {
+  const open = (text, from, role) => button(text, (event) => attempt(async () => {
     const { editMask } = await import("./mask_editor.js");
-    await editMask(text, content, masks[role], (mask) => {
-      masks[role] = mask;
+    await editMask(text, content, from[role], (mask) => {
+      from[role] = mask;
       event.target.setAttribute("aria-pressed", String(mask !== null));
     });
-  }), { "aria-pressed": String(masks[role] !== null) });
-  return el("div", { class: "masks" }, open("Protected area", "keep"), open("More detail", "detail"));
+  }), { "aria-pressed": String(from[role] !== null) });
+  return el("div", { class: "masks" }, open("Protected area", masks, "keep"), open("More detail", masks, "detail"),
+    styles.map((style, index) => open(styles.length > 1 ? `Mask of style image ${index + 1}` : "Mask of the style image", style, "mask")));
 }
 
 /** Ask for how many steps a finished image is optimized further, and create the job. */

@@ -7,7 +7,7 @@ import { button, el, throttled } from "./dom.js";
 import { draftFrom } from "./draft.js";
 import { lossChart } from "./loss_chart.js";
 import { draggable } from "./pickers.js";
-import { ask, job as jobOf, put, state, subscribe } from "./state.js";
+import { ask, job as jobOf, put, remove as forget, state, subscribe } from "./state.js";
 import { bytes, duration, label, progressText, shown, stateText, title } from "./text.js";
 
 const PRIORITIES = { 2: "highest", 1: "high", 0: "normal", "-1": "low", "-2": "lowest" };
@@ -49,9 +49,18 @@ export async function jobView(place, number) {
   chart();
   return subscribe((change) => {
     if (change.number !== undefined && change.number !== number) return;
+    if (change.kind === "reset") refresh(number);
     show();
     if (state.jobs.has(number)) chart();
   });
+}
+
+async function refresh(number) {
+  try {
+    put(await api("GET", `/api/jobs/${number}`));
+  } catch (error) {
+    if (error.status === 404) forget(number);
+  }
 }
 
 /** Replace the children that are different: a button that is being pressed stays. */
@@ -109,8 +118,10 @@ function stage(parts, job) {
 async function openZoom(parts, job) {
   await attempt(async () => {
     const { openViewer } = await import("./viewer.js");
-    const viewer = await openViewer(`/api/jobs/${job.number}/tiles`, { name: `Result of ${title(job)}` });
+    const viewer = await openViewer(`/api/jobs/${job.number}/tiles`,
+      { name: `Result of ${title(job)}`, before: job.spec.content && `/api/files/${job.spec.content}/tiles` });
     parts.stage.replaceChildren(viewer.element);
+    parts.under.querySelector(".slider")?.remove(); // the viewer has its own
     parts.stage.draggable = false;
     viewer.canvas.focus();
   });

@@ -1,7 +1,7 @@
 /** Painting a mask on the content image: brush and eraser with a mouse, a pen or a finger. */
 
 import { upload } from "./api.js";
-import { attempt, toast } from "./dialogs.js";
+import { attempt, confirm, toast } from "./dialogs.js";
 import { button, el, newId } from "./dom.js";
 import { MaskImage, resized } from "./mask_image.js";
 import { decodeGray, encodeGray } from "./png.js";
@@ -15,15 +15,16 @@ const OPACITY = 0.55;
 export async function editMask(heading, file, mask, take) {
   const image = new MaskImage(file.width, file.height);
   if (mask) image.values = (await loadMask(`/api/files/${mask === "alpha" ? `${file.id}/mask?from=alpha` : `${mask}/content`}`, file)).values;
-  const brush = { white: true, size: Math.round(Math.max(file.width, file.height) / 12), softness: 0.3 };
+  const brush = { white: true, isRectangle: false, size: Math.round(Math.max(file.width, file.height) / 12), softness: 0.3 };
   const overlay = overlayOf(image);
   let last = null;
+  let corner = null;
   let pointer = null;
   const viewer = await openViewer(`/api/files/${file.id}/tiles`, { name: heading, overlay: draw, onPointer });
 
   function draw(context, view) {
     overlay(context, view);
-    if (!pointer) return;
+    if (!pointer || brush.isRectangle) return;
     context.beginPath();
     context.arc(view.x + pointer[0] * view.scale, view.y + pointer[1] * view.scale, (brush.size / 2) * view.scale, 0, 2 * Math.PI);
     context.strokeStyle = "#fff";
@@ -38,7 +39,7 @@ export async function editMask(heading, file, mask, take) {
     const isMove = event.type === "pointermove" || event.type === "pointerrawupdate";
     if (event.type === "pointerdown" && event.button === 0 && !event.shiftKey) {
       image.begin();
-      last = point;
+      last = corner = point;
       stroke(event, point);
     } else if (isMove && last) {
       stroke(event, point);
@@ -54,6 +55,12 @@ export async function editMask(heading, file, mask, take) {
     return last !== null;
   }
   function stroke(event, point) {
+    if (brush.isRectangle) {
+      image.abandon();
+      image.begin();
+      image.rectangle(corner, point, brush.white);
+      return;
+    }
     // a pen presses: light strokes are thin
     const pressure = event.pointerType === "pen" && event.pressure > 0 ? 0.2 + 0.8 * event.pressure : 1;
     image.paint(last, point, (brush.size / 2) * pressure, brush.softness, brush.white !== (event.buttons === 32));
@@ -75,6 +82,10 @@ export async function editMask(heading, file, mask, take) {
     viewer.draw();
   };
   const controls = toolbar(image, brush, file, redraw);
+  const close = () => {
+    if (!image.done.length) dialog.close();
+    else confirm("Discard the changes", "The mask stays as it was before.", () => dialog.close());
+  };
   const save = async () => {
     const isEmpty = image.values.every((value) => value === 0);
     const made = isEmpty ? null : await upload(await encodeGray(file.width, file.height, image.values), `mask-of-${file.name.replace(/\.\w+$/, "")}.png`);
@@ -84,7 +95,11 @@ export async function editMask(heading, file, mask, take) {
   const dialog = el("dialog", { class: "wide", "aria-label": heading, onkeydown: (event) => shortcut(event, image, redraw) },
     el("div", { class: "mask-editor" }, controls.element, viewer.element,
       el("div", { class: "row" }, el("span", { class: "grow quiet" }, `${heading}: paint what belongs to it. Two fingers, or Shift and the mouse, move the image; the wheel zooms. Keys: arrows move, Space paints in the middle.`),
-        button("Close without saving", () => dialog.close()), button("Save mask", () => attempt(save), { class: "primary" }))));
+        button("Close without saving", close), button("Save mask", () => attempt(save), { class: "primary" }))));
+  dialog.addEventListener("cancel", (event) => {
+    event.preventDefault();
+    close();
+  });
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
@@ -114,9 +129,11 @@ async function fetched(path) {
 }
 
 function toolbar(image, brush, file, redraw) {
-  const tools = [["Brush", true], ["Eraser", false]].map(([text, white]) => button(text, () => {
-    brush.white = white;
-    show();
+  const tools = [["Brush", true, false], ["Eraser", false, false], ["Rectangle", true, true]].map(([text, white, isRectangle]) => ({
+    white, isRectangle, element: button(text, () => {
+      Object.assign(brush, { white, isRectangle });
+      show();
+    }),
   }));
   const undo = button("Undo", () => { image.undo(); redraw(); });
   const redo = button("Redo", () => { image.redo(); redraw(); });
@@ -137,12 +154,14 @@ function toolbar(image, brush, file, redraw) {
   const input = el("input", { type: "file", id: chooser, class: "sr", accept: "image/*", "aria-label": "Mask from a file", onchange: () => take(() => loadMask(input.files[0], file)) });
   const from = (kind) => () => take(() => loadMask(`/api/files/${file.id}/mask?from=${kind}`, file));
   function show() {
-    tools.forEach((tool, index) => tool.setAttribute("aria-pressed", String(brush.white === (index === 0))));
+    for (const { element: tool, ...kind } of tools) {
+      tool.setAttribute("aria-pressed", String(brush.white === kind.white && brush.isRectangle === kind.isRectangle));
+    }
     undo.disabled = !image.done.length;
     redo.disabled = !image.undone.length;
   }
   show();
-  const element = el("div", { class: "row", role: "toolbar", "aria-label": "Tools" }, tools, size, softness, undo, redo,
+  const element = el("div", { class: "row", role: "toolbar", "aria-label": "Tools" }, tools.map((tool) => tool.element), size, softness, undo, redo,
     all("Invert", (value) => 255 - value), all("Fill", () => 255), all("Clear", () => 0),
     el("label", { class: "button", for: chooser }, "From a file"), input,
     file.has_alpha ? button("From alpha", from("alpha")) : null, state.setup.faces ? button("From faces", from("faces")) : null);

@@ -58,6 +58,16 @@ export class MaskImage {
     return [left, top, right, bottom];
   }
 
+  /** Set the pixels of a rectangle between two points, whose edges are rounded to whole pixels. */
+  rectangle([x0, y0], [x1, y1], white) {
+    const limit = (value, most) => Math.min(most, Math.max(0, Math.round(value)));
+    const [left, right] = [limit(Math.min(x0, x1), this.width), limit(Math.max(x0, x1), this.width)];
+    const [top, bottom] = [limit(Math.min(y0, y1), this.height), limit(Math.max(y0, y1), this.height)];
+    if (left >= right || top >= bottom) return;
+    this.keep(left, top, right, bottom);
+    for (let y = top; y < bottom; y += 1) this.values.fill(white ? 255 : 0, y * this.width + left, y * this.width + right);
+  }
+
   /** Paint pixels of a row whose distances lie between `inner` and `radius`. */
   fade([x0, y0, x1, y1], y, from, to, radius, inner, white) {
     const [dx, dy] = [x1 - x0, y1 - y0];

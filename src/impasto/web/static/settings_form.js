@@ -6,6 +6,14 @@ import { label, shown } from "./text.js";
 const SIZES = [256, 512, 1024, 2048, 4096];
 const ENDS = { strength: ["more content", "more style"], style_scale: ["finer strokes", "larger strokes"] };
 const CHOICES = { init: ["content", "noise", "fast"] };
+const WORDS = {
+  color: { style: "Style image", match: "Style image, content matched first", content: "Content image", luminance: "Content image, luminance from the result" },
+  method: { optimize: "Optimization (best quality)", fast: "One pass (seconds)" },
+  faces: { keep: "Unchanged", soft: "Features in place", off: "As the rest" },
+  init: { content: "Content image", noise: "Noise", fast: "Result of the one-pass method" },
+  optimizer: { lbfgs: "L-BFGS", adam: "Adam", "keras-adam": "Adam of Keras" },
+};
+const LOGARITHMIC = ["style_scale"];
 const SLIDER_SPAN = 1000;
 
 /** A form for `names`; `values` has all settings, and is changed in place. `onChange` is called after each change. */
@@ -48,11 +56,12 @@ function field(name, schema, standard, values, onChange) {
 function controlFor(name, schema, id, change, complain) {
   const attributes = { id, "aria-describedby": `${id}-help` };
   const choices = schema.enum ?? CHOICES[name];
-  if (choices) return select(choices, attributes, change);
+  if (choices) return select(choices, WORDS[name], attributes, change);
   if (schema.type === "boolean") return checkbox(attributes, change);
   if (schema.type === "object") return layers(attributes, change, complain);
   const range = bounds(schema);
   if (name === "size") return size(attributes, range, change, complain);
+  if (LOGARITHMIC.includes(name)) return ratio(name, attributes, range, change);
   const isNarrow = range.max - range.min <= SLIDER_SPAN && schema.type === "number";
   return isNarrow ? slider(name, attributes, range, change) : number(attributes, range, schema.type, change, complain);
 }
@@ -65,8 +74,8 @@ function bounds(schema) {
   };
 }
 
-function select(choices, attributes, change) {
-  const options = choices.map((choice) => el("option", { value: String(choice) }, String(choice)));
+function select(choices, words, attributes, change) {
+  const options = choices.map((choice) => el("option", { value: String(choice) }, words?.[choice] ?? String(choice)));
   const element = el("select", { ...attributes, onchange: () => change(choices[element.selectedIndex]) }, options);
   return { element, show: (value) => { element.value = String(value); } };
 }
@@ -91,8 +100,32 @@ function slider(name, attributes, range, change) {
     change(Number(Math.min(high, Math.max(low, Number(input.value) + direction * by)).toFixed(4)));
   });
   const output = el("output", { for: attributes.id });
-  const ends = ENDS[name] ? el("div", { class: "ends quiet" }, ENDS[name].map((end) => el("span", {}, end))) : null;
-  return { element: el("div", {}, input, ends), output, show: (value) => { input.value = value; output.textContent = shown(value); } };
+  return { element: el("div", {}, input, ends(name)), output, show: (value) => { input.value = value; output.textContent = shown(value); } };
+}
+
+/** A slider for a factor: each step multiplies, so that 1 is in the middle between 1/2 and 2. */
+function ratio(name, attributes, range, change) {
+  const input = el("input", { type: "range", min: Math.log2(range.min), max: Math.log2(range.max), step: "any", ...attributes,
+    oninput: () => change(rounded(2 ** input.value)) });
+  const rounded = (value) => Math.min(range.max, Math.max(range.min, Number((Math.round(value * 20) / 20).toFixed(2))));
+  input.addEventListener("keydown", (event) => {
+    const direction = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+    if (!direction) return;
+    event.preventDefault();
+    const value = 2 ** input.value;
+    change(rounded(value + direction * (value < 1.001 && (direction < 0 || value < 0.99) ? 0.05 : 0.1)));
+  });
+  const show = (value) => {
+    input.value = Math.log2(value);
+    input.setAttribute("aria-valuetext", shown(value));
+    output.textContent = shown(value);
+  };
+  const output = el("output", { for: attributes.id });
+  return { element: el("div", {}, input, ends(name)), output, show };
+}
+
+function ends(name) {
+  return ENDS[name] ? el("div", { class: "ends quiet" }, ENDS[name].map((end) => el("span", {}, end))) : null;
 }
 
 function number(attributes, range, type, change, complain) {

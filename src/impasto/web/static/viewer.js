@@ -8,10 +8,11 @@ const CACHED_TILES = 200;
 
 /**
  * A viewer of the image whose pyramid is at `path`. `overlay(context, view)` draws on top of it; `onPointer(event, point)`
- * may take pointer events (returns true). Views that are linked (`link`) move together.
+ * may take pointer events (returns true). `before`: the pyramid of an image that a slider shows instead. Views that are linked (`link`) move together.
  */
-export async function openViewer(path, { overlay = () => {}, onPointer = () => false, name = "Image" } = {}) {
+export async function openViewer(path, { overlay = () => {}, onPointer = () => false, name = "Image", before = null } = {}) {
   const pyramid = await api("GET", path);
+  const under = before && (await beforeLayer(before, () => draw()));
   const canvas = el("canvas", { tabindex: 0, role: "img", "aria-label": `${name}; plus and minus zoom, arrow keys move, 0 fits, 1 is full size` });
   const context = canvas.getContext("2d");
   const view = { scale: 1, x: 0, y: 0, width: pyramid.width, height: pyramid.height };
@@ -71,6 +72,7 @@ export async function openViewer(path, { overlay = () => {}, onPointer = () => f
       context.clearRect(0, 0, canvas.width, canvas.height);
       context.imageSmoothingEnabled = view.scale < 1;
       tiles.draw(context, view, canvas);
+      under?.draw(context, view, canvas);
       overlay(context, view);
     });
   }
@@ -87,9 +89,31 @@ export async function openViewer(path, { overlay = () => {}, onPointer = () => f
   });
   viewer.element = el("div", { class: "viewer" }, canvas, el("div", { class: "zoom" },
     button("−", () => zoom(1 / 1.5), { class: "small", "aria-label": "Zoom out" }), button("+", () => zoom(1.5), { class: "small", "aria-label": "Zoom in" }),
-    button("Fit", fit, { class: "small" }), button("1:1", () => zoom(1 / view.scale), { class: "small", "aria-label": "Full size" })));
+    button("Fit", fit, { class: "small" }), button("1:1", () => zoom(1 / view.scale), { class: "small", "aria-label": "Full size" })), under?.slider ?? "");
   new ResizeObserver(resize).observe(canvas);
   return viewer;
+}
+
+/** Another image of the same scene, at the left of a line that a slider moves; it may have another size. */
+async function beforeLayer(path, onChange) {
+  const pyramid = await api("GET", path);
+  const tiles = tileSource(path, pyramid, onChange);
+  const slider = el("input", { type: "range", class: "before", min: 0, max: 100, value: 50, "aria-label": "Content image and result", oninput: onChange });
+  function draw(context, view, canvas) {
+    const edge = Math.round((canvas.width * slider.value) / 100);
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, edge, canvas.height);
+    context.clip();
+    context.clearRect(0, 0, edge, canvas.height);
+    const scale = (view.scale * view.width) / pyramid.width;
+    context.imageSmoothingEnabled = scale < 1;
+    tiles.draw(context, { ...view, scale }, canvas);
+    context.restore();
+    context.fillStyle = "#fff";
+    context.fillRect(edge - 1, 0, 2, canvas.height);
+  }
+  return { draw, slider };
 }
 
 function tileSource(path, { tile, levels, width, height }, onLoad) {
