@@ -114,8 +114,9 @@ def state(page: "playwright.Page", text: str) -> None:
 def shot(page: "playwright.Page", name: str) -> None:
     """A screenshot for the documentation."""
     if SCREENSHOTS:
+        page.evaluate("() => scrollTo(0, 0)")
         image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-        image.save(Path(SCREENSHOTS) / f"{name}.jpg", quality=88)
+        image.save(Path(SCREENSHOTS) / f"{name}.jpg", quality=85)
 
 
 def test_from_upload_to_a_finished_image(open_page: Open, images: object, tmp_path: Path, narrow_weights: Path) -> None:

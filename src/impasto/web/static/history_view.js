@@ -5,7 +5,7 @@ import { attempt, toast } from "./dialogs.js";
 import { button, debounced, el, newId, refill } from "./dom.js";
 import { draggable } from "./pickers.js";
 import { thumbnailOf } from "./queue_view.js";
-import { ask, put, state, subscribe } from "./state.js";
+import { ask, keep, put, state, subscribe } from "./state.js";
 import { stateText, title } from "./text.js";
 
 const PAGE = 40;
@@ -35,7 +35,7 @@ export function historyView(place) {
     if (!page) return;
     if (anew) shownJobs.length = 0;
     shownJobs.push(...page.jobs);
-    page.jobs.forEach((job) => state.jobs.set(job.number, { ...state.jobs.get(job.number), ...job }));
+    page.jobs.forEach((job) => keep(job));
     more.hidden = !page.more;
     show();
   }

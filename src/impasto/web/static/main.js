@@ -16,6 +16,7 @@ async function show() {
   end();
   end = () => {};
   place.replaceChildren();
+  window.scrollTo(0, 0);
   for (const link of document.querySelectorAll("[data-page]")) {
     if (link.dataset.page === page) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

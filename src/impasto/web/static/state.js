@@ -28,7 +28,7 @@ export async function load() {
   ]);
   state.setup = setup;
   // older jobs that are shown stay; their views ask for them again
-  for (const job of [...recent.jobs, ...active.jobs]) state.jobs.set(job.number, job);
+  for (const job of [...recent.jobs, ...active.jobs]) keep(job);
   await loadOrder();
   changed({ kind: "reset" });
 }
@@ -36,7 +36,13 @@ export async function load() {
 /** Load the order of the waiting jobs. */
 export async function loadOrder() {
   const page = await api("GET", "/api/jobs?state=waiting&limit=1000");
-  page.jobs.forEach((job, index) => state.jobs.set(job.number, { ...job, place: index }));
+  page.jobs.forEach((job, index) => keep(job, { place: index }));
+}
+
+/** Keep a job, unless a newer state of it is known: an event may come before the answer to a request. */
+export function keep(job, more = {}) {
+  const known = state.jobs.get(job.number);
+  state.jobs.set(job.number, known && known.version > job.version ? { ...known, ...more } : { ...known, ...job, ...more });
 }
 
 /** A job, from the server if it is not known yet. */
@@ -45,11 +51,9 @@ export async function job(number) {
   return state.jobs.get(number);
 }
 
-/** Take over a job that the server has sent, unless a newer one is known: an event may come before the answer. */
+/** Take over a job that the server has sent. */
 export function put(sent) {
-  const known = state.jobs.get(sent.number);
-  if (known && known.version > sent.version) return known;
-  state.jobs.set(sent.number, { ...known, ...sent });
+  keep(sent);
   changed({ kind: "job", number: sent.number });
   return state.jobs.get(sent.number);
 }
