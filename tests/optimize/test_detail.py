@@ -87,28 +87,31 @@ def test_a_face_counts_more_at_the_features_of_the_face_only(narrow: VGG19) -> N
 
 def test_a_face_gets_full_detail_where_it_is_small_and_a_quarter_where_it_is_large(narrow: VGG19) -> None:
     faces = Run(portrait(), [noise(2)], SMALL, vgg=narrow).inputs.faces
-    width = {size: amounts(faces, size, 4096) for size in (64, 512, 4096)}
+    width = {size: amounts(faces, (size, size)) for size in (64, 512, 4096)}
     assert width[64] == [1]
     assert width[512] == [pytest.approx(0.25, abs=0.03)]
     assert width[4096] == [0.25]
 
 
-def test_a_face_that_stays_small_gets_up_to_twice_as_much_at_every_scale() -> None:
+def test_a_face_that_is_small_in_the_image_gets_up_to_twice_as_much_at_every_scale() -> None:
     faces = [Face(0.9, (0.1, 0.1, 0.1 + width / 512, 0.3), ((0.1, 0.2),) * 5) for width in (30, 60, 70, 81, 200)]
-    for size in (128, 256, 512):
-        ordinary, last = amounts(faces, size, 4096), amounts(faces, size, 512)
-        factors = [more / less for more, less in zip(last, ordinary, strict=True)]
-        assert factors[:3] == pytest.approx([2, 2, 1.5])
-        assert factors[3:] == [1, 1]
+    assert amounts(faces, (64, 64)) == pytest.approx([2, 2, 1.5, 1, 1])
+    assert amounts(faces, (2048, 2048)) == pytest.approx([0.57, 0.5, 0.375, 0.25, 0.25], abs=0.01)
+    assert amounts(faces, (64, 32)) == pytest.approx([2, 2, 2, 2, 1])  # half as wide relative to the long edge
 
 
-def test_deep_layers_keep_some_of_the_style_in_a_small_face(narrow: VGG19) -> None:
-    run = Run(portrait(), [noise(2)], SMALL, vgg=narrow)
-    mask = run.inputs.detail_at((64, 64))
-    assert float(mask.max()) == 2
-    guides = style_guides(None, mask, ["block1_conv1", "block4_conv1"])
+def test_a_small_face_has_the_same_detail_in_a_small_run_and_in_the_first_part_of_a_large_one(narrow: VGG19) -> None:
+    content = Picture(torch.nn.functional.pad(portrait().tensor, (128, 128, 128, 128), value=0.5))
+    small, large = (Run(content, [noise(2)], SMALL.replace(size=size), vgg=narrow) for size in (64, 256))
+    mask = small.inputs.detail_at((64, 64))
+    assert float(mask.max()) > 1
+    assert torch.equal(mask, large.inputs.detail_at((64, 64)))
+
+
+def test_deep_layers_keep_some_of_the_style_in_a_small_face() -> None:
+    guides = style_guides(None, torch.tensor([[[[0.0, 1.0, 2.0]]]]), ["block1_conv1", "block4_conv1"])
     assert guides["block1_conv1"] is None
-    assert [float(value) for value in guides["block4_conv1"].aminmax()] == pytest.approx([0.2, 1])
+    assert guides["block4_conv1"].flatten().tolist() == pytest.approx([1, 0.4, 0.2])
 
 
 def test_a_kept_face_has_the_pixels_of_the_content_image(narrow: VGG19) -> None:

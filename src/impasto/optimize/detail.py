@@ -16,8 +16,10 @@ from impasto.images.masks import layer_guides
 from impasto.images.picture import Picture
 from impasto.images.tone import Tone, mix_tones, tone
 from impasto.loss.statistics import ContentFeatures
+from impasto.optimize.memory_plan import Size
 from impasto.settings import layers
 from impasto.settings.model import Settings
+from impasto.settings.schedule import REFERENCE_EDGE
 
 CONTENT_FACTOR = 3.0
 """Factor of the content error at full detail."""
@@ -35,8 +37,9 @@ positions place eyes and mouth, and full detail would leave no strokes."""
 LEAST_DETAIL = 0.25
 """What the largest faces get."""
 SMALL_FACE, ORDINARY_FACE = 60, 80
-"""Pixels at the last scale: a face up to the first width gets MOST_DETAIL times as much at every scale, as it has few
-positions even at the last one. One from the second width on gets once as much; between them it is interpolated."""
+"""Pixels if the long edge has REFERENCE_EDGE: a face up to the first width gets MOST_DETAIL times as much, as it has
+few positions. One from the second width on gets once as much; between them it is interpolated. Only the width relative
+to the image counts, at every scale: a small run is still the first part of a large one."""
 MOST_DETAIL = 2.0
 """Factor on the detail of a small face."""
 
@@ -79,14 +82,10 @@ def with_face_note(content: Picture | None, faces: Collection[Face], settings: S
     return dataclasses.replace(content, notes=(*content.notes, note))
 
 
-def amounts(faces: Iterable[Face], width: int, last_width: int) -> list[float]:
-    """How much detail each face gets in an image of that width, at most MOST_DETAIL; 1 is full detail.
-
-    Args:
-        last_width: that of the last scale.
-    """
-    shares = [face.box[2] - face.box[0] for face in faces]
-    return [_share_of_full(width * each) * _factor(last_width * each) for each in shares]
+def amounts(faces: Iterable[Face], size: Size) -> list[float]:
+    """How much detail each face gets in an image of that size, at most MOST_DETAIL; 1 is full detail."""
+    pixels = [size[1] * (face.box[2] - face.box[0]) for face in faces]
+    return [_share_of_full(each) * _factor(each * REFERENCE_EDGE / max(size)) for each in pixels]
 
 
 def _share_of_full(pixels: float) -> float:
@@ -95,7 +94,7 @@ def _share_of_full(pixels: float) -> float:
 
 
 def _factor(pixels: float) -> float:
-    """The factor on it for a face of that width at the last scale, 1 to MOST_DETAIL."""
+    """The factor on it for a face of that width at REFERENCE_EDGE, 1 to MOST_DETAIL."""
     smallness = min(max((ORDINARY_FACE - pixels) / (ORDINARY_FACE - SMALL_FACE), 0), 1)
     return 1 + (MOST_DETAIL - 1) * smallness
 

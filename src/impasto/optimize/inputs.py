@@ -139,7 +139,7 @@ class Inputs:
 
     def detail_at(self, size: Size) -> Tensor | None:
         """The detail mask with the faces that are cared for, (1, 1, H, W), small ones above 1; None: there is none."""
-        return self._with_faces(self.detail, "soft", size, amounts(self.faces, size[1], self.scale_plans[-1].size[1]))
+        return self._with_faces(self.detail, "soft", size, amounts(self.faces, size))
 
     def _with_faces(
         self, mask: Picture | None, choice: Faces, size: Size, amounts: Sequence[float] = ()
