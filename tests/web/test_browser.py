@@ -137,6 +137,8 @@ def test_from_upload_to_a_finished_image(open_page: Open, images: object, tmp_pa
         page.get_by_role("button", name="256 pixels").click()
         expect(page.locator("#estimate")).to_contain_text("256 × 256 pixels", timeout=60_000)
         shot(page, "web-new")
+        if SCREENSHOTS:
+            mask_of_faces(page)
         page.get_by_text("All settings", exact=True).click()
         set_number(page, "Steps", 150 if SCREENSHOTS else 20)
         page.get_by_role("button", name="Start").click()
@@ -167,6 +169,16 @@ def test_from_upload_to_a_finished_image(open_page: Open, images: object, tmp_pa
     finally:
         server.stop()
         thread.join()
+
+
+def mask_of_faces(page: "playwright.Page") -> None:
+    """A screenshot of the mask editor."""
+    page.locator("[data-mask=keep]").click()
+    page.get_by_role("button", name="From faces").click()
+    page.wait_for_timeout(5000)
+    shot(page, "web-mask")
+    page.get_by_role("button", name="Close without saving").click()
+    page.get_by_role("button", name="Discard the changes").last.click()
 
 
 def test_a_reload_a_second_tab_and_a_phone_show_the_same(running: Running, open_page: Open) -> None:
@@ -280,7 +292,6 @@ def test_a_mask_is_painted_to_the_pixel_and_edited_again(running: Running, open_
     page.mouse.move(*at(119.8, 89.8))  # the last row and the last column
     page.mouse.down()
     page.mouse.up()
-    shot(page, "web-mask")
     dialog.get_by_role("button", name="Save mask").click()
     expect(page.locator("[data-mask=keep]")).to_have_attribute("aria-pressed", "true")
     mask = stored_mask(running, page)
