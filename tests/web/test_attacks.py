@@ -19,7 +19,7 @@ from PIL import Image
 from web_inputs import png
 from web_server import Running, Serve
 
-from impasto.web import feed, files, guard
+from impasto.web import feed, files, guard, limits
 from impasto.web.guard import cookie_value
 
 TOKEN = "a-token-of-this-test-0123456789"
@@ -122,7 +122,7 @@ def archive(name: str) -> bytes:
 
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "ü"])
 def test_no_or_a_wrong_token(target: Target, token: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "PERIOD", 0.0)  # wrong tokens of other tests are forgotten
+    monkeypatch.setattr(limits, "PERIOD", 0.0)  # wrong tokens of other tests are forgotten
     for path in ("/api/setup", "/api/events", "/metrics", "/api/openapi.json", "/static/main.js"):
         response = target.send("GET", path, token=None if token is None else token.encode().decode("latin-1"))
         assert response.status in {401, 303}
@@ -307,7 +307,7 @@ def test_a_large_image_within_the_limits_does_not_harm_the_server(target: Target
 
 
 def test_bodies_that_are_too_large(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(limits, "MAX_BYTES", 100_000)
     monkeypatch.setattr(files, "MAX_BYTES", 100_000)
     assert target.send("POST", "/api/jobs", b"x", content_length=str(2**40)).status == 413
     assert target.send("POST", "/api/files", b"x", content_length="100001").status == 413
@@ -322,7 +322,7 @@ def test_bodies_that_are_too_large(target: Target, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_body_that_comes_too_slowly(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "CHUNK_SECONDS", 0.3)
+    monkeypatch.setattr(limits, "CHUNK_SECONDS", 0.3)
     head = target.head_of_an_upload
     assert b" 408 " in target.raw(head).split(b"\r\n")[0]
     host, port = target.host.rsplit(":", 1)
@@ -485,9 +485,9 @@ def test_every_response_has_the_headers_of_security(target: Target) -> None:
 
 
 def test_a_fault_of_the_server_is_not_shown(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(target.running.service, "setup", fail)
-    response = target.send("GET", "/api/setup")
+    monkeypatch.setattr(target.running.service.jobs, "select", fail)
+    response = target.send("GET", "/api/jobs")
     assert (response.status, response.body) == (500, b'{"error":"the server failed; its log has the details"}')

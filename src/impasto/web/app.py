@@ -14,7 +14,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from impasto.errors import ImpastoError, printable
 from impasto.version import __version__
-from impasto.web import file_routes, job_routes
+from impasto.web import file_routes, job_routes, result_routes
 from impasto.web.guard import Guard, cookie
 from impasto.web.problems import RequestError
 from impasto.web.service import Service
@@ -42,6 +42,7 @@ def create_app(service: Service, token: str | None = None, hosts: tuple[str, ...
     app.state.service = service
     app.include_router(file_routes.router)
     app.include_router(job_routes.router)
+    app.include_router(result_routes.router)
     _add_pages(app, token)
     _add_monitoring(app, service)
     app.add_exception_handler(RequestError, _error)

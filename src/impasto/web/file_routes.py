@@ -8,6 +8,7 @@ from fastapi.responses import FileResponse
 
 from impasto.web import pyramid
 from impasto.web.service import Service
+from impasto.web.setup import setup as page_setup
 
 router = APIRouter(prefix="/api", tags=["files"])
 Digest = Annotated[str, Path(description="The id of a file: the SHA-256 of its bytes.")]
@@ -29,7 +30,7 @@ TheService = Annotated[Service, Depends(service_of)]
 @router.get("/setup", summary="Settings, presets and limits")
 def setup(service: TheService) -> dict[str, Any]:
     """What a page needs to know at first: the JSON Schema of all settings, presets, saved settings, limits."""
-    return service.setup()
+    return page_setup(service.saved, service.devices)
 
 
 @router.post(

@@ -9,30 +9,20 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any
+from collections.abc import Collection
 from urllib.parse import parse_qs, urlsplit
 
-import anyio
-
-from impasto.web.files import MAX_BYTES
+from impasto.web.limits import ATTEMPTS, UPLOADS, App, Message, Rate, Receive, Scope, Send, limit_of, limited
 from impasto.web.problems import (
     ForbiddenError,
     HostError,
     RequestError,
-    SlowError,
     TooLargeError,
     TooManyError,
     UnauthorizedError,
 )
 
 COOKIE = "impasto_token"
-MAX_JSON = 2**20
-"""Bytes of the body of a request, but for uploads."""
-CHUNK_SECONDS, BYTES_PER_SECOND = 20.0, 10_000
-"""A client may be silent for that long, and is slower than that on average only during its first CHUNK_SECONDS."""
-ATTEMPTS, UPLOADS, PERIOD = 10, 240, 60.0
-"""Wrong tokens, and uploads, of one address in PERIOD seconds."""
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -47,34 +37,7 @@ _OPEN_PATHS = ("/login", "/healthz", "/static/login.css", "/static/icon.svg")
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 log = logging.getLogger("impasto.web.access")
-
-
-class Rate:
-    """At most `limit` events of one client in PERIOD seconds."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._times: dict[str, collections.deque[float]] = {}
-
-    def is_exceeded(self, client: str) -> bool:
-        """Whether the client has had as many events as it may."""
-        times = self._times.get(client)
-        while times and time.monotonic() - times[0] > PERIOD:
-            times.popleft()
-        return times is not None and len(times) >= self._limit
-
-    def count(self, client: str) -> None:
-        """Count an event."""
-        if len(self._times) > 10_000:  # addresses are forgotten before they fill the memory
-            self._times.clear()
-        self._times.setdefault(client, collections.deque(maxlen=self._limit)).append(time.monotonic())
 
 
 class Guard:
@@ -109,7 +72,7 @@ class Guard:
 
         try:
             self._check(scope)
-            await self._app(scope, _limited(scope, receive), send_with_headers)
+            await self._app(scope, limited(scope, receive), send_with_headers)
         except _Redirect as redirect:
             await _respond(send_with_headers, 303, b"", {"location": redirect.target, **redirect.headers})
         except RequestError as error:
@@ -136,7 +99,7 @@ class Guard:
         _check_origin(scope, headers)
         if self._token is not None:
             self._check_token(scope, headers, self._token)
-        length, limit = headers.get("content-length", "0"), _limit_of(scope)
+        length, limit = headers.get("content-length", "0"), limit_of(scope)
         if not length.isdecimal() or len(length) > 18 or int(length) > limit:
             raise TooLargeError(f"the body of the request is larger than {limit} bytes; send less")
         if scope["method"] == "POST" and scope["path"] == "/api/files":
@@ -224,36 +187,6 @@ def _check_origin(scope: Scope, headers: dict[str, str]) -> None:
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
         raise ForbiddenError("requests of other sites are refused")
-
-
-def _limit_of(scope: Scope) -> int:
-    return MAX_BYTES if scope["path"] == "/api/files" else MAX_JSON
-
-
-def _limited(scope: Scope, receive: Receive) -> Receive:
-    """`receive`, which raises an error when the body is too large or comes too slowly."""
-    limit = _limit_of(scope)
-    started, size, is_complete = time.monotonic(), 0, False
-
-    async def limited() -> Message:
-        nonlocal size, is_complete
-        if is_complete:  # waits for the end of the connection
-            return await receive()
-        try:
-            with anyio.fail_after(CHUNK_SECONDS):
-                message = await receive()
-        except TimeoutError as error:
-            raise SlowError("the body of the request comes too slowly; try again") from error
-        size += len(message.get("body", b""))
-        is_complete = not message.get("more_body", False)
-        if size > limit:
-            raise TooLargeError(f"the body of the request is larger than {limit} bytes; send less")
-        passed = time.monotonic() - started
-        if not is_complete and passed > CHUNK_SECONDS and size < BYTES_PER_SECOND * passed:
-            raise SlowError("the body of the request comes too slowly; try again")
-        return message
-
-    return limited
 
 
 def _cookies(header: str) -> list[str]:

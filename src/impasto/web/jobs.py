@@ -3,55 +3,15 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from sqlite3 import Connection, Row
 from typing import Any, cast
 
 from impasto.web.database import Database
+from impasto.web.order import RUN_ORDER, position_before
 from impasto.web.problems import ConflictError, UnknownError
 from impasto.web.spec import ENDED, JobSpec, Request, State
+from impasto.web.stored_job import StoredJob, stored
 
-_RUN_ORDER = "ORDER BY interrupted DESC, priority DESC, position"
-_SMALLEST_GAP = 1e-6
-"""Difference of two positions below which all are numbered anew."""
-
-Changed = Callable[["StoredJob"], object]
-
-
-@dataclass(frozen=True)
-class StoredJob:
-    """A job in the table.
-
-    Attributes:
-        number: its id for clients.
-        spec_text: the spec as JSON; it is parsed when it is needed, since lists of jobs show it as it is.
-        request: what was asked of the running job, and not done yet.
-        parent: the number of the job whose image it starts from.
-        created, started, ended, deleted: Unix seconds.
-        version: the number of changes so far: clients keep the newest of several answers and events.
-        progress: step, steps, scale, loss, seconds, seconds_left and memory, as in `JobProgressed`; at first empty.
-    """
-
-    number: int
-    spec_text: str
-    name: str
-    state: State
-    request: Request | None
-    priority: int
-    favorite: bool
-    parent: int | None
-    created: float
-    started: float | None
-    ended: float | None
-    progress: dict[str, Any]
-    message: str
-    deleted: float | None
-    version: int
-
-    @property
-    def spec(self) -> JobSpec:
-        """What the client has asked for."""
-        return JobSpec.model_validate_json(self.spec_text)
+Changed = Callable[[StoredJob], object]
 
 
 class Jobs:
@@ -83,7 +43,7 @@ class Jobs:
         row = self._database.row("SELECT * FROM jobs WHERE number = ?", min(number, 2**63 - 1))
         if row is None:
             raise UnknownError(f"job {number}: is not known; see the list of jobs")
-        return _stored(row)
+        return stored(row)
 
     def select(
         self,
@@ -112,7 +72,7 @@ class Jobs:
             conditions.append("favorite = 1")
         order = "ORDER BY number DESC"
         if [*states] == ["waiting"]:
-            order = _RUN_ORDER
+            order = RUN_ORDER
             if before is not None:
                 place = "-interrupted, -priority, position"
                 conditions.append(f"({place}) > (SELECT {place} FROM jobs WHERE number = ?)")
@@ -123,7 +83,7 @@ class Jobs:
         rows = self._database.rows(
             f"SELECT * FROM jobs WHERE {' AND '.join(conditions)} {order} LIMIT ?", *values, limit
         )
-        return [_stored(row) for row in rows]
+        return [stored(row) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """The number of jobs in each state."""
@@ -136,7 +96,7 @@ class Jobs:
         if self._database.row("SELECT 1 FROM jobs WHERE state = 'waiting' AND deleted IS NULL LIMIT 1") is None:
             return None  # without a transaction, which would be flushed to the disk
         with self._database.transaction() as connection:
-            query = f"SELECT number FROM jobs WHERE state = 'waiting' AND deleted IS NULL {_RUN_ORDER} LIMIT 1"
+            query = f"SELECT number FROM jobs WHERE state = 'waiting' AND deleted IS NULL {RUN_ORDER} LIMIT 1"
             if (row := connection.execute(query).fetchone()) is None:
                 return None
             connection.execute(
@@ -243,7 +203,7 @@ class Jobs:
                     f"UPDATE jobs SET priority = {lowest}, position = {last} WHERE number = ?", (number,)
                 )
             elif before != number:
-                position = _between(connection, before, number)
+                position = position_before(connection, before, number)
                 connection.execute(
                     "UPDATE jobs SET priority = ?, position = ? WHERE number = ?", (target.priority, position, number)
                 )
@@ -296,30 +256,3 @@ class Jobs:
         job = self.get(number)
         self._changed(job)
         return job
-
-
-def _between(connection: Connection, before: int, number: int) -> float:
-    """A position directly before that of another waiting job."""
-    order = "(-priority, position)"
-    previous = (
-        f"SELECT position, priority FROM jobs WHERE state = 'waiting' AND number != {number:d} AND {order} < "
-        f"(SELECT -priority, position FROM jobs WHERE number = {before:d}) ORDER BY priority, position DESC LIMIT 1"
-    )
-    target = f"SELECT position, priority FROM jobs WHERE number = {before:d}"
-    for _ in range(2):
-        next_row, last = connection.execute(target).fetchone(), connection.execute(previous).fetchone()
-        if last is None or last["priority"] != next_row["priority"]:
-            return float(next_row["position"]) - 1
-        if next_row["position"] - last["position"] > _SMALLEST_GAP:
-            break
-        connection.execute(
-            "UPDATE jobs SET position = (SELECT count(*) FROM jobs AS other WHERE (-other.priority, other.position, "
-            "other.number) <= (-jobs.priority, jobs.position, jobs.number))"
-        )
-    return float(next_row["position"] + last["position"]) / 2
-
-
-def _stored(row: Row) -> StoredJob:
-    values = {name: row[name] for name in row.keys() if name not in {"spec", "position", "interrupted"}}  # noqa: SIM118
-    values |= {"progress": json.loads(row["progress"]), "favorite": bool(row["favorite"])}
-    return StoredJob(spec_text=row["spec"], **values)

@@ -14,9 +14,10 @@ from impasto.jobs.job import Job
 from impasto.jobs.result import JobResult
 from impasto.web.feed import Feed
 from impasto.web.files import Files
-from impasto.web.jobs import Jobs, StoredJob
+from impasto.web.jobs import Jobs
 from impasto.web.problems import FullError, RequestError
 from impasto.web.spec import Request, State, outputs_in
+from impasto.web.stored_job import StoredJob
 from impasto.web.workspace import Workspace
 
 RECORD_SECONDS = 2.0

@@ -1,41 +1,29 @@
 """`Service`: the parts of a server and how they are connected; the routes call it."""
 
-import contextlib
 import json
 import logging
-import os
 import threading
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from impasto.batches.local import LocalExecutor
-from impasto.errors import OutputError, printable
-from impasto.images.faces.weights import is_installed as has_face_detector
-from impasto.settings.model import Settings
-from impasto.settings.presets import presets
-from impasto.version import __version__
+from impasto.errors import printable
+from impasto.web.data_folder import locked
 from impasto.web.database import Database
 from impasto.web.feed import Feed
-from impasto.web.files import MAX_BYTES, Files, StoredFile
+from impasto.web.files import Files, StoredFile
 from impasto.web.image_service import ImageService
-from impasto.web.jobs import Jobs, StoredJob
+from impasto.web.jobs import Jobs
 from impasto.web.problems import ConflictError, FullError, UnknownError
 from impasto.web.saved_settings import SavedSettings
 from impasto.web.scheduler import Scheduler
-from impasto.web.spec import MAX_STYLES, JobSpec, changed, default_values
+from impasto.web.setup import DEMO
+from impasto.web.spec import JobSpec, changed
 from impasto.web.storage import Storage
+from impasto.web.stored_job import StoredJob
 from impasto.web.workspace import Workspace
 
-DEMO = {"portrait.jpg": "content", "swirls.jpg": "style", "waves.jpg": "style", "glass.jpg": "style"}
-"""The bundled images, and what they are meant for."""
-TRAINING = "distill"
-"""The preset that is for the training of networks only."""
-PRIMARY = ("strength", "size", "style_scale", "color", "method")
-"""The settings that a page shows first."""
-MAX_PIXELS = 150_000_000
 CLEAN_SECONDS = 60.0
 """Seconds between two looks at the disk and at idle processes."""
 MIN_FREE_BYTES = 2**28
@@ -61,7 +49,7 @@ class Service:
         self, root: Path, executor: LocalExecutor, images: ImageService | None = None, quota: int | None = None
     ) -> None:
         self.root, self.images = root, images or ImageService()
-        self._lock = _locked(root)
+        self._lock = locked(root)
         self.database = Database(root / "impasto.sqlite3")
         self.feed = Feed()
         self.workspace = Workspace(root)
@@ -90,29 +78,6 @@ class Service:
         self.images.close()
         self.database.close()
         self._lock.release()
-
-    def setup(self) -> dict[str, Any]:
-        """What a page needs to know at first."""
-        return {
-            "version": __version__,
-            "schema": Settings.model_json_schema(),
-            "defaults": dict(default_values()),
-            "presets": [
-                {
-                    "name": each.name,
-                    "description": each.description,
-                    "settings": each.settings.replace(depth=16).model_dump(mode="json"),
-                }
-                for each in presets()
-                if each.name != TRAINING
-            ],
-            "saved": self.saved.all(),
-            "primary": PRIMARY,
-            "demo": [{"name": name, "role": role} for name, role in DEMO.items()],
-            "limits": {"upload_bytes": MAX_BYTES, "pixels": MAX_PIXELS, "styles": MAX_STYLES},
-            "devices": self.devices,
-            "faces": has_face_detector(),
-        }
 
     def view(self, job: StoredJob) -> dict[str, Any]:
         """A job as clients get it."""
@@ -263,26 +228,3 @@ class Service:
                 if self._closing.wait(CLEAN_SECONDS / 10):
                     return
                 self.images.end_if_idle()
-
-
-def _locked(root: Path) -> FileLock:
-    """The lock of a data folder, which is created.
-
-    Raises:
-        OutputError: another server has it, or it cannot be created.
-    """
-    lock = FileLock(root / "server.lock", timeout=0.2, thread_local=False)  # it is released by another thread
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        if os.name == "posix":
-            with contextlib.suppress(OSError):
-                root.chmod(0o700)  # uploads and results are not for other users
-        lock.acquire()
-    except Timeout as error:
-        raise OutputError(
-            f"{printable(root)}: another server uses this data folder; stop it, or choose another folder with --data"
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{printable(root)}: cannot be used as data folder ({reason}); choose another one") from error
-    return lock
