@@ -28,7 +28,7 @@ from impasto.web.jobs import Jobs
 from impasto.web.spec import JobSpec, StyleSpec
 
 DEMO = Path(str(resources.files("impasto") / "demo"))
-KILLED = {"size": 64, "first_scale": 32, "steps": 150}
+KILLED = {"size": 64, "first_scale": 32, "steps": 60}
 VICTIMS = ("server", "worker", "both")
 RUN = {"size": 256, "steps": 150}
 
@@ -83,32 +83,34 @@ def kill(process: psutil.Process, victim: str) -> None:
 
 
 def kills(count: int, jobs: int) -> None:
-    """Kill at random moments until `count` kills are done and no job is left."""
+    """Kill at random moments; whenever all jobs are done, they are submitted again."""
     options = ("--checkpoint-every", "0s", "--threads", "1")
-    moments = random.Random(0)
+    moments, began, done, rounds = random.Random(0), time.monotonic(), 0, 1
     with tempfile.TemporaryDirectory() as name:
         calm, killed = Path(name) / "calm", Path(name) / "killed"
         with server(calm, *options) as (_, client):
-            numbers = submit(client, jobs, **KILLED)
-            wait(client, numbers)
-        began, done = time.monotonic(), 0
-        while True:
+            expected = digests(calm, [job["number"] for job in wait(client, submit(client, jobs, **KILLED))])
+        with server(killed, *options) as (_, client):
+            submit(client, jobs, **KILLED)
+        while done < count:
             with server(killed, *options) as (process, client):
-                if not done:
+                if not [*client.jobs(["waiting", "running"])]:
+                    rounds += 1
                     submit(client, jobs, **KILLED)
-                states = [client.job(number)["state"] for number in numbers]
-                if done >= count or not {"waiting", "running"} & {*states}:
-                    ended = wait(client, numbers)
-                    break
-                time.sleep(moments.uniform(0, 9))
-                kill(process, VICTIMS[done % 3])
+                time.sleep(moments.uniform(0, 5))
+                victim = VICTIMS[done % 3]
+                kill(process, victim)
                 done += 1
-                if VICTIMS[(done - 1) % 3] == "worker":
-                    time.sleep(moments.uniform(0, 6))
-        lost = sum(job["state"] != "done" for job in ended)
-        changed = sum(one != other for one, other in zip(digests(calm, numbers), digests(killed, numbers), strict=True))
-        seconds = time.monotonic() - began
-        print(f"{done} kills, {jobs} jobs: {lost} lost, {changed} with other bytes; {seconds:.0f} s")
+                if victim == "worker":
+                    time.sleep(moments.uniform(0, 5))
+            if done % 20 == 0:
+                print(f"{done} kills, {rounds - 1} rounds, {time.monotonic() - began:.0f} s", flush=True)
+        with server(killed, *options) as (_, client):
+            ended = wait(client, sorted(job["number"] for job in client.jobs()))
+        results = digests(killed, [job["number"] for job in ended])
+    lost = rounds * jobs - len(ended) + sum(job["state"] != "done" for job in ended)
+    changed = sum(result != expected[index % jobs] for index, result in enumerate(results))
+    print(f"{done} kills, {len(ended)} jobs: {lost} lost, {changed} with other bytes; {time.monotonic() - began:.0f} s")
 
 
 def clients(count: int, repetitions: int) -> None:
@@ -176,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["kills", "clients", "queue", "idle"])
     parser.add_argument("count", type=int, nargs="?", default=0)
-    parser.add_argument("--jobs", type=int, default=12, help="for kills")
+    parser.add_argument("--jobs", type=int, default=6, help="for kills")
     parser.add_argument("--repetitions", type=int, default=5, help="for clients")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")

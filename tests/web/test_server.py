@@ -130,6 +130,9 @@ def test_a_fork_starts_from_the_image_and_names_its_parent(running: Running, tmp
     fork = running.client.call("POST", f"/api/jobs/{number}/fork", body)
     assert (fork["parent"], fork["changed"]["strength"]) == (number, 0.9)
     assert fork["spec"]["init"] == running.service.files.get(fork["spec"]["init"]).id
+    path = f"/api/jobs/{number}/fork"
+    for wrong in ({"settings": {"size": -1}}, {"settings": {"init": "a/file.png"}}, {"keep": "a" * 64}, {"steps": 0}):
+        assert running.status(lambda wrong=wrong: running.client.call("POST", path, wrong)) in {400, 404, 422}  # type: ignore[misc]
     running.client.wait(fork["number"])
     job = running.client.call("GET", f"/api/jobs/{fork['number']}/job")
     parent = running.service.scheduler.job(running.service.jobs.get(number))
@@ -200,6 +203,14 @@ def test_a_deleted_job_is_restored_or_removed_after_an_hour(
     assert [job["number"] for job in running.client.jobs()] == numbers[:1]
     assert running.status(lambda: running.client.job(numbers[1])) == 404
     assert running.service.workspace.numbers() == numbers[:1]
+
+
+def test_a_folder_without_a_job_is_removed(running: Running, tmp_path: Path) -> None:
+    number = running.submit(tmp_path)
+    running.client.wait(number)
+    running.service.workspace.folder(99)
+    running.service.storage.clean()
+    assert running.service.workspace.numbers() == [number]
 
 
 def test_above_the_quota_the_oldest_results_but_favorites_are_removed(serve: Serve, tmp_path: Path) -> None:

@@ -247,6 +247,10 @@ class Jobs:
         )
         return [row["number"] for row in self._database.rows(query)]
 
+    def numbers(self) -> set[int]:
+        """The numbers of all jobs, also of deleted ones."""
+        return {row["number"] for row in self._database.rows("SELECT number FROM jobs")}
+
     def inputs(self) -> set[str]:
         """The hashes of all files that jobs need."""
         specs = (JobSpec.model_validate_json(row["spec"]) for row in self._database.rows("SELECT spec FROM jobs"))

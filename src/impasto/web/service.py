@@ -7,15 +7,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from impasto.batches.local import LocalExecutor
 from impasto.errors import printable
+from impasto.settings.model import one_line
 from impasto.web.data_folder import locked
 from impasto.web.database import Database
 from impasto.web.feed import Feed
 from impasto.web.files import Files, StoredFile
 from impasto.web.image_service import ImageService
 from impasto.web.jobs import Jobs
-from impasto.web.problems import ConflictError, FullError, UnknownError
+from impasto.web.problems import ConflictError, FullError, RequestError, UnknownError
 from impasto.web.saved_settings import SavedSettings
 from impasto.web.scheduler import Scheduler
 from impasto.web.setup import DEMO
@@ -131,7 +134,7 @@ class Service:
         Raises:
             FullError: it is.
         """
-        if (free := self.storage.as_dict()["free"]) < MIN_FREE_BYTES:
+        if (free := self.storage.free) < MIN_FREE_BYTES:
             raise FullError(f"only {free >> 20} MB are free on the disk of the server; delete results, or free space")
 
     def fork(self, number: int, changes: dict[str, Any]) -> StoredJob:
@@ -142,6 +145,7 @@ class Service:
 
         Raises:
             ConflictError: there is no image yet.
+            RequestError, SettingError: changes that are not possible.
         """
         parent = self.jobs.get(number)
         try:
@@ -157,7 +161,10 @@ class Service:
             settings["steps"] = changes["steps"]
             settings["full_steps_scale"] = settings["size"]
         kept = {name: value for name, value in changes.items() if name in {"styles", "keep", "detail", "name"}}
-        forked = JobSpec.model_validate({**spec, **kept, "settings": settings, "init": initial.id})
+        try:
+            forked = JobSpec.model_validate({**spec, **kept, "settings": settings, "init": initial.id})
+        except ValidationError as error:
+            raise RequestError(one_line(error)) from error
         return self.create(forked, parent=number)
 
     def import_image(self, path: Path, name: str) -> StoredFile:
@@ -207,12 +214,12 @@ class Service:
         return {
             **{f'impasto_jobs{{state="{state}"}}': counts.get(state, 0) for state in states},
             "impasto_event_streams": self.feed.clients,
-            "impasto_storage_free_bytes": self.storage.as_dict()["free"],
+            "impasto_storage_free_bytes": self.storage.free,
         }
 
     def _inspect(self, path: Path, name: str) -> dict[str, Any]:
         facts: dict[str, Any] = self.images.ask("inspect", path=str(path), name=name)
-        return {**facts, "faces": None}
+        return facts
 
     def _publish(self, job: StoredJob) -> None:
         self.feed.publish("job", self.view(job))

@@ -33,8 +33,12 @@ class Storage:
 
     def as_dict(self) -> dict[str, Any]:
         """Bytes used, allowed and free."""
-        free = shutil.disk_usage(self._workspace.root).free
-        return {"used": self.used, "quota": self.quota, "free": free}
+        return {"used": self.used, "quota": self.quota, "free": self.free}
+
+    @property
+    def free(self) -> int:
+        """Bytes that are free on the disk."""
+        return shutil.disk_usage(self._workspace.root).free
 
     @property
     def used(self) -> int:
@@ -47,6 +51,8 @@ class Storage:
         self._workspace.trim_cache(CACHE_BYTES)
         for number in self._jobs.removable(deleted_before=now - UNDO_SECONDS):
             self._remove(number)
+        for number in {*self._workspace.numbers()} - self._jobs.numbers():  # left by a crash while it was removed
+            self._workspace.discard_images(number)
         self._remove_uploads(now - UNUSED_SECONDS)
         if self.quota is not None and self.used > self.quota:
             self._workspace.trim_cache(0)
