@@ -197,10 +197,12 @@ def main() -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    path, name = str(request.get("path", "")), request.get("name") or "the image"
     try:
         return {"result": _COMMANDS[request.pop("do")](**request)}
     except ImpastoError as error:
-        return {"error": str(error), "kind": type(error).__name__}
+        # clients know the image by its name
+        return {"error": str(error).replace(path, name) if path else str(error), "kind": type(error).__name__}
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from impasto.errors import printable
+from impasto.memory import available_memory
 from impasto.web.problems import BusyError, FullError, NotAnImageError, RequestError
 
 COMMAND = (sys.executable, "-m", "impasto.web.image_process")
-MEMORY = 3 * 2**30
-"""Bytes that the process may allocate for images; 8192 x 8192 pixels take half of it."""
+MEMORY = 6 * 2**30
+"""Bytes of address space that the process may take for images, if the machine has as much; 8192 x 8192 pixels take
+2 GB of memory, and twice as much address space."""
 TIMEOUT = 120.0
 """Seconds after which a request has failed, and the process is replaced."""
 IDLE_SECONDS = 60.0
@@ -37,7 +39,7 @@ class ImageService:
     def __init__(
         self, memory: int = MEMORY, idle_seconds: float = IDLE_SECONDS, command: Sequence[str] = COMMAND
     ) -> None:
-        self._command, self._idle_seconds = [*command, str(memory)], idle_seconds
+        self._command, self._memory, self._idle_seconds = command, memory, idle_seconds
         self._lock, self._waiting = threading.Lock(), threading.Semaphore(MAX_WAITING)
         self._process: subprocess.Popen[bytes] | None = None
         self._used, self._is_closed = time.monotonic(), False
@@ -104,8 +106,12 @@ class ImageService:
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None or self._process.poll() is not None:
             self._end()
+            limit = min(self._memory, available_memory())
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=os.name == "posix"
+                [*self._command, str(limit)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=os.name == "posix",
             )
         return self._process
 
