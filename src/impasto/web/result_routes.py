@@ -72,12 +72,8 @@ def result(
 
 
 def _download_name(number: int, service: TheService) -> str:
-    """A name for a file: of the job, or of its inputs; letters, digits, spaces, points and dashes only."""
-    stored = service.jobs.get(number)
-    parts = [stored.spec.content, *(style.file for style in stored.spec.styles)]
-    names = [service.files.get(digest).name.rpartition(".")[0] for digest in parts if digest is not None][:2]
-    name = stored.name or "-".join(names)
-    kept = "".join(c for c in name if c.isalnum() or c in " .-_").strip(" .")[:80]
+    """The name of the job as the name of a file: letters, digits, spaces, points and dashes only."""
+    kept = "".join(c for c in service.jobs.get(number).name if c.isalnum() or c in " .-_").strip(" .")[:80]
     return kept or f"impasto-{number}"
 
 

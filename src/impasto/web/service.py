@@ -126,7 +126,14 @@ class Service:
         for digest in spec.digests:
             self.files.get(digest)
         self.files.touch(spec.digests)
-        return self.jobs.create(spec, parent)
+        named = spec if spec.name else spec.model_copy(update={"name": self._name(spec)})
+        return self.jobs.create(named, parent)
+
+    def _name(self, spec: JobSpec) -> str:
+        """The name of a job that has none: those of its content image and its first style images."""
+        digests = [spec.content, *(style.file for style in spec.styles)][:3]
+        names = (self.files.get(digest).name for digest in digests if digest is not None)
+        return "-".join(name.rpartition(".")[0] or name for name in names)[:200]
 
     def check_space(self) -> None:
         """Refuse new work if the disk is almost full.
