@@ -293,6 +293,17 @@ def test_the_setup_says_what_the_settings_say(running: Running) -> None:
         assert file["width"] > 100
 
 
+def test_text_is_compressed_and_images_are_sent_as_they_are(running: Running, tmp_path: Path) -> None:
+    number = running.submit(tmp_path)
+    running.client.wait(number)
+    encodings = {}
+    for path in ("/static/main.js", "/api/setup", f"/api/jobs/{number}/result", f"/api/jobs/{number}/tiles/0/0/0"):
+        request = urllib.request.Request(running.url + path, headers={"accept-encoding": "gzip"})
+        with urllib.request.urlopen(request) as response:
+            encodings[path.rpartition("/")[2]] = response.headers["content-encoding"]
+    assert encodings == {"main.js": "gzip", "setup": "gzip", "result": None, "0": None}
+
+
 def test_health_and_metrics(running: Running, tmp_path: Path) -> None:
     running.client.wait(running.submit(tmp_path))
     assert running.client.call("GET", "/healthz") == {"status": "ok"}

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Red
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import Receive, Scope, Send
 
 from impasto.errors import ImpastoError, printable
 from impasto.version import __version__
@@ -50,7 +51,7 @@ def create_app(service: Service, token: str | None = None, hosts: tuple[str, ...
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _fault)
-    app.add_middleware(GZipMiddleware, minimum_size=2000)
+    app.add_middleware(_CompressedText, minimum_size=2000)
     guard = Guard(app, token, hosts)
     app.state.guard = guard
     return guard
@@ -76,6 +77,15 @@ def _add_pages(app: FastAPI, token: str | None) -> None:
         return RedirectResponse("/", 303, headers)
 
     app.mount("/static", _Revalidated(directory=static), name="static")
+
+
+class _CompressedText(GZipMiddleware):
+    """Compresses the page, and JSON; images are compressed already, and events must not be held back."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        is_text = path.startswith("/static/") or path in {"/", "/login", "/api/setup", "/api/jobs", "/api/openapi.json"}
+        await (super().__call__ if is_text else self.app)(scope, receive, send)
 
 
 class _Revalidated(StaticFiles):
