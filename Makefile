@@ -70,7 +70,7 @@ clean:
 
 # One pip run for each target: what it installs contains what the targets above it install.
 .venv/installed: .venv/python pyproject.toml constraints.txt
-	$(PIP) $(INSTALL) --editable '.[faces]'
+	$(PIP) $(INSTALL) --editable '.[faces,web]'
 	touch $@
 
 .venv/tested: .venv/python pyproject.toml constraints.txt
