@@ -16,7 +16,6 @@ KEPT = 2000
 MAX_CLIENTS = 256
 QUEUE = 500
 """Events that wait for a slow client before its connection is closed; it comes again, and gets what it missed."""
-KEEPALIVE_SECONDS = 15.0
 
 _Entry = tuple[int, bytes]
 
@@ -56,6 +55,12 @@ class Feed:
             for client in self._clients:
                 self._send(client, entry)
 
+    def keep_alive(self) -> None:
+        """Send a comment to all clients: a connection without traffic would be closed by proxies."""
+        with self._lock:
+            for client in self._clients:
+                self._send(client, (0, b": still here\n\n"))
+
     def close(self) -> None:
         """End all streams."""
         with self._lock:
@@ -84,14 +89,7 @@ class Feed:
             yield b"retry: 1000\n\n"
             for event in missed:
                 yield event
-            while True:
-                try:
-                    entry = await asyncio.wait_for(client.queue.get(), KEEPALIVE_SECONDS)
-                except asyncio.TimeoutError:
-                    yield b": still here\n\n"
-                    continue
-                if entry is None or client.queue.qsize() > QUEUE:
-                    return
+            while (entry := await client.queue.get()) is not None and client.queue.qsize() <= QUEUE:
                 yield entry[1]
         finally:
             with self._lock:

@@ -242,3 +242,4 @@ class Service:
                 if self._closing.wait(CLEAN_SECONDS / 10):
                     return
                 self.images.end_if_idle()
+                self.feed.keep_alive()
