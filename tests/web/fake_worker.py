@@ -52,7 +52,9 @@ def run(job: dict) -> dict:
     for step in range(first, steps):
         time.sleep(0.02)
         if kind != "crash.png":
-            checkpoint.write_text(str(step + 1))
+            partial = checkpoint.with_suffix(".partial")  # it may be killed at any moment
+            partial.write_text(str(step + 1))
+            os.replace(partial, checkpoint)
         loss = {"total": 1.0 / (step + 1), "content": 0.5, "style": 0.5, "tv": 0.0}
         with (folder / "losses.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, "scale": 64, "seconds": 0.02 * step, **loss, "layers": {}}) + "\n")

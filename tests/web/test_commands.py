@@ -33,6 +33,17 @@ def test_submit_waits_for_the_result_and_saves_it(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_submit_saves_in_the_format_of_the_suffix(
+    running: Running, images_in: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", *images_in, "--server", running.url, "-o", str(tmp_path / "out.tiff")]) == 2
+    assert "a server sends PNG and JPEG; use the suffix .png or .jpg" in capsys.readouterr().err
+    assert list(running.client.jobs()) == []
+    words = ["--steps", "2", "--size", "64", "-o", str(tmp_path / "out.jpg")]
+    assert main(["submit", *images_in, "--server", running.url, *words]) == 0
+    assert (tmp_path / "out.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+
+
 def test_submit_takes_weights_and_a_priority(running: Running, images_in: tuple[str, str]) -> None:
     content, style = images_in
     words = [

@@ -17,7 +17,7 @@ from impasto.jobs.compute import Compute
 from impasto.web.log import configure_logging
 from impasto.web.serve import serve as serve_jobs
 
-STOPPING = "stopping; running jobs go on from their checkpoints at the next start"
+STOPPING = "stopping; running jobs resume from their checkpoints at the next start"
 _flag = Parameter(group=SERVER, negative=(), show_default=False)
 
 
@@ -38,7 +38,7 @@ class ServeOptions(NetworkOptions):
         Parameter(
             group=SERVER,
             metavar="SIZE",
-            help="Disk space of the data folder: 50G; above it the oldest results that are no favorites are removed.",
+            help="Disk space of the data folder: 50G; above it, the oldest results that are not favorites are removed.",
         ),
     ] = None
     allow_host: Annotated[
@@ -46,12 +46,12 @@ class ServeOptions(NetworkOptions):
         Parameter(
             group=SERVER,
             metavar="NAME",
-            help="A name under which browsers reach this server, besides localhost; repeat for further names.",
+            help="Host name of this server in browsers, in addition to localhost; repeat for further names.",
             negative=(),
             consume_multiple=False,
         ),
     ] = None
-    token: Annotated[bool, _flag, Parameter(help="Require the token on this machine, too.")] = False
+    token: Annotated[bool, _flag, Parameter(help="Require the token on this machine as well.")] = False
     json_log: Annotated[bool, _flag, Parameter(help="Log requests and errors to standard error as JSON.")] = False
 
     def __post_init__(self) -> None:
@@ -79,10 +79,10 @@ def serve(
         str,
         Parameter(
             group=SERVER,
-            help="Address to listen at; 0.0.0.0: all of this machine. Other machines need the token that is printed.",
+            help="Address to bind; 0.0.0.0: all interfaces. Other machines need the token that is printed.",
         ),
     ] = "127.0.0.1",
-    port: Annotated[WholeNumber, Parameter(group=SERVER, help="Port to listen at; 0: any that is free.")] = 8400,
+    port: Annotated[WholeNumber, Parameter(group=SERVER, help="Port; 0: any free one.")] = 8400,
     data: Annotated[
         Path | None,
         Parameter(group=SERVER, metavar="FOLDER", help="FOLDER of the queue and all images; default: one of the user."),

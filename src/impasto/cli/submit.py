@@ -14,7 +14,7 @@ from impasto.cli.run_options import Overwrite, PresetName
 from impasto.cli.server_options import ServerUrl
 from impasto.cli.settings_options import SettingsOptions, WholeNumber, resolve
 from impasto.settings.presets import preset as settings_of
-from impasto.web.client import DEFAULT_URL, Client
+from impasto.web.client import DEFAULT_URL, Client, format_of
 
 
 def submit(
@@ -25,7 +25,10 @@ def submit(
     output: Annotated[
         Path | None,
         Parameter(
-            name=["--output", "-o"], metavar="FILE", group=OUTPUT, help="Wait for the result, and save it as FILE.png."
+            name=["--output", "-o"],
+            metavar="FILE",
+            group=OUTPUT,
+            help="Wait for the result, and save it to FILE (PNG, JPEG).",
         ),
     ] = None,
     server: ServerUrl = DEFAULT_URL,
@@ -38,6 +41,7 @@ def submit(
     resolved = resolve(settings, settings_of(preset))
     styles = [split_weight(each) for each in (style, *more_styles)]
     if output is not None:
+        format_of(output)
         files.check_output(output, overwrite=overwrite, inputs=[content, *(path for path, _ in styles)])
     client = Client(server)
     job = client.submit(content, styles, resolved.model_dump(mode="json"), priority=priority)

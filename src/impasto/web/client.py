@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto import files
-from impasto.errors import ImpastoError, printable
+from impasto.errors import ImpastoError, OutputError, printable
 from impasto.web.spec import ENDED
 
 DEFAULT_URL = "http://127.0.0.1:8400"
@@ -140,17 +140,18 @@ class Client:
             time.sleep(POLL_SECONDS)
 
     def save_result(
-        self, number: int, path: str | os.PathLike[str], file_format: str = "png", *, overwrite: bool = True
+        self, number: int, path: str | os.PathLike[str], file_format: str | None = None, *, overwrite: bool = True
     ) -> None:
-        """Download the result of a job.
+        """Download the result of a job, with its recipe.
 
         Args:
-            file_format: png (as it was saved, with its recipe), png8, png16 or jpeg.
+            file_format: png (as it was saved), png8, png16 or jpeg; by default that of the suffix of `path`.
 
         Raises:
             ServerError: there is none.
             OutputError, SaveError: it cannot be written.
         """
+        file_format = file_format or format_of(Path(path))
         files.check_output(Path(path), overwrite=overwrite, inputs=[])
         with (
             self._open("GET", f"/api/jobs/{number}/result?format={file_format}") as response,
@@ -190,6 +191,18 @@ class Client:
                 "address"
             ) from error
         return response
+
+
+def format_of(path: Path) -> str:
+    """The format in which a result is downloaded to a file, by its suffix.
+
+    Raises:
+        OutputError: a suffix of another format.
+    """
+    formats = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
+    if (suffix := path.suffix.lower()) not in formats:
+        raise OutputError(f"{printable(path)}: a server sends PNG and JPEG; use the suffix .png or .jpg")
+    return formats[suffix]
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

@@ -80,14 +80,13 @@ def change(number: Number, changes: Changes, service: TheService) -> View:
     """Change its name, priority or favorite; the spec or place of one that waits."""
     given = changes.model_fields_set
     stored = service.jobs.get(number)
-    if changes.spec is not None:
-        for digest in changes.spec.digests:
-            service.files.get(digest)
     columns = {name: getattr(changes, name) for name in ("name", "priority", "favorite") if name in given}
     if any(value is None for value in columns.values()):
         raise RequestError("name, priority and favorite cannot be null; leave out what does not change")
-    if columns or changes.spec is not None:
-        stored = service.jobs.edit(number, spec=changes.spec, **columns)
+    if changes.spec is not None:
+        stored = service.edit(number, changes.spec)
+    if columns:
+        stored = service.jobs.edit(number, **columns)
     if "before" in given:
         stored = service.jobs.move(number, changes.before)
     return service.view(stored)

@@ -4,7 +4,7 @@ from sqlite3 import Connection
 
 RUN_ORDER = "ORDER BY interrupted DESC, priority DESC, position"
 _SMALLEST_GAP = 1e-6
-"""Difference of two positions below which all are numbered anew."""
+"""Difference between two positions below which all are renumbered."""
 
 
 def position_before(connection: Connection, before: int, number: int) -> float:

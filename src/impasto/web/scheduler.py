@@ -91,18 +91,18 @@ class Scheduler:
     def _run(self) -> None:
         while not self._stopping.is_set():
             with self._faults_logged():
+                self._jobs.recover()  # after a crash, or a fault
                 for result in self._executor.run(self, self._report, self._stopping.is_set):
                     self._finish(result)
 
     @contextlib.contextmanager
     def _faults_logged(self) -> Iterator[None]:
-        """Log an error that is not expected: its jobs wait, and the scheduler goes on."""
+        """Log an unexpected error; the scheduler then starts again."""
         try:
             yield
         except Exception:
             log.exception("the scheduler starts again")
             self._stopping.wait(RETRY_SECONDS)
-            self._jobs.recover()
 
     def _finish(self, result: JobResult) -> None:
         number = self._workspace.number(result.output)

@@ -59,7 +59,6 @@ class Service:
         self.files = Files(self.database, root / "files", self._inspect)
         self.jobs = Jobs(self.database, self._publish)
         self.saved = SavedSettings(self.database, self.feed)
-        self.jobs.recover()
         self.scheduler = Scheduler(self.jobs, self.files, self.workspace, self.feed, executor)
         self.storage = Storage(self.workspace, self.jobs, self.files, self.feed, quota)
         self.devices = sorted({compute.device for compute in executor.computes})
@@ -123,11 +122,23 @@ class Service:
             FullError: the disk is almost full.
         """
         self.check_space()
+        return self.jobs.create(self._prepared(spec), parent)
+
+    def edit(self, number: int, spec: JobSpec) -> StoredJob:
+        """Replace the spec of a waiting job.
+
+        Raises:
+            UnknownError: a file that was not uploaded.
+            ConflictError: the job has started.
+        """
+        return self.jobs.edit(number, spec=self._prepared(spec))
+
+    def _prepared(self, spec: JobSpec) -> JobSpec:
+        """The spec with a name, after a check that its files exist."""
         for digest in spec.digests:
             self.files.get(digest)
         self.files.touch(spec.digests)
-        named = spec if spec.name else spec.model_copy(update={"name": self._name(spec)})
-        return self.jobs.create(named, parent)
+        return spec if spec.name else spec.model_copy(update={"name": self._name(spec)})
 
     def _name(self, spec: JobSpec) -> str:
         """The name of a job that has none: those of its content image and its first style images."""

@@ -1,4 +1,4 @@
-/** Painting a mask on the content image: brush and eraser with a mouse, a pen or a finger. */
+/** The mask editor: brush, eraser and rectangle on the content image, with a mouse, a pen or a finger. */
 
 import { upload } from "./api.js";
 import { attempt, confirm, toast } from "./dialogs.js";

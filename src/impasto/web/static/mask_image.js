@@ -1,4 +1,4 @@
-/** A mask at the full size of its image: painting, and undo of everything. Coordinates are in pixels; (0, 0) is a corner. */
+/** A mask at the full size of its image: drawing and undo. Coordinates are in pixels; (0, 0) is the top left corner. */
 
 const TILE = 256;
 const UNDO_BYTES = 2 ** 29;
