@@ -51,13 +51,14 @@ def run(job: dict) -> dict:
     first = int(checkpoint.read_text()) if checkpoint.exists() else 0
     for step in range(first, steps):
         time.sleep(0.02)
-        if kind != "crash.png":
-            partial = checkpoint.with_suffix(".partial")  # it may be killed at any moment
-            partial.write_text(str(step + 1))
-            os.replace(partial, checkpoint)
         loss = {"total": 1.0 / (step + 1), "content": 0.5, "style": 0.5, "tv": 0.0}
         with (folder / "losses.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, "scale": 64, "seconds": 0.02 * step, **loss, "layers": {}}) + "\n")
+        if kind != "crash.png":
+            # last, and in one move: it may be killed at any moment, and a step that the checkpoint counts was logged
+            partial = checkpoint.with_suffix(".partial")
+            partial.write_text(str(step + 1))
+            os.replace(partial, checkpoint)
         (folder / "preview.jpg").write_bytes(b"preview %d" % step)
         counts = {
             "step": step + 1,
