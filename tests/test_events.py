@@ -10,8 +10,8 @@ EXAMPLES = [
     events.Began("stylize", 40, 30, 100, "cpu", "float32", 2, "bundled"),
     events.Planned([{"width": 40, "height": 30, "steps": 100, "seconds": 12.5, "strip": None}], 10**9, 12.5),
     events.Noted("content.png: only the first image is used"),
-    events.Stepped(0, 40, 6.0, 1.0, 2.0, 3.0, seconds=0.5, layers={"content": {"block4_conv2": 1.0}}),
-    events.Ended(100, 12.5, 6.0, 1.0, 2.0, 3.0, complete=True),
+    events.Stepped(0, 40, 6.0, 1.0, 2.0, 3.0, 4.0, seconds=0.5, layers={"content": {"block4_conv2": 1.0}}),
+    events.Ended(100, 12.5, 6.0, 1.0, 2.0, 3.0, 4.0, complete=True),
     events.Painted("content.png", 40, 30, 0.25),
     events.Saved("out.png"),
     events.BatchBegan(48, 2, 8),
@@ -54,6 +54,7 @@ def test_the_fields_of_a_step_are_those_documented_for_the_log() -> None:
         "content": 1.0,
         "style": 2.0,
         "tv": 3.0,
+        "grain": 4.0,
         "seconds": 0.5,
         "layers": {"content": {"block4_conv2": 1.0}},
     }

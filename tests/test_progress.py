@@ -18,7 +18,7 @@ SCALES = [
 
 
 def happenings(steps: int = 3) -> list[Event]:
-    losses = {"total": 1.5, "content": 0.5, "style": 1.0, "tv": 0.0}
+    losses = {"total": 1.5, "content": 0.5, "style": 1.0, "tv": 0.0, "grain": 0.0}
     return [
         Began("stylize", 256, 192, 3, "cpu", "float32", 1, "bundled"),
         Planned(SCALES, 10**9, 4.0),

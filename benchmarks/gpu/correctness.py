@@ -34,6 +34,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "wasserstein": {"style_loss": "wasserstein"},
     "nearest": {"style_loss": "nearest"},
     "total variation": {"tv_weight": 1.0},
+    "no grain": {"grain_weight": 0.0},
     "average pooling": {"pooling": "avg"},
     "zero padding": {"padding": "zeros"},
     "circular padding": {"padding": "circular"},

@@ -74,6 +74,7 @@ class Stepped(Event):
     content: float
     style: float
     tv: float
+    grain: float
     seconds: float
     layers: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -88,6 +89,7 @@ class Ended(Event):
     content: float
     style: float
     tv: float
+    grain: float
     complete: bool
 
 

@@ -10,8 +10,8 @@ from impasto.events import Began, Ended, Noted, Planned, Saved, Stepped
 
 BEGAN = Began("stylize", 32, 24, 2, "cpu", "float32", 1, "file")
 PLANNED = Planned([{"width": 32, "height": 24, "steps": 2, "seconds": 10.0, "strip": 16}], 2 * 10**9, 10.0)
-STEPS = [Stepped(step, 32, 1.0, 0.5, 0.25, 0.125, step + 1.0) for step in range(2)]
-ENDED = Ended(1, 3725.0, 1.0, 0.5, 0.25, 0.125, False)
+STEPS = [Stepped(step, 32, 1.0, 0.5, 0.25, 0.125, 0.0625, step + 1.0) for step in range(2)]
+ENDED = Ended(1, 3725.0, 1.0, 0.5, 0.25, 0.125, 0.0625, False)
 EVENTS = [BEGAN, PLANNED, Noted("[red]"), *STEPS, ENDED, Saved("[b]o.png")]
 
 
@@ -22,7 +22,10 @@ def test_a_terminal_gets_a_bar_and_lines_that_are_no_markup():
             show(event)
     text = console.export_text()
     assert "note: [red]\n" in text
-    assert "stopped after 1 steps in 1:02:05; loss of the output: 1 (content 0.5, style 0.25, tv 0.125)\n" in text
+    assert (
+        "stopped after 1 steps in 1:02:05; loss of the output: 1 (content 0.5, style 0.25, tv 0.125, grain 0.0625)\n"
+        in text
+    )
     assert "saved [b]o.png\n" in text
 
 
@@ -40,8 +43,8 @@ def test_lines_tell_of_steps_now_and_then(capsys, monkeypatch):
             show(event)
     steps = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
     assert steps == [
-        "step 1/2 at 32 pixels: loss 1 (content 0.5, style 0.25, tv 0.125), 0:01 left",
-        "step 2/2 at 32 pixels: loss 1 (content 0.5, style 0.25, tv 0.125), 0:00 left",
+        "step 1/2 at 32 pixels: loss 1 (content 0.5, style 0.25, tv 0.125, grain 0.0625), 0:01 left",
+        "step 2/2 at 32 pixels: loss 1 (content 0.5, style 0.25, tv 0.125, grain 0.0625), 0:00 left",
     ]
 
 
@@ -82,7 +85,7 @@ def test_the_time_left_counts_what_large_scales_take():
     scales = [{"width": 9, "height": 9, "steps": 10, "seconds": seconds, "strip": None} for seconds in (5.0, 95.0)]
     plan = Planned(scales, 0, 100.0)
     for step, seconds, output in ((9, 10.0, "3:10 left"), (10, 14.5, "1:26 left"), (19, 100.0, "0:00 left")):
-        assert time_left(Stepped(step, 9, 0, 0, 0, 0, seconds), plan) == output
+        assert time_left(Stepped(step, 9, 0, 0, 0, 0, 0, seconds), plan) == output
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])

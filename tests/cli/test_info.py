@@ -133,7 +133,7 @@ def test_inspect_prints_settings_that_make_settings_again(impasto, stylize, out)
     assert stylize("--seed", 5).status == 0
     output = json.loads(impasto("inspect", out).out)
     assert Settings(**output["settings"]).seed == 5
-    assert list(output["loss"]) == ["total", "content", "style", "tv"]
+    assert list(output["loss"]) == ["total", "content", "style", "tv", "grain"]
 
 
 def test_inspect_tells_names_in_any_script_to_any_terminal(impasto, run_small, content_image, out):

@@ -126,11 +126,10 @@ def test_a_recipe_from_before_face_care_treats_faces_like_the_rest(forge, repeat
     assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
 
 
-def test_a_recipe_from_before_adaptive_content_weights_the_content_everywhere_alike(
-    forge, stylize, repeat, out, pixels
-):
-    assert stylize("--adaptive-content", 0).status == 0
-    assert repeat(forge(lambda recipe: recipe["settings"].pop("adaptive_content"))).status == 0
+@pytest.mark.parametrize("setting", ["adaptive_content", "grain_weight"])
+def test_a_recipe_from_before_a_setting_is_repeated_without_it(setting, forge, stylize, repeat, out, pixels):  # noqa: PLR0917
+    assert stylize(f"--{setting.replace('_', '-')}", 0).status == 0
+    assert repeat(forge(lambda recipe: recipe["settings"].pop(setting))).status == 0
     assert np.array_equal(pixels(out), pixels(out.with_name("again.png")))
 
 

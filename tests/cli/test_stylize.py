@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-STEPPED = ["step", "scale", "total", "content", "style", "tv", "seconds", "layers"]
+STEPPED = ["step", "scale", "total", "content", "style", "tv", "grain", "seconds", "layers"]
 
 
 def test_the_output_has_the_requested_size(stylize, out, pixels):
@@ -72,7 +72,7 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, read_recipe):
     flags = (
         "--style-scale 0.9 --optimizer keras-adam --learning-rate 0.05 --adam-beta1 0.8 --adam-beta2 0.9 "
         "--adam-epsilon 1e-3 --average 0.5 --first-scale 24 --scale-factor 1.5 --full-steps-scale 300 "
-        "--last-scale 300 --coarse-content 3 --adaptive-content 0.5 --faces off "
+        "--last-scale 300 --coarse-content 3 --adaptive-content 0.5 --faces off --grain-weight 0.5 "
         "--content-weight 0.25 --style-weight 2 --tv-weight 1e-3 --convention impasto "
         "--style-loss wasserstein --style-rotation 30 --strength 0.25 "
         "--method optimize "
@@ -104,6 +104,7 @@ def test_every_setting_has_a_flag_that_sets_it(stylize, read_recipe):
         "content_weight": 0.25,
         "style_weight": 2.0,
         "tv_weight": 1e-3,
+        "grain_weight": 0.5,
         "content_layers": {"block3_conv2": 1.0},
         "style_layers": {"block1_conv1": 0.25, "block2_pool": 3.0},
         "convention": "impasto",

@@ -8,7 +8,7 @@ from impasto.errors import LogError
 from impasto.events import Stepped
 from impasto.jobs.log import Log, read_log
 
-STEP = {"step": 0, "scale": 32, "total": 2.0, "content": 0, "style": 1.5, "tv": 0.25, "seconds": 0.5}
+STEP = {"step": 0, "scale": 32, "total": 2.0, "content": 0, "style": 1.5, "tv": 0.25, "grain": 0.5, "seconds": 0.5}
 LAYERS = {"content": {"block4_conv2": 0.5}, "style": {"block1_conv1": 1, "block2_conv1": 2.5}}
 
 
@@ -27,10 +27,10 @@ def log(tmp_path):
 def test_what_is_written_is_read_back(tmp_path):
     path = tmp_path / "run.jsonl"
     with Log(path) as log:
-        log(Stepped(0, 32, 2.0, 0.0, 1.5, 0.25, 0.5))
+        log(Stepped(0, 32, 2.0, 0.0, 1.5, 0.25, 0.5, 0.5))
     (entry,) = read_log(path)
     assert (entry.step, entry.scale, entry.seconds, entry.layers) == (0, 32, 0.5, {})
-    assert entry.losses == {"total": 2.0, "content": 0.0, "style": 1.5, "tv": 0.25}
+    assert entry.losses == {"total": 2.0, "content": 0.0, "style": 1.5, "tv": 0.25, "grain": 0.5}
 
 
 def test_losses_of_layers_are_read_where_they_are(log):
@@ -84,6 +84,6 @@ def test_bytes_that_are_not_text_are_kept_when_a_run_resumes(tmp_path):
     path = tmp_path / "run.jsonl"
     path.write_bytes(b"\xff\xfe\n{}\nlater\n")
     with Log(path, keep=2) as log:
-        log(Stepped(2, 32, 2.0, 0.0, 1.5, 0.25, 0.5))
+        log(Stepped(2, 32, 2.0, 0.0, 1.5, 0.25, 0.5, 0.5))
     first, second, third = path.read_bytes().splitlines()
     assert (first, second, json.loads(third)["step"]) == (b"\xff\xfe", b"{}", 2)

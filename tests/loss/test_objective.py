@@ -8,6 +8,7 @@ from torch.overrides import TorchFunctionMode
 
 from impasto.loss import functional
 from impasto.loss.conventions import loss_weights
+from impasto.loss.grain import Grain, mixed, moments
 from impasto.loss.nearest import Sample
 from impasto.loss.objective import LossWeights, Objective, Terms
 from impasto.loss.statistics import Gaussian, Gram, LayerTarget, Moments
@@ -22,6 +23,7 @@ SETTINGS = Settings(
     content_weight=0.3,
     style_weight=0.7,
     tv_weight=11.0,
+    grain_weight=13.0,
     content_layers={"block2_conv2": 2.0, "block4_conv2": 0.5},
     style_layers={"block1_conv1": 0.2, "block3_conv1": 0.1},
 )
@@ -41,7 +43,9 @@ def targets(
 ) -> Targets:
     content_part = {} if content is None else content_targets(vgg, content, settings.content_layers, strip=strip)
     shares = [(style, 1 / len(styles)) for style in styles]
-    return Targets(content_part, [StyleTarget(style_targets(vgg, shares, settings.style_layers, strip=strip))])
+    grain = Grain(mixed((share, moments(style)) for style, share in shares)) if shares else None
+    style = StyleTarget(style_targets(vgg, shares, settings.style_layers, strip=strip))
+    return Targets(content_part, [style], [] if grain is None else [grain])
 
 
 @pytest.fixture
@@ -59,6 +63,8 @@ def formula(whole: Objective, image: Tensor) -> Tensor:
     """The total, implemented independently, for autograd."""
     features = whole.vgg(image, {*whole.targets.content, *whole.targets.style[0].layers})
     total = whole.weights.tv * whole.weights.variation(image)
+    for target in whole.targets.grain:  # its value has a graph; `test_grain` checks it
+        total = total + whole.weights.grain * target.compare(image).loss()
     for name, weight in whole.weights.content_layers.items():
         total = (
             total
@@ -110,7 +116,7 @@ def test_the_gradient_is_the_slope_of_the_loss_in_any_direction(whole: Objective
 def test_the_total_is_the_weighted_sum_of_the_terms(whole: Objective) -> None:
     terms = whole(random_image(4)).to_floats()
     assert min(terms.values()) > 0
-    weighted = 0.3 * terms["content"] + 0.7 * terms["style"] + 11 * terms["tv"]
+    weighted = 0.3 * terms["content"] + 0.7 * terms["style"] + 11 * terms["tv"] + 13 * terms["grain"]
     assert terms["total"] == pytest.approx(weighted, rel=1e-14)
 
 
@@ -138,7 +144,13 @@ def test_an_image_that_is_its_own_target_has_no_loss_and_no_gradient(narrow64: V
     terms, gradient = objective(
         narrow64, random_image(1), [random_image(1)], SETTINGS.replace(tv_weight=0)
     ).value_and_grad(random_image(1))
-    assert terms.to_floats() == {"total": 0, "content": 0, "style": 0, "tv": pytest.approx(2 / 3, rel=0.2)}
+    assert terms.to_floats() == {
+        "total": 0,
+        "content": 0,
+        "style": 0,
+        "tv": pytest.approx(2 / 3, rel=0.2),
+        "grain": 0,
+    }
     assert not gradient.any()
 
 
@@ -181,7 +193,7 @@ def test_evaluating_changes_neither_the_image_nor_the_targets_and_leaves_no_grap
     first, second = whole.value_and_grad(image), whole.value_and_grad(image)
     assert torch.equal(image, random_image(4))
     assert not image.requires_grad
-    assert not any(tensor.requires_grad for tensor in (*first[0][:4], *first[0].layers.values(), first[1]))
+    assert not any(tensor.requires_grad for tensor in (*first[0][:5], *first[0].layers.values(), first[1]))
     assert first[0].to_floats() == second[0].to_floats()
     assert torch.equal(first[1], second[1])
     assert all(torch.equal(held[name], tensor) for name, tensor in kept.items())
@@ -192,14 +204,14 @@ def test_a_network_in_bfloat16_gives_float32_numbers_for_a_float32_image(narrow:
     images = [random_image(seed).float() for seed in (1, 2, 4)]
     exact, near = (objective(vgg, images[0], [images[1]]).value_and_grad(images[2]) for vgg in (narrow, half))
     assert near[1].dtype == torch.float32
-    assert all(term.dtype == torch.float32 for term in (*near[0][:4], *near[0].layers.values()))
+    assert all(term.dtype == torch.float32 for term in (*near[0][:5], *near[0].layers.values()))
     assert float(torch.cosine_similarity(near[1].flatten(), exact[1].flatten(), dim=0)) > 0.99
     assert float(near[0].total) == pytest.approx(float(exact[0].total), rel=0.1)
 
 
 def test_terms_are_converted_by_name() -> None:
-    terms = Terms(*(torch.tensor(float(value)) for value in (6, 1, 2, 3)))
-    assert terms.to_floats() == {"total": 6, "content": 1, "style": 2, "tv": 3}
+    terms = Terms(*(torch.tensor(float(value)) for value in (6, 1, 2, 3, 4)))
+    assert terms.to_floats() == {"total": 6, "content": 1, "style": 2, "tv": 3, "grain": 4}
 
 
 # -- strips --
@@ -284,8 +296,9 @@ def test_an_evaluation_does_not_wait_for_the_device(loss: str, guided: bool, str
     # Reading a value on the device "meta" raises an error, and so does an operation on tensors of two devices.
     vgg, image = VGG19(narrow.kernels, device="meta"), torch.empty(1, 3, 40, 48, device="meta")
     style = without_values(loss, torch.empty(1, 1, 40, 48, device="meta") if guided else None)
-    compared = Targets(content_targets(vgg, image, ["block4_conv2"]), [StyleTarget({"block1_conv1": style})])
-    weights = LossWeights(1.0, 1.0, 1.0, {"block4_conv2": 1.0}, [{"block1_conv1": 1.0}])
+    grain = Grain(moments(image), torch.empty(1, 1, 40, 48, device="meta") if guided else None)
+    compared = Targets(content_targets(vgg, image, ["block4_conv2"]), [StyleTarget({"block1_conv1": style})], [grain])
+    weights = LossWeights(1.0, 1.0, 1.0, {"block4_conv2": 1.0}, [{"block1_conv1": 1.0}], grain=1.0)
     evaluated = Objective(vgg, compared, weights, strip=strip)
     with NoNewTensors():
         terms, gradient = evaluated.value_and_grad(image)

@@ -29,7 +29,7 @@ def evaluation(loss: Loss) -> Evaluate:
         (gradient,) = torch.autograd.grad(value, image)
         value = value.detach()
         bands = [(rows, gradient[:, :, rows].clone()) for rows in (slice(0, 1), slice(1, image.shape[2]))]
-        return Terms(value, value, value * 0, value * 0), iter(bands)
+        return Terms(value, value, *[value * 0] * 3), iter(bands)
 
     return evaluate
 

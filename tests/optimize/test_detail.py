@@ -174,11 +174,16 @@ def test_the_content_image_keeps_its_tone_if_its_colors_are_chosen(color: str, n
     assert torch.equal(run.inputs.content_at((48, 64))[0], run.inputs.content.tensor)
 
 
-def test_presets_of_other_programs_treat_faces_and_flat_areas_like_the_rest() -> None:
+def test_presets_of_other_programs_treat_faces_flat_and_dark_areas_like_the_rest() -> None:
     ours = {"painterly", "distill", "nnst", "quick"}
-    chosen = {name: (preset(name).faces, preset(name).adaptive_content > 0) for name in names()}
-    assert {name: choice for name, choice in chosen.items() if name in ours} == dict.fromkeys(ours, ("soft", True))
-    assert {choice for name, choice in chosen.items() if name not in ours} == {("off", False)}
+    chosen = {
+        name: (settings.faces, settings.adaptive_content > 0, settings.grain_weight > 0)
+        for name, settings in zip(names(), map(preset, names()), strict=True)
+    }
+    assert {name: choice for name, choice in chosen.items() if name in ours} == dict.fromkeys(
+        ours, ("soft", True, True)
+    )
+    assert {choice for name, choice in chosen.items() if name not in ours} == {("off", False, False)}
 
 
 def test_faces_are_not_looked_for_without_content_or_without_style(narrow: VGG19) -> None:

@@ -14,14 +14,14 @@ from impasto.sweeps import plot
 LAYERS = {"content": {"block4_conv2": 0.5}, "style": {"block1_conv1": 1.0, "block2_conv1": 2.0}}
 
 
-def run(*totals, tv=0.0, scales=None, layers=None):
+def run(*totals, tv=0.0, grain=0.0, scales=None, layers=None):
     """The entries of a run with these totals."""
     return [
         Entry(
             step,
             scales[step] if scales else 32,
             float(step),
-            {"total": total, "content": 0.1 * step, "style": total, "tv": tv},
+            {"total": total, "content": 0.1 * step, "style": total, "tv": tv, "grain": grain},
             layers or {},
         )
         for step, total in enumerate(totals)
@@ -43,8 +43,9 @@ def test_one_run_is_drawn_term_by_term_on_a_log_scale():
     assert list(axes.lines[0].get_ydata()) == [3, 2]
 
 
-def test_total_variation_is_drawn_if_it_is_used():
-    assert legend(plot.draw({"a": run(3.0, 2.0, tv=0.5)}).axes[0]) == ["total", "content", "style", "tv"]
+@pytest.mark.parametrize("term", ["tv", "grain"])
+def test_total_variation_and_grain_are_drawn_if_they_are_used(term):
+    assert legend(plot.draw({"a": run(3.0, 2.0, **{term: 0.5})}).axes[0]) == ["total", "content", "style", term]
 
 
 def test_several_runs_have_a_panel_for_each_term_and_one_legend():

@@ -45,7 +45,7 @@ class Reporter:
             step.step + 1,
             self._steps,
             step.scale,
-            {"total": step.total, "content": step.content, "style": step.style, "tv": step.tv},
+            {"total": step.total, "content": step.content, "style": step.style, "tv": step.tv, "grain": step.grain},
             step.seconds,
             self._plan.seconds_left(step.step + 1, step.seconds) if is_planned else None,
             self._plan.memory if is_planned else None,

@@ -53,7 +53,8 @@ def end_line(event: Ended) -> str:
 
 def losses(event: Stepped | Ended) -> str:
     """The total loss and its terms."""
-    return f"{event.total:.4g} (content {event.content:.4g}, style {event.style:.4g}, tv {event.tv:.3g})"
+    terms = f"content {event.content:.4g}, style {event.style:.4g}, tv {event.tv:.3g}, grain {event.grain:.3g}"
+    return f"{event.total:.4g} ({terms})"
 
 
 def duration(seconds: float) -> str:

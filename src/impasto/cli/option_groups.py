@@ -15,7 +15,7 @@ SERVER = Group("Server", sort_key=9)
 
 SETTINGS = {
     MAIN: ("size", "strength", "style_scale", "style_loss", "color", "steps"),
-    STYLE: ("style_weight", "style_layers", "style_rotation"),
+    STYLE: ("style_weight", "style_layers", "style_rotation", "grain_weight"),
     CONTENT: ("content_weight", "content_layers", "coarse_content", "adaptive_content", "faces"),
     SCALES: ("first_scale", "last_scale", "scale_factor", "full_steps_scale", "resampling"),
     OPTIMIZER: (

@@ -78,10 +78,10 @@ def sum_of_terms(parts: Sequence[Terms]) -> Terms:
     for part in parts:
         for name, value in part.layers.items():
             layers[name] = layers[name] + value if name in layers else value
-    total, content, style, tv = (
-        torch.stack(values).sum() for values in zip(*(part[:4] for part in parts), strict=True)
+    total, content, style, tv, grain = (
+        torch.stack(values).sum() for values in zip(*(part[:-1] for part in parts), strict=True)
     )
-    return Terms(total, content, style, tv, layers)
+    return Terms(total, content, style, tv, grain, layers)
 
 
 def _style_image(style: Picture, settings: Settings, reduction: int) -> Tensor:

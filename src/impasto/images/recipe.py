@@ -63,8 +63,8 @@ class Recipe(BaseModel):
     """How an output image was made.
 
     `steps_done` is less than the steps of all scales if the run was interrupted. `loss` is evaluated on the quantized
-    output image; `content`, `style` and `tv` are unweighted. `recolored` lists later recolorings; all other fields
-    describe the image before them.
+    output image; its terms but `total` are unweighted. `recolored` lists later recolorings; all other fields describe
+    the image before them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -144,7 +144,7 @@ def _as_written_today(content: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(settings, dict):
         return content
     # all earlier runs took all steps up to 512 pixels, and treated faces and flat areas like the rest
-    settings = {"full_steps_scale": 512, "faces": "off", "adaptive_content": 0.0, **settings}
+    settings = {"full_steps_scale": 512, "faces": "off", "adaptive_content": 0.0, "grain_weight": 0.0, **settings}
     if (loss := settings.get("style_loss")) in ("moments", "neighbours"):
         settings["style_loss"] = {"moments": "wasserstein", "neighbours": "nearest"}[loss]
     return {**content, "settings": settings}

@@ -13,13 +13,13 @@ from impasto.errors import LogError, printable
 from impasto.events import Event, Stepped
 from impasto.input_files import read_limited
 
-TERMS = ("total", "content", "style", "tv")
+TERMS = ("total", "content", "style", "tv", "grain")
 _ADVICE = "give a file that --log wrote"
 _MAX_BYTES = 2**30  # a million steps
 
 
 class Log:
-    """Writes one JSON object per step: step, scale, total, content, style, tv, seconds, layers.
+    """Writes one JSON object per step: step, scale, total, content, style, tv, grain, seconds, layers.
 
     Args:
         path: the file; None writes nothing.
@@ -121,7 +121,7 @@ def _entry(content: object) -> Entry:
         int(_number(content, "step")),
         int(_number(content, "scale")),
         _number(content, "seconds"),
-        {term: _number(content, term) for term in TERMS},
+        {term: _number({"grain": 0, **content}, term) for term in TERMS},  # older logs have no grain
         {term: {name: _number(values, name) for name in values} for term, values in layers.items()},
     )
 

@@ -97,4 +97,5 @@ def loss_weights(settings: Settings, targets: Targets) -> LossWeights:
         content,
         style,
         convention.variation,
+        settings.grain_weight,
     )

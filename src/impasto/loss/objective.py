@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from impasto.loss.grain import GrainComparison
 from impasto.loss.statistics import Accumulator, LayerTarget
 from impasto.loss.targets import Targets
 from impasto.loss.variation import MEANS, Variation
@@ -33,22 +34,28 @@ class Terms(NamedTuple):
     content: Tensor
     style: Tensor
     tv: Tensor
+    grain: Tensor
     layers: Mapping[str, Tensor] = {}
 
     def stacked(self) -> Tensor:
-        """All numbers in one tensor (4 + layers,)."""
-        return torch.stack([*self[:4], *self.layers.values()])
+        """All numbers in one tensor (`stacked_size`,)."""
+        return torch.stack([*self[:-1], *self.layers.values()])
+
+    @classmethod
+    def stacked_size(cls, layers: Sequence[str]) -> int:
+        """The number of values of `stacked` for terms with these layers."""
+        return len(cls._fields) - 1 + len(layers)
 
     @classmethod
     def from_stacked(cls, values: Tensor, layers: Iterable[str]) -> "Terms":
         """The terms whose `stacked()` is `values`, as views of it."""
-        total, content, style, tv, *layer_losses = values.unbind()
-        return cls(total, content, style, tv, dict(zip(layers, layer_losses, strict=True)))
+        total, content, style, tv, grain, *layer_losses = values.unbind()
+        return cls(total, content, style, tv, grain, dict(zip(layers, layer_losses, strict=True)))
 
     def to_floats(self) -> dict[str, float]:
         """The total and its terms as numbers."""
-        # Stacked first: one transfer from the device, which waits for it, instead of four.
-        return dict(zip(self._fields, torch.stack(self[:4]).tolist(), strict=False))
+        # Stacked first: one transfer from the device, which waits for it, instead of five.
+        return dict(zip(self._fields, torch.stack(self[:-1]).tolist(), strict=False))
 
     def layers_to_floats(self) -> dict[str, dict[str, float]]:
         """Term -> layer -> its addend, as numbers."""
@@ -62,9 +69,9 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the mean squared errors: total = content * sum c_l e_l + style * sum s_l e_l + tv * variation.
+    """Weights of the terms: total = content * sum c_l e_l + style * sum s_l e_l + tv * variation + grain * grain.
 
-    `style_layers`: one mapping for each region, in the order of `Targets.style`.
+    The e_l are mean squared errors. `style_layers`: one mapping for each region, in the order of `Targets.style`.
     """
 
     content: float
@@ -73,6 +80,7 @@ class LossWeights:
     content_layers: Mapping[str, float]
     style_layers: Sequence[Mapping[str, float]]
     variation: Variation = MEANS
+    grain: float = 0.0
 
 
 class _LayerTerm(NamedTuple):
@@ -94,7 +102,7 @@ def _layer_terms(targets: Targets, weights: LossWeights) -> list[_LayerTerm]:
 
 
 class Objective:
-    """The weighted sum of content, style and total variation against fixed targets (Gatys et al. 2015, eq. 7).
+    """The weighted sum of content, style, total variation and grain (Gatys et al. 2015, eq. 7, for the first two).
 
     An image is evaluated whole, or in strips of `strip` rows: a first pass collects what the terms of the whole image
     need, a second one computes the gradient strip by strip. Half as much work again, the same numbers, and memory that
@@ -122,7 +130,7 @@ class Objective:
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Terms:
         """(1, 3, H, W) float in [0, 1] -> its terms."""
-        return self._terms(image, self._accumulate(image))
+        return self._terms(image, self._accumulate(image), self._compared_grain(image))
 
     @torch.no_grad()
     def value_and_grad_rows(self, image: Tensor) -> tuple[Terms, GradientRows]:
@@ -130,8 +138,9 @@ class Objective:
 
         The gradient is computed while it is iterated over, which is possible until the next evaluation.
         """
-        accumulators = self._accumulate(image)
-        return self._terms(image, accumulators), self._gradient_rows(image, accumulators)
+        accumulators, grain = self._accumulate(image), self._compared_grain(image)
+        rows = self._gradient_rows(image, accumulators)
+        return self._terms(image, accumulators, grain), self._with_grain(rows, grain)
 
     def value_and_grad(self, image: Tensor) -> tuple[Terms, Tensor]:
         """(1, 3, H, W) -> its terms, and the gradient (1, 3, H, W) of the total, both in the image's dtype."""
@@ -150,7 +159,10 @@ class Objective:
         self._network.forward(image, add)
         return accumulators
 
-    def _terms(self, image: Tensor, accumulators: Sequence[Accumulator]) -> Terms:
+    def _compared_grain(self, image: Tensor) -> list[GrainComparison]:
+        return [target.compare(image) for target in self.targets.grain] if self.weights.grain else []
+
+    def _terms(self, image: Tensor, accumulators: Sequence[Accumulator], compared: Sequence[GrainComparison]) -> Terms:
         weights, zero = self.weights, image.new_zeros(())
         addends: dict[str, Tensor] = {}
         for term, accumulator in zip(self._layer_terms, accumulators, strict=True):
@@ -161,9 +173,9 @@ class Objective:
             sum((addend for name, addend in addends.items() if name.startswith(term)), zero)
             for term in ("content", "style")
         )
-        tv = weights.variation(image)
-        total = weights.content * content + weights.style * style + weights.tv * tv
-        return Terms(total, content, style, tv, addends)
+        tv, grain = weights.variation(image), sum((each.loss() for each in compared), zero)
+        total = weights.content * content + weights.style * style + weights.tv * tv + weights.grain * grain
+        return Terms(total, content, style, tv, grain, addends)
 
     def _gradient_rows(self, image: Tensor, accumulators: Sequence[Accumulator]) -> GradientRows:
         gradients: dict[str, list[FeatureGradient]] = {}
@@ -177,6 +189,12 @@ class Objective:
         # Total variation depends on the image alone: its gradient needs no strips, only the image's own memory again.
         of_tv = self.weights.variation.gradient(image, self.weights.tv)
         return ((here, chunk.add_(of_tv[:, :, here])) for here, chunk in rows)
+
+    def _with_grain(self, rows: GradientRows, compared: Sequence[GrainComparison]) -> GradientRows:
+        for here, chunk in rows:
+            for each in compared:
+                each.add_gradient(self.weights.grain, chunk, here)
+            yield here, chunk
 
 
 def _sum_of(gradients: Sequence[FeatureGradient]) -> FeatureGradient:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto.loss.functional import squared_error_sum
+from impasto.loss.grain import Grain
 from impasto.loss.statistics import ContentFeatures, LayerTarget
 from impasto.settings import layers
 from impasto.settings.model import StyleLoss
@@ -43,10 +44,11 @@ class StyleTarget:
 
 @dataclass(frozen=True)
 class Targets:
-    """Everything that an image is compared with: the content layer by layer, and the styles of each region."""
+    """Everything that an image is compared with: the content layer by layer, and style and grain of each region."""
 
     content: Mapping[str, LayerTarget]
     style: Sequence[StyleTarget]
+    grain: Sequence[Grain] = ()
 
 
 @torch.no_grad()

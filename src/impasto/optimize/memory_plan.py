@@ -181,6 +181,8 @@ class CostModel:
         )
         if self.guided_regions or self.settings.adaptive_content:  # the positions of the content have weights as well
             guides += sum(layers.position_count(name, height, width) for name in content)
+        if self.settings.grain_weight:  # which is compared pixel by pixel
+            guides += self.guided_regions * height * width
         return round(4 * (images * values + guides)) + self.vgg.dtype.itemsize * targets
 
     def _nearest_bytes(self, plan: ScalePlan, strip: int | None) -> int:

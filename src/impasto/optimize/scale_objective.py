@@ -1,12 +1,14 @@
 """The objective of one scale: style targets per region, content targets, and the weights of both."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
 from impasto.images.masks import Region, layer_guides
+from impasto.loss import grain
 from impasto.loss.conventions import loss_weights
+from impasto.loss.grain import Grain, mixed
 from impasto.loss.matching import matched_samples
 from impasto.loss.nearest import Sample
 from impasto.loss.objective import Objective, narrower_strip
@@ -55,7 +57,7 @@ def scale_objective(vgg: VGG19, inputs: Inputs, plan: ScalePlan) -> Objective:
             content = {name: target.adapted(settings.adaptive_content) for name, target in content.items()}
         if detail is not None:
             content = weigh_content(content, detail, everywhere=inputs.own_content_layers)
-    targets = Targets(content, style)
+    targets = Targets(content, style, _grain(vgg, inputs, guides, plan))
     weights = loss_weights(settings, targets)
     # coarse scales weight the content more: there the style's large forms would cover it (see `Scale`)
     weights = dataclasses.replace(weights, content=weights.content * plan.scale.content_factor)
@@ -133,6 +135,27 @@ def _style_parts(
         return style_parts(vgg, image, names, loss=loss, strip=plan.strip, inner=inner)
 
     return inputs.kept(key, compute)
+
+
+def _grain(vgg: VGG19, inputs: Inputs, guides: Sequence[Tensor | None], plan: ScalePlan) -> list[Grain]:
+    """The grain of the style of each region.
+
+    Args:
+        guides: the region's share in each pixel, (1, 1, H, W); None: the whole image.
+    """
+    if not inputs.settings.grain_weight:
+        return []
+    targets = []
+    for region, guide in zip(inputs.regions, guides, strict=True):
+        style = mixed((share, _grain_of(vgg, inputs, number, plan)) for number, share in region.shares.items())
+        targets.append(Grain(style) if guide is None else Grain(style, guide.to(vgg.device), float(guide.mean())))
+    return targets
+
+
+def _grain_of(vgg: VGG19, inputs: Inputs, number: int, plan: ScalePlan) -> grain.Moments:
+    size = plan.style_sizes[number]
+    key = ("grain", *inputs.style_key(number), size, vgg.variant)
+    return inputs.kept(key, lambda: grain.moments(inputs.style_at(number, size).to(vgg.device)))
 
 
 def _matched(

@@ -145,7 +145,7 @@ class ScaleRun:
             expected["optimizer.products"] = Expected((rows, rows), self._lowest_loss.dtype)
             if "optimizer.gradient" in tensors:  # from the first step on
                 expected["optimizer.gradient"] = Expected.like(self.optimizer.image)
-                expected["optimizer.terms"] = Expected((4 + len(numbers["optimizer"]["layers"]),), torch.float32)
+                expected["optimizer.terms"] = Expected((Terms.stacked_size(lbfgs["layers"]),), torch.float32)
         return expected
 
     def _use(self, optimizer: Optimizer) -> None:

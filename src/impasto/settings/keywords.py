@@ -40,6 +40,7 @@ class SettingChanges(FastChanges, total=False):
     coarse_content: float
     adaptive_content: float
     tv_weight: float
+    grain_weight: float
     faces: Faces
     content_layers: LayerWeights
     style_layers: LayerWeights

@@ -157,6 +157,11 @@ class Settings(BaseModel):
         "count less, so that they are stylized as well; 0: the same weight everywhere.",
     )
     tv_weight: Weight = Field(0.0, description="Total variation weight.")
+    grain_weight: Weight = Field(
+        0.1,
+        description="Weight of the grain loss: dark areas get as much variance from pixel to pixel as those of the "
+        "style image have; 0: no such loss.",
+    )
     faces: Faces = Field(
         "soft",
         description="Faces in the content image. soft: eyes, nose and mouth stay in place, in the colors and strokes "

@@ -108,7 +108,7 @@ def draw(runs: Runs) -> "Figure":
     from matplotlib.figure import Figure
 
     tables = [[_flatten(entry) for entry in run] for run in runs.values()]
-    terms = [term for term in TERMS if term != "tv" or any(row["tv"] for table in tables for row in table)]
+    terms = [t for t in TERMS if t not in ("tv", "grain") or any(row[t] for table in tables for row in table)]
     layers = list(dict.fromkeys(key for table in tables for key in table[-1] if key not in TERMS))
     panels = [(term, [term]) for term in terms] if len(runs) > 1 else [(name, terms) for name in runs]
     panels += [("losses of the layers", layers)] if layers and len(runs) <= len(LINE_STYLES) else []

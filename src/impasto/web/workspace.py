@@ -88,8 +88,8 @@ class Workspace:
         for index in chosen:
             with contextlib.suppress(ValueError):  # a line that is not complete
                 entries.append(json.loads(lines[index]))
-        names = ("step", "scale", "seconds", "total", "content", "style", "tv")
-        return {name: [entry[name] for entry in entries] for name in names}
+        names = ("step", "scale", "seconds", "total", "content", "style", "tv", "grain")
+        return {name: [entry.get(name, 0) for entry in entries] for name in names}
 
     def cached(self, source: Path, name: str) -> Path:
         """The path of a file that is derived from `source`; its folder exists."""
