@@ -116,9 +116,9 @@ class GrainComparison(NamedTuple):
 
     def add_gradient(self, weight: float, gradient: Tensor, rows: slice) -> None:
         """Add the gradient of `weight` times the loss to that of some rows, (1, 3, h, W)."""
-        # d loss / d E_b over sum w_b: what a pixel adds to sum w_b v counts as much; 0 where no pixel has a share
-        of_mean = 2 * weight * self.grain.share * self.errors / (self.found.mean + LEAST_VARIANCE)
-        slopes = of_mean / self.found.weight.clamp_min(1)
+        # d loss / d E_b, divided by sum w_b: the slope for what a pixel adds to sum w_b v; 0 for bands without pixels
+        slopes = 2 * weight * self.grain.share * self.errors / (self.found.mean + LEAST_VARIANCE)
+        slopes /= self.found.weight.clamp_min(1)
         for band in functional.row_bands(gradient):
             stop = min(band.stop, gradient.shape[2])
             gradient[:, :, band] += self._gradient(slopes, slice(rows.start + band.start, rows.start + stop))
@@ -127,7 +127,7 @@ class GrainComparison(NamedTuple):
         # a pixel has a part in the means of its neighbors
         wider = slice(max(rows.start - 1, 0), min(rows.stop + 1, self.image.shape[2]))
         local = _Local.at(self.image, wider)
-        # With w_b = r_b - r_(b+1): where ramp r_b rises, shares move from band b - 1 to band b.
+        # Where a ramp rises, it moves a share of the pixel from a band to the next one; the last one leads out of all.
         steps, offsets = (F.pad(each, (0, 1)).diff() for each in (slopes, slopes * self.found.mean))
         of_variance, of_lightness = slopes[0].expand_as(local.variance), torch.zeros_like(local.variance)
         for ramp, step, offset, width in zip(local.ramps, steps, offsets, _WIDTHS, strict=True):
