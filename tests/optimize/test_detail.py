@@ -94,7 +94,7 @@ def test_a_face_gets_full_detail_where_it_is_small_and_a_quarter_where_it_is_lar
 
 
 def test_a_face_that_is_small_in_the_image_gets_up_to_twice_as_much_at_every_scale() -> None:
-    faces = [Face(0.9, (0.1, 0.1, 0.1 + width / 512, 0.3), ((0.1, 0.2),) * 5) for width in (30, 60, 70, 81, 200)]
+    faces = [Face(0.9, (0.1, 0.1, 0.1 + width / 512, 0.3), ((0.1, 0.2),) * 5) for width in (30, 60, 80, 101, 200)]
     assert amounts(faces, (64, 64)) == pytest.approx([2, 2, 1.5, 1, 1])
     assert amounts(faces, (2048, 2048)) == pytest.approx([0.57, 0.5, 0.375, 0.25, 0.25], abs=0.01)
     assert amounts(faces, (64, 32)) == pytest.approx([2, 2, 2, 2, 1])  # half as wide relative to the long edge

@@ -36,7 +36,7 @@ FULL_DETAIL = 64
 positions place eyes and mouth, and full detail would leave no strokes."""
 LEAST_DETAIL = 0.25
 """What the largest faces get."""
-SMALL_FACE, ORDINARY_FACE = 60, 80
+SMALL_FACE, ORDINARY_FACE = 60, 100
 """Pixels if the long edge has REFERENCE_EDGE: a face up to the first width gets MOST_DETAIL times as much, as it has
 few positions. One from the second width on gets once as much; between them it is interpolated. Only the width relative
 to the image counts, at every scale: a small run is still the first part of a large one."""
