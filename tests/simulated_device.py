@@ -1,11 +1,11 @@
 """A stand-in for a GPU on a machine without one: tensors that say that they are there, and hold their values here."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
 
 ATEN = torch.ops.aten
 
@@ -49,7 +49,7 @@ class Simulation(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        tensors = [each for each in tree_flatten((args, kwargs))[0] if isinstance(each, Tensor)]
+        tensors = list(_tensors((args, list(kwargs.values()))))
         here = [each for each in tensors if isinstance(each, DeviceTensor)]
         target = torch.device(kwargs.get("device") or (self.device if here else "cpu"))
         if not here and target.type != self.device.type:
@@ -58,7 +58,7 @@ class Simulation(TorchDispatchMode):
             self._check_inputs(function, tensors)
         if "device" in kwargs:
             kwargs["device"] = torch.device("cpu")
-        results = function(*_values(args), **_values(kwargs))
+        results = function(*_values(args), **{name: _values(each) for name, each in kwargs.items()})
         if target.type != self.device.type:
             return results
         self.operators.add(str(function))
@@ -78,8 +78,24 @@ class Simulation(TorchDispatchMode):
                 raise TypeError(f"{function}: {self.device} has no float64")
             return known[id(values)] if id(values) in known else DeviceTensor(values, self.device)
 
-        return tree_map_only(Tensor, wrap, results)
+        return _map(lambda each: wrap(each) if isinstance(each, Tensor) else each, results)
+
+
+# Arguments and results of operators are nested lists and tuples. torch's own functions for trees take any containers;
+# here they would take most of the time.
+
+
+def _map(function: Callable[[Any], Any], tree: Any) -> Any:
+    return type(tree)([_map(function, each) for each in tree]) if type(tree) in {list, tuple} else function(tree)
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, list | tuple):
+        for each in tree:
+            yield from _tensors(each)
 
 
 def _values(arguments: Any) -> Any:
-    return tree_map(lambda each: each.values if isinstance(each, DeviceTensor) else each, arguments)
+    return _map(lambda each: each.values if isinstance(each, DeviceTensor) else each, arguments)
