@@ -85,6 +85,14 @@ def small_crops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "VIEWS", (train.View(64, (2, 4)), train.View(32, (1,))))
 
 
+@pytest.fixture
+def undrawn_plots() -> Iterator[pytest.MonkeyPatch]:
+    """Plots are put together, but their files hold no image: matplotlib takes a second to draw one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda _, file, **__: file.write(b"not drawn"))
+        yield patch
+
+
 @pytest.fixture(scope="session")
 def narrow64() -> VGG19:
     """The network of `narrow`, in float64."""

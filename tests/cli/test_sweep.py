@@ -16,6 +16,7 @@ from impasto.errors import DivergedError, OutputError
 from impasto.jobs import runner
 from impasto.jobs.claims import claimed
 
+pytestmark = pytest.mark.usefixtures("undrawn_plots")
 FILES = ["losses.png", "results.csv", "results.json", "sheet.jpg"]
 GRID = ["--grid", "style_weight=0.01,1", "--grid", "learning-rate=0.01,0.02"]
 STEMS = [f"style_weight={weight}_learning_rate={rate}" for weight in ("0.01", "1") for rate in ("0.01", "0.02")]
@@ -102,7 +103,8 @@ def test_the_tables_contain_the_losses_of_the_images_as_saved(sweep, folder, tab
     assert [row["learning_rate"] for row in table()] == ["0.01", "0.02", "0.01", "0.02"]
 
 
-def test_the_sheet_and_the_plot_are_saved(sweep, folder):
+def test_the_sheet_and_the_plot_are_saved(sweep, folder, undrawn_plots):
+    undrawn_plots.undo()
     assert sweep(*GRID, "--quiet").status == 0
     with Image.open(folder / "sheet.jpg") as sheet, Image.open(folder / "losses.png") as plot:
         assert sheet.width > 2 * 120
