@@ -20,14 +20,14 @@ from impasto.feedforward.style_file import DistilledStyle
 from impasto.jobs import rerun
 from impasto.vgg.model import VGG19
 
-pytestmark = pytest.mark.usefixtures("small_crops")
+pytestmark = pytest.mark.usefixtures("small_crops", "undrawn_plots")
 SMALL = Settings(size=32, steps=2, tv_weight=0.1)
 
 
 def noise() -> Tensor:
-    """An image of 256x256 pixels, made in any state of torch."""
+    """An image of 128x128 pixels, made in any state of torch."""
     generator = torch.Generator("cpu").manual_seed(1)
-    return torch.rand(3, 256, 256, generator=generator, dtype=torch.float32, device="cpu")
+    return torch.rand(3, 128, 128, generator=generator, dtype=torch.float32, device="cpu")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +165,6 @@ def reference(
     return compute
 
 
-@pytest.mark.usefixtures("small_crops")
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_no_state_of_torch_changes_a_result_or_is_changed(
@@ -203,7 +202,6 @@ def test_a_run_may_be_continued_in_another_state(inputs: Inputs, optimizer: str)
     assert torch.equal(run.picture.rounded().tensor, whole.rounded().tensor)
 
 
-@pytest.mark.usefixtures("small_crops")
 @pytest.mark.parametrize("kind", ["inference", "requires grad", "parameter"])
 @pytest.mark.parametrize("entry", ["stylize", "fast", "distill", "recolor", "save"])
 def test_a_picture_may_be_made_of_any_float32_tensor(entry: str, kind: str, inputs: Inputs) -> None:

@@ -1,5 +1,7 @@
 """Training of a network for one style: its steps, its checkpoints, its file, the training images."""
 
+import copy
+import functools
 import json
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import torch
 import impasto
 from impasto import Run, events, load
 from impasto.errors import CheckpointError, DivergedError, OutputError, PictureError, WeightsError
+from impasto.feedforward import train
 from impasto.feedforward.procedural_images import procedural_image
 from impasto.feedforward.style_file import DistilledStyle, SingleStyleTransformer, load_style_file
+from impasto.feedforward.stylizer import FastNetwork
 from impasto.feedforward.train import RELATIVE_RATE, Training
 from impasto.feedforward.training_images import PROCEDURAL_IMAGES, default_training_images
 from impasto.feedforward.training_loss import STYLE_IMAGE_EDGE
@@ -25,13 +29,29 @@ from impasto.settings.presets import preset
 pytestmark = [pytest.mark.weights, pytest.mark.usefixtures("small_crops")]
 
 
+@functools.cache
+def drawn(seed):
+    """A procedural image, drawn once."""
+    return Picture(procedural_image(seed), name=f"image {seed}")
+
+
+@pytest.fixture(scope="module")
+def pretrained():
+    return FastNetwork("cpu", "float32")
+
+
+@pytest.fixture(autouse=True)
+def _read_once(pretrained, monkeypatch):
+    """Each training starts from a copy of the network, whose files are read once."""
+    monkeypatch.setattr(train, "FastNetwork", lambda *_: copy.deepcopy(pretrained))
+
+
 @pytest.fixture
 def start(narrow, style_image):
     """Create a training with this number of steps on two procedural images."""
 
     def begin(steps=4, seeds=(0, 1), **changes):
-        images = [Picture(procedural_image(seed), name=f"image {seed}") for seed in seeds]
-        return Training(load(style_image), images, preset().replace(steps=steps, **changes), narrow)
+        return Training(load(style_image), list(map(drawn, seeds)), preset().replace(steps=steps, **changes), narrow)
 
     return begin
 
@@ -134,7 +154,7 @@ class InterruptedTrainingError(Exception):
 
 
 def test_distill_resumes_from_its_checkpoint_to_the_same_bits(narrow, style_image, tmp_path):
-    images = [Picture(procedural_image(0), name="image 0")]
+    images = [drawn(0)]
     settings, path = preset().replace(steps=3), tmp_path / "c"
 
     def interrupt(event):
@@ -286,10 +306,18 @@ def test_a_style_file_holds_the_network_and_its_provenance(start, tmp_path):
     assert found.about["settings"]["steps"] == 1
 
 
+@pytest.fixture(scope="module")
+def style_bytes(narrow, style_image, tmp_path_factory) -> bytes:
+    """A style file."""
+    path = tmp_path_factory.mktemp("style") / "style.safetensors"
+    Training(load(style_image), [drawn(0)], preset(), narrow).result().save(path)
+    return path.read_bytes()
+
+
 @pytest.fixture
-def style_file(start, tmp_path) -> Path:
+def style_file(style_bytes, tmp_path) -> Path:
     path = tmp_path / "style.safetensors"
-    start().result().save(path)
+    path.write_bytes(style_bytes)
     return path
 
 
