@@ -125,6 +125,7 @@ def test_a_run_is_resumed_as_it_was_started(stylize_portrait, without_detector, 
     assert stylize_portrait("--resume").status == 0
 
 
+@pytest.mark.usefixtures("undrawn_plots")
 def test_a_sweep_without_the_detector_has_results_and_can_be_resumed(
     run_small, portrait, style_image, without_detector, tmp_path
 ):

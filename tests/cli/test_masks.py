@@ -204,6 +204,7 @@ def test_a_protection_mask_that_covers_all_is_to_be_made_smaller(run_small, cont
     assert complaint.endswith("make the white area of the protection mask smaller")
 
 
+@pytest.mark.usefixtures("undrawn_plots")
 @pytest.mark.parametrize("kind", ["alpha", "file", "memory"])
 def test_a_sweep_with_masks_is_resumed_with_the_same_masks_only(  # noqa: PLR0917
     kind, clear, style_image, left, tmp_path, narrow
