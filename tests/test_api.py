@@ -378,7 +378,7 @@ def bundled() -> VGG19:
 def test_the_saved_image_has_the_optimized_loss(
     optimizer: str, bundled: VGG19, procedural: tuple[Picture, Picture], tmp_path: Path
 ) -> None:
-    run = Run(procedural[0], [procedural[1]], Settings(size=64, steps=25, optimizer=optimizer, average=0), vgg=bundled)
+    run = Run(procedural[0], [procedural[1]], Settings(size=64, steps=15, optimizer=optimizer, average=0), vgg=bundled)
     totals = [float(step.terms.total) for step in run]
     last = float(run.scale_run.objective(run.scale_run.optimizer.image).total)  # what one more step would log
     result_of(run).save(tmp_path / "out.png")
