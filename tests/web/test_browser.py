@@ -509,8 +509,13 @@ def test_a_job_is_started_with_the_keyboard_alone(running: Running, open_page: O
 
 def test_the_first_page_is_small_and_soon_ready(running: Running, open_page: Open) -> None:
     sizes: list[int] = []
+    asked: list[str] = []
     page = open_page("about:blank")
+    page.on("request", lambda request: asked.append(request.url.removeprefix(running.url)))
     page.on("response", lambda response: sizes.append(len(response.body())) if "/static/" in response.url else None)
     page.goto(running.url)
     is_ready(page)
     assert 20_000 < sum(sizes) < 150_000
+    page.wait_for_timeout(300)
+    calls = [path.partition("?")[0] for path in asked if path.startswith("/api/")]
+    assert calls == ["/api/start", "/api/events"]  # nothing waits for another answer, and nothing is loaded twice

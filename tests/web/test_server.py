@@ -1,8 +1,10 @@
 """A server with fake workers: what becomes of jobs, whatever clients, workers and the server itself do."""
 
 import json
+import socket
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -10,13 +12,31 @@ import pytest
 from web_inputs import png
 from web_server import Running, Serve
 
+from impasto import web
 from impasto.errors import OutputError
 from impasto.web import storage as storage_module
+from impasto.web.server import Address, bound
 from impasto.web.service import MIN_FREE_BYTES
 
 
 def losses(running: Running, number: int) -> list[int]:
     return running.client.call("GET", f"/api/jobs/{number}/losses?points=1000")["step"]
+
+
+def listen(running: Running, last_id: str, until: str, after: str = "") -> list[tuple[str, str, dict]]:
+    """Ids, kinds and data of the events after one, up to the first with that text."""
+    request = urllib.request.Request(f"{running.url}/api/events?after={after}", headers={"last-event-id": last_id})
+    events = []
+    with urllib.request.urlopen(request, timeout=20) as stream:
+        event: dict[str, str] = {}
+        for line in stream:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            event[name] = value
+            if name == "data":
+                events.append((event["id"], event["event"], json.loads(value)))
+                if until in value:
+                    break
+    return events
 
 
 def test_a_job_runs_and_its_files_can_be_downloaded(running: Running, tmp_path: Path) -> None:
@@ -114,6 +134,7 @@ def test_a_second_server_in_the_same_folder_is_refused(running: Running, serve: 
 def test_a_job_whose_file_is_gone_fails_and_the_next_one_runs(serve: Serve, tmp_path: Path) -> None:
     with serve(tmp_path / "data") as running:
         running.submit(tmp_path, settings={"steps": 200})
+        running.wait_for(1, "running")  # its content image is the file that is removed
         lost = running.submit(tmp_path, "gone.png")
         running.service.files.remove(running.client.job(lost)["spec"]["styles"][0]["file"])
         kept = running.submit(tmp_path, "another.png")
@@ -146,25 +167,11 @@ def test_a_fork_starts_from_the_image_and_names_its_parent(running: Running, tmp
 
 
 def test_events_tell_every_change_and_go_on_after_a_reconnection(running: Running, tmp_path: Path) -> None:
-    def listen(last_id: str, until: str) -> list[tuple[str, str, dict]]:
-        request = urllib.request.Request(f"{running.url}/api/events", headers={"last-event-id": last_id})
-        events = []
-        with urllib.request.urlopen(request, timeout=20) as stream:
-            event: dict[str, str] = {}
-            for line in stream:
-                name, _, value = line.decode().rstrip("\n").partition(": ")
-                event[name] = value
-                if name == "data":
-                    events.append((event["id"], event["event"], json.loads(value)))
-                    if until in value:
-                        break
-        return events
-
     number = running.submit(tmp_path, settings={"steps": 50})
-    first = listen("", '"step":10')
+    first = listen(running, "", '"step":10')
     assert first[0][1] == "reset"
     running.client.wait(number)
-    second = listen(first[-1][0], '"state":"done"')
+    second = listen(running, first[-1][0], '"state":"done"')
     steps = [data["step"] for _, kind, data in (*first, *second) if kind == "step" and data["number"] == number]
     assert steps == [*range(steps[0], 51)]
 
@@ -293,6 +300,24 @@ def test_the_setup_says_what_the_settings_say(running: Running) -> None:
         assert file["width"] > 100
 
 
+def test_a_page_gets_all_at_once_and_then_only_what_changes(running: Running, tmp_path: Path) -> None:
+    numbers = [running.submit(tmp_path, name=name, settings={"steps": 500}) for name in ("first", "second", "third")]
+    running.wait_for(numbers[0], "running")
+    running.client.call("PATCH", f"/api/jobs/{numbers[2]}", {"before": numbers[1]})
+    start = running.client.call("GET", "/api/start")
+    assert start["setup"] == running.client.call("GET", "/api/setup")
+    assert [job["number"] for job in start["waiting"]] == [numbers[2], numbers[1]]
+    assert {job["number"] for job in start["jobs"]} == {*numbers}
+    running.client.call("PATCH", f"/api/jobs/{numbers[1]}", {"name": "later"})
+    changes = listen(running, "", '"later"', after=start["event"])
+    assert {kind for _, kind, _ in changes} <= {"job", "step"}  # no reset: nothing is loaded twice
+    assert changes[-1][2]["number"] == numbers[1]
+    known = changes[-1][0]  # a browser that connects again by itself says what it has had last
+    running.client.call("PATCH", f"/api/jobs/{numbers[1]}", {"name": "last"})
+    assert "later" not in str(listen(running, known, '"last"', after=start["event"]))
+    running.client.ask(numbers[0], "cancel")
+
+
 def test_text_is_compressed_and_images_are_sent_as_they_are(running: Running, tmp_path: Path) -> None:
     number = running.submit(tmp_path)
     running.client.wait(number)
@@ -302,6 +327,25 @@ def test_text_is_compressed_and_images_are_sent_as_they_are(running: Running, tm
         with urllib.request.urlopen(request) as response:
             encodings[path.rpartition("/")[2]] = response.headers["content-encoding"]
     assert encodings == {"main.js": "gzip", "setup": "gzip", "result": None, "0": None}
+
+
+def test_a_file_of_the_page_that_a_browser_has_is_not_sent_again(running: Running) -> None:
+    url = f"{running.url}/static/main.js"
+    with urllib.request.urlopen(url) as response:
+        assert response.read() == (Path(web.__file__).parent / "static" / "main.js").read_bytes()
+        known = response.headers["etag"]
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(url, headers={"if-none-match": f'"other", {known}'}))
+    assert (caught.value.status, caught.value.read()) == (304, b"")
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"if-none-match": '"other"'})) as response:
+        assert response.status == 200
+
+
+def test_responses_do_not_wait_for_acknowledgments() -> None:
+    with bound(Address(port=0)) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 def test_health_and_metrics(running: Running, tmp_path: Path) -> None:

@@ -19,8 +19,12 @@ def imports(module: Path, pattern: str) -> list[Path]:
 
 def loaded_at_start() -> Iterator[Path]:
     """The files that the browser loads with the first page."""
-    page = STATIC / "index.html"
-    waiting, seen = [page], {page}
+    return loaded_from(STATIC / "index.html")
+
+
+def loaded_from(first: Path) -> Iterator[Path]:
+    """A file, and all that it loads."""
+    waiting, seen = [first], {first}
     while waiting:
         file = waiting.pop()
         yield file
@@ -34,9 +38,15 @@ def loaded_at_start() -> Iterator[Path]:
 
 def test_the_first_page_is_small() -> None:
     files = [*loaded_at_start()]
-    assert STATIC / "job_view.js" in files
-    assert STATIC / "mask_editor.js" not in files  # it is loaded when it is needed
+    assert STATIC / "create_view.js" in files
+    assert {STATIC / "job_view.js", STATIC / "mask_editor.js"}.isdisjoint(files)  # they are loaded when they are needed
     assert sum(file.stat().st_size for file in files) < FIRST_PAGE_BYTES
+
+
+def test_all_modules_of_the_first_page_are_asked_for_at_once() -> None:
+    preloaded = imports(STATIC / "index.html", r'<link rel="modulepreload" href="/static/([^"]+)">')
+    needed = {file for file in loaded_from(STATIC / "main.js") if file.suffix == ".js"}
+    assert sorted(preloaded) == sorted(needed - {STATIC / "main.js"})
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)

@@ -1,14 +1,10 @@
 """The HTTP API and the page, as a FastAPI app."""
 
-import functools
 import logging
-from importlib import resources
-from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Receive, Scope, Send
@@ -17,10 +13,9 @@ from impasto.errors import ImpastoError, printable
 from impasto.version import __version__
 from impasto.web import file_routes, job_routes, result_routes
 from impasto.web.guard import Guard, cookie
+from impasto.web.pages import Pages
 from impasto.web.problems import RequestError
 from impasto.web.service import Service
-
-STATIC = resources.files("impasto.web") / "static"
 
 log = logging.getLogger("impasto.web")
 
@@ -58,16 +53,19 @@ def create_app(service: Service, token: str | None = None, hosts: tuple[str, ...
 
 
 def _add_pages(app: FastAPI, token: str | None) -> None:
-    static = Path(str(STATIC))
-    page = functools.partial(FileResponse, headers={"cache-control": "no-cache"})
+    pages = Pages()
 
     @app.get("/", include_in_schema=False)
-    def index() -> Response:
-        return page(static / "index.html")
+    async def index(request: Request) -> Response:
+        return pages.response("index.html", request)
 
     @app.get("/login", include_in_schema=False)
-    def login_page() -> Response:
-        return page(static / "login.html")
+    async def login_page(request: Request) -> Response:
+        return pages.response("login.html", request)
+
+    @app.get("/static/{name}", include_in_schema=False)
+    async def static(name: str, request: Request) -> Response:
+        return pages.response(name, request)
 
     @app.post("/login", include_in_schema=False)
     async def login(request: Request) -> Response:
@@ -76,26 +74,13 @@ def _add_pages(app: FastAPI, token: str | None) -> None:
         headers = {} if token is None else {"set-cookie": cookie(token)}
         return RedirectResponse("/", 303, headers)
 
-    app.mount("/static", _Revalidated(directory=static), name="static")
-
 
 class _CompressedText(GZipMiddleware):
-    """Compresses the page, and JSON; images are compressed already, and events must not be held back."""
+    """Compresses JSON; images are compressed already, and events must not be held back."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        is_text = path.startswith("/static/") or path in {"/", "/login", "/api/setup", "/api/jobs", "/api/openapi.json"}
+        is_text = scope.get("path") in {"/api/start", "/api/setup", "/api/jobs", "/api/openapi.json"}
         await (super().__call__ if is_text else self.app)(scope, receive, send)
-
-
-class _Revalidated(StaticFiles):
-    """Static files that browsers ask for again: after an update of impasto no old module is used."""
-
-    def file_response(self, *arguments: object, **more: object) -> Response:
-        """The response for a file."""
-        response = super().file_response(*arguments, **more)  # type: ignore[arg-type]
-        response.headers["cache-control"] = "no-cache"
-        return response
 
 
 def _add_monitoring(app: FastAPI, service: Service) -> None:

@@ -45,12 +45,18 @@ class Feed:
         """The number of clients."""
         return len(self._clients)
 
+    @property
+    def last_id(self) -> str:
+        """The id of the last event; that of none, from which all events can be asked for, if there was none yet."""
+        with self._lock:
+            return self._id(self._kept[-1][0] if self._kept else 0)
+
     def publish(self, event: str, data: dict[str, Any]) -> None:
         """Send an event to all clients."""
         text = json.dumps(data, separators=(",", ":"))
         with self._lock:
             number = next(self._numbers)
-            entry = number, f"id: {self._run}-{number}\nevent: {event}\ndata: {text}\n\n".encode()
+            entry = number, f"id: {self._id(number)}\nevent: {event}\ndata: {text}\n\n".encode()
             self._kept.append(entry)
             for client in self._clients:
                 self._send(client, entry)
@@ -103,7 +109,10 @@ class Feed:
         oldest = self._kept[0][0] if self._kept else 1
         if oldest - 1 <= last <= newest:
             return [event for number, event in self._kept if number > last]
-        return [f"id: {self._run}-{newest}\nevent: reset\ndata: {{}}\n\n".encode()]
+        return [f"id: {self._id(newest)}\nevent: reset\ndata: {{}}\n\n".encode()]
+
+    def _id(self, number: int) -> str:
+        return f"{self._run}-{number}"
 
     @staticmethod
     def _send(client: _Client, entry: _Entry | None) -> None:

@@ -9,11 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from impasto.settings.model import Settings
 from impasto.web.file_routes import TheService
 from impasto.web.problems import RequestError
+from impasto.web.setup import setup
 from impasto.web.spec import Digest, JobSpec, StyleSpec
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 Number = Annotated[int, Path(ge=0, le=2**62, description="The number of a job.")]
 View = dict[str, Any]
+MAX_PAGE = 1000
+"""Jobs in one response, at most."""
+RECENT = 30
+"""The newest jobs, which a page knows at first."""
 
 
 class Changes(BaseModel):
@@ -41,6 +46,21 @@ class Fork(BaseModel):
     name: str | None = Field(None, max_length=200)
 
 
+@router.get("/start", summary="All that a page shows at first")
+def start(service: TheService) -> dict[str, Any]:
+    """The setup; the jobs that wait, in their order; those that run or pause, and the last ones; and the id of the last
+    event before, after which `/api/events` goes on."""
+    event = service.feed.last_id  # first: what changes from now on is told again, and not lost
+    waiting, active = (service.jobs.select(states, limit=MAX_PAGE) for states in (["waiting"], ["running", "paused"]))
+    others = {job.number: job for job in (*active, *service.jobs.select(limit=RECENT))}
+    return {
+        "event": event,
+        "setup": setup(service.saved, service.devices),
+        "waiting": [service.view(job) for job in waiting],
+        "jobs": [service.view(job) for job in others.values()],
+    }
+
+
 @router.post("/estimate", summary="What a job would need")
 def estimate(spec: JobSpec, service: TheService) -> dict[str, Any]:
     """Memory in bytes, seconds, and its scales."""
@@ -61,7 +81,7 @@ def select(
     search: Annotated[str, Query(max_length=200)] = "",
     favorite: bool = False,
     before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> dict[str, Any]:
     """Jobs, the newest first; those that wait in the order in which they will run."""
     states = [each for each in state.split(",") if each]
@@ -175,8 +195,12 @@ def storage(service: TheService) -> dict[str, Any]:
 
 
 @router.get("/events", summary="What changes", response_class=StreamingResponse)
-async def events(service: TheService, last_event_id: Annotated[str, Header(max_length=100)] = "") -> StreamingResponse:
+async def events(
+    service: TheService,
+    last_event_id: Annotated[str, Header(max_length=100)] = "",
+    after: Annotated[str, Query(max_length=100, description="The same as Last-Event-ID, which goes before.")] = "",
+) -> StreamingResponse:
     """Server-sent events: job, step, removed, saved; and reset, after which a client must load everything again."""
-    stream = await service.feed.stream(last_event_id)
+    stream = await service.feed.stream(last_event_id or after)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)

@@ -1,5 +1,6 @@
 """What a page needs to know at first."""
 
+import functools
 from typing import Any
 
 from impasto.images.faces.weights import is_installed as has_face_detector
@@ -21,6 +22,12 @@ MAX_PIXELS = 150_000_000
 
 def setup(saved: SavedSettings, devices: list[str]) -> dict[str, Any]:
     """What a page needs to know at first."""
+    return {**_constant(), "saved": saved.all(), "devices": devices, "faces": has_face_detector()}
+
+
+@functools.cache
+def _constant() -> dict[str, Any]:
+    """What is the same as long as the server runs: the schema of the settings alone takes milliseconds."""
     return {
         "version": __version__,
         "schema": Settings.model_json_schema(),
@@ -34,10 +41,7 @@ def setup(saved: SavedSettings, devices: list[str]) -> dict[str, Any]:
             for each in presets()
             if each.name != TRAINING
         ],
-        "saved": saved.all(),
         "primary": PRIMARY,
         "demo": [{"name": name, "role": role} for name, role in DEMO.items()],
         "limits": {"upload_bytes": MAX_BYTES, "pixels": MAX_PIXELS, "styles": MAX_STYLES},
-        "devices": devices,
-        "faces": has_face_detector(),
     }

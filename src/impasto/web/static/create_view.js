@@ -24,9 +24,8 @@ export function createView(place) {
     refresh();
     showChoice(presets);
   };
+  const addForm = (names) => forms[forms.push(settingsForm(setup.schema, setup.defaults, draft.settings, names, onChange)) - 1].element;
   const others = Object.keys(setup.schema.properties).filter((name) => !setup.primary.includes(name));
-  forms.push(settingsForm(setup.schema, setup.defaults, draft.settings, setup.primary, onChange));
-  forms.push(settingsForm(setup.schema, setup.defaults, draft.settings, others, onChange));
   const use = (settings) => {
     Object.assign(draft.settings, settings);
     forms.forEach((form) => form.show());
@@ -34,8 +33,8 @@ export function createView(place) {
   };
   const showPresets = () => presets.replaceChildren(...presetControls(use));
   showPresets();
-  const settings = el("section", { class: "card setup", "aria-label": "Settings" }, el("h2", {}, "Settings"), presets, forms[0].element,
-    el("details", { class: "more", id: "all-settings" }, el("summary", {}, "All settings"), forms[1].element));
+  const settings = el("section", { class: "card setup", "aria-label": "Settings" }, el("h2", {}, "Settings"), presets, addForm(setup.primary),
+    el("details", { class: "more", id: "all-settings", ontoggle: ({ target }) => forms.length < 2 && target.append(addForm(others)) }, el("summary", {}, "All settings")));
   dropTarget(settings, (dropped) => restore(dropped, use));
   const show = () => {
     showImages(images, show, onChange, use);

@@ -13,13 +13,15 @@ const refreshOrder = debounced(150, async () => {
 
 const HIDDEN_SECONDS = 60;
 let source = null;
+let last = ""; // the id of the last event
 let closing;
 
 /**
- * Listen. The browser connects again by itself, and says which event it has had last. A page that is hidden for a while
- * gives up its connection, since browsers have six for all tabs; it begins anew when it is seen.
+ * Listen to what changes after the event `after`. The browser connects again by itself, and says which event it has had last. A page that is hidden for a while
+ * gives up its connection, since browsers have six for all tabs; it goes on when it is seen.
  */
-export function listen() {
+export function listen(after) {
+  last = after;
   document.addEventListener("visibilitychange", () => {
     clearTimeout(closing);
     if (!document.hidden) {
@@ -35,8 +37,11 @@ export function listen() {
 }
 
 function connect() {
-  source = new EventSource("/api/events");
-  const on = (name, handle) => source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+  source = new EventSource(`/api/events?after=${last}`);
+  const on = (name, handle) => source.addEventListener(name, (event) => {
+    last = event.lastEventId;
+    handle(JSON.parse(event.data));
+  });
   on("reset", () => load().catch(() => {}));
   on("job", (job) => {
     const before = state.jobs.get(job.number);

@@ -3,10 +3,10 @@
 import { createView } from "./create_view.js";
 import { el } from "./dom.js";
 import { listen } from "./events.js";
-import { historyView } from "./history_view.js";
-import { jobView } from "./job_view.js";
 import { queueView } from "./queue_view.js";
 import { load, state, subscribe } from "./state.js";
+
+const PREFETCH_MS = 1000;
 
 let end = () => {};
 
@@ -31,18 +31,15 @@ async function show() {
 }
 
 async function view(place, page, rest) {
-  if (page === "job") return jobView(place, Number(rest));
-  if (page === "history") return historyView(place);
-  if (page === "compare") {
-    const { compareView } = await import("./compare_view.js");
-    return compareView(place, rest.split(",").map(Number));
-  }
+  if (page === "job") return (await import("./job_view.js")).jobView(place, Number(rest));
+  if (page === "history") return (await import("./history_view.js")).historyView(place);
+  if (page === "compare") return (await import("./compare_view.js")).compareView(place, rest.split(",").map(Number));
   document.querySelector('[data-page="new"]').setAttribute("aria-current", "page");
   return createView(place);
 }
 
 async function start() {
-  await load();
+  const event = await load();
   queueView(document.getElementById("queue"));
   subscribe((change) => {
     if (change.kind === "connection") document.getElementById("connection").hidden = state.connected;
@@ -52,7 +49,9 @@ async function start() {
   for (const type of ["dragover", "drop"]) document.addEventListener(type, (event) => event.preventDefault());
   await show();
   document.body.dataset.ready = "true";
-  listen();
+  listen(event);
+  // the other views are there when they are asked for, also while the server is away
+  setTimeout(() => Promise.all([import("./job_view.js"), import("./history_view.js")]).catch(() => {}), PREFETCH_MS);
 }
 
 start().catch((error) => document.getElementById("view").replaceChildren(el("p", { class: "note error" }, error.message)));

@@ -6,7 +6,6 @@ import { api } from "./api.js";
 export const state = { setup: null, jobs: new Map(), connected: true };
 
 const listeners = new Set();
-const ACTIVE = "running,paused,waiting";
 
 /** Call `listener` with every change {kind, number}; returns a function that ends this. */
 export function subscribe(listener) {
@@ -19,24 +18,25 @@ export function changed(change) {
   for (const listener of [...listeners]) listener(change);
 }
 
-/** Load settings and jobs. */
+/** Load settings and jobs; returns the id of the last event before. */
 export async function load() {
-  const [setup, active, recent] = await Promise.all([
-    api("GET", "/api/setup"),
-    api("GET", `/api/jobs?state=${ACTIVE}&limit=1000`),
-    api("GET", "/api/jobs?limit=30"),
-  ]);
-  state.setup = setup;
+  const start = await api("GET", "/api/start");
+  state.setup = start.setup;
   // older jobs that are shown stay; their views ask for them again
-  for (const job of [...recent.jobs, ...active.jobs]) keep(job);
-  await loadOrder();
+  start.jobs.forEach((job) => keep(job));
+  order(start.waiting);
   changed({ kind: "reset" });
+  return start.event;
 }
 
 /** Load the order of the waiting jobs. */
 export async function loadOrder() {
   const page = await api("GET", "/api/jobs?state=waiting&limit=1000");
-  page.jobs.forEach((job, index) => keep(job, { place: index }));
+  order(page.jobs);
+}
+
+function order(waiting) {
+  waiting.forEach((job, index) => keep(job, { place: index }));
 }
 
 /** Keep a job, unless a newer state of it is known: an event may come before the answer to a request. */
