@@ -1,8 +1,8 @@
 """The server: what kills do to its jobs, what clients cost a run, how long lists take, and what it needs when idle.
 
 `python -m benchmarks.serve kills 200` runs jobs while server, worker or both are killed at random moments, and compares
-the results with those of a server that was left alone. `clients 50` compares the steps per second of a run without and
-with clients that receive its events. `queue 10000` lists jobs. `idle` prints memory.
+the results with those of a server that was left alone. `clients 50` compares the steps per second of a run, and the CPU
+time of the server, without and with clients that receive its events. `queue 10000` lists jobs. `idle` prints memory.
 """
 
 import argparse
@@ -32,8 +32,10 @@ KILLED = {"size": 64, "first_scale": 32, "steps": 60}
 VICTIMS = ("server", "worker", "both")
 RUN = {"size": 256, "steps": 150}
 
+# with the lowest priority: the clients take what the server and its worker leave, as clients on other machines would
 _READER = """
-import asyncio, sys
+import asyncio, os, sys
+os.nice(19)
 async def read(host, port):
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(f"GET /api/events HTTP/1.1\\r\\nHost: {host}:{port}\\r\\n\\r\\n".encode())
@@ -114,8 +116,9 @@ def kills(count: int, jobs: int) -> None:
 
 
 def clients(count: int, repetitions: int) -> None:
-    """Steps per second without and with clients, in turns."""
+    """Steps per second, and the share of a core that the server takes, without and with clients, in turns."""
     paces: dict[int, list[float]] = {0: [], count: []}
+    shares: dict[int, list[float]] = {0: [], count: []}
     with tempfile.TemporaryDirectory() as name, server(Path(name), "--threads", "1") as (process, client):
         address = client.url.removeprefix("http://").split(":")
         wait(client, submit(client, 1, **RUN))
@@ -123,15 +126,21 @@ def clients(count: int, repetitions: int) -> None:
             listening = count if turn % 2 else 0
             with subprocess.Popen([sys.executable, "-c", _READER, *address, str(listening)]) as readers:
                 time.sleep(1)
+                before = cpu_seconds(process)
                 (job,) = wait(client, submit(client, 1, **RUN))
+                shares[listening].append((cpu_seconds(process) - before) / job["seconds"])
                 readers.kill()
             paces[listening].append(job["step"] / job["seconds"])
-        cpu = process.cpu_times()
     for number, values in paces.items():
-        print(f"{number} clients: {median(values):.2f} steps per second ({min(values):.2f} to {max(values):.2f})")
-    print(
-        f"ratio of medians {median(paces[count]) / median(paces[0]):.3f}; server {cpu.user + cpu.system:.1f} s of CPU"
-    )
+        low, high, share = min(values), max(values), median(shares[number])
+        print(f"{number} clients: {median(values):.2f} ({low:.2f} to {high:.2f}) steps per second, server {share:.2%}")
+    print(f"ratio of medians {median(paces[count]) / median(paces[0]):.3f}")
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """Seconds of CPU time that a process has taken, without its children."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def queue(count: int) -> None:

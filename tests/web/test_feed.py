@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -101,6 +103,26 @@ def test_a_client_that_reads_too_slowly_is_disconnected(monkeypatch: pytest.Monk
         assert feed.clients == 0
 
     asyncio.run(scenario())
+
+
+def test_events_reach_the_clients_of_every_event_loop() -> None:
+    feed, is_listening = Feed(), threading.Event()
+
+    async def listen(count: int, then: Callable[[], None]) -> list[list[dict]]:
+        streams = [await feed.stream(feed.last_id) for _ in range(count)]
+        then()
+        return [await take(stream, 2) for stream in streams]
+
+    with ThreadPoolExecutor() as threads:
+        other = threads.submit(lambda: asyncio.run(listen(2, is_listening.set)))
+        is_listening.wait()
+
+        def publish() -> None:
+            for number in (1, 2):
+                feed.publish("job", {"number": number})
+
+        seen = [*asyncio.run(listen(3, publish)), *other.result()]
+    assert [[json.loads(event["data"])["number"] for event in events] for events in seen] == [[1, 2]] * 5
 
 
 def test_closing_ends_all_streams() -> None:

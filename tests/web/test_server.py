@@ -14,6 +14,7 @@ from web_server import Running, Serve
 
 from impasto import web
 from impasto.errors import OutputError
+from impasto.web import scheduler
 from impasto.web import storage as storage_module
 from impasto.web.server import Address, bound
 from impasto.web.service import MIN_FREE_BYTES
@@ -166,7 +167,10 @@ def test_a_fork_starts_from_the_image_and_names_its_parent(running: Running, tmp
     )
 
 
-def test_events_tell_every_change_and_go_on_after_a_reconnection(running: Running, tmp_path: Path) -> None:
+def test_events_tell_every_change_and_go_on_after_a_reconnection(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "STEP_SECONDS", 0.0)
     number = running.submit(tmp_path, settings={"steps": 50})
     first = listen(running, "", '"step":10')
     assert first[0][1] == "reset"
@@ -174,6 +178,22 @@ def test_events_tell_every_change_and_go_on_after_a_reconnection(running: Runnin
     second = listen(running, first[-1][0], '"state":"done"')
     steps = [data["step"] for _, kind, data in (*first, *second) if kind == "step" and data["number"] == number]
     assert steps == [*range(steps[0], 51)]
+
+
+def test_steps_are_told_at_intervals_and_the_last_one_always(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "STEP_SECONDS", 3600.0)
+    start = running.client.call("GET", "/api/start")["event"]
+    numbers = [running.submit(tmp_path, settings={"steps": 20}) for _ in range(2)]
+    for number in numbers:
+        running.client.wait(number)
+    events = listen(running, "", f'"number":{numbers[1]},"name":"content-style","state":"done"', after=start)
+    for number in numbers:
+        of_job = [(kind, data) for _, kind, data in events if data["number"] == number]
+        assert [data["step"] for kind, data in of_job if kind == "step"] == [1]
+        assert (of_job[-1][0], of_job[-1][1]["step"], of_job[-1][1]["loss"]["total"]) == ("job", 20, 0.05)
+        assert losses(running, number) == [*range(20)]
 
 
 def test_waiting_jobs_are_edited_moved_and_duplicated(running: Running, tmp_path: Path) -> None:

@@ -18,12 +18,13 @@ QUEUE = 500
 """Events that wait for a slow client before its connection is closed; it comes again, and gets what it missed."""
 
 _Entry = tuple[int, bytes]
+_Queue = asyncio.Queue[_Entry | None]
 
 
 class _Client:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.queue: asyncio.Queue[_Entry | None] = asyncio.Queue()
+        self.queue: _Queue = asyncio.Queue()
 
 
 class Feed:
@@ -58,21 +59,18 @@ class Feed:
             number = next(self._numbers)
             entry = number, f"id: {self._id(number)}\nevent: {event}\ndata: {text}\n\n".encode()
             self._kept.append(entry)
-            for client in self._clients:
-                self._send(client, entry)
+            self._send(entry)
 
     def keep_alive(self) -> None:
         """Send a comment to all clients: a connection without traffic would be closed by proxies."""
         with self._lock:
-            for client in self._clients:
-                self._send(client, (0, b": still here\n\n"))
+            self._send((0, b": still here\n\n"))
 
     def close(self) -> None:
         """End all streams."""
         with self._lock:
             self._is_closed = True
-            for client in self._clients:
-                self._send(client, None)
+            self._send(None)
 
     async def stream(self, last_id: str) -> AsyncIterator[bytes]:
         """The events after `last_id`; first a `reset` if that is unknown, or too long ago.
@@ -114,7 +112,13 @@ class Feed:
     def _id(self, number: int) -> str:
         return f"{self._run}-{number}"
 
-    @staticmethod
-    def _send(client: _Client, entry: _Entry | None) -> None:
-        if not client.loop.is_closed():
-            client.loop.call_soon_threadsafe(client.queue.put_nowait, entry)
+    def _send(self, entry: _Entry | None) -> None:
+        """Send to all clients; their event loop is woken once. Called with the lock."""
+        for loop in {client.loop for client in self._clients}:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_put, [each.queue for each in self._clients if each.loop is loop], entry)
+
+
+def _put(queues: list[_Queue], entry: _Entry | None) -> None:
+    for queue in queues:
+        queue.put_nowait(entry)

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from impasto.web.workspace import Workspace
 
 RECORD_SECONDS = 2.0
 """Seconds between two records of the progress in the database."""
+STEP_SECONDS = 0.5
+"""Seconds between two events with the steps of a job, at least; its last step is in the event of its end."""
 RETRY_SECONDS = 1.0
 """Seconds after which the end of a job is recorded again, if the disk was full."""
 
@@ -36,6 +39,7 @@ class Scheduler:
     def __init__(self, jobs: Jobs, files: Files, workspace: Workspace, feed: Feed, executor: LocalExecutor) -> None:
         self._jobs, self._files, self._workspace, self._feed, self._executor = jobs, files, workspace, feed, executor
         self._stopping, self._progress, self._recorded = threading.Event(), dict[int, dict[str, Any]](), 0.0
+        self._told = dict[int, float]()
         self._thread = threading.Thread(target=self._run, name="scheduler")
 
     def start(self) -> None:
@@ -134,6 +138,7 @@ class Scheduler:
             log.error("job %d is %s: %s", number, state, error)
             return False
         self._progress.pop(number, None)
+        self._told.pop(number, None)
         return True
 
     def _report(self, event: Event) -> None:
@@ -156,10 +161,12 @@ class Scheduler:
         progress = event.as_dict()
         for name in ("event", "id", "output"):
             del progress[name]
-        self._progress[number] = progress
-        self._feed.publish("step", {"number": number, **progress, "preview": self._workspace.preview_version(number)})
-        if time.monotonic() - self._recorded > RECORD_SECONDS:
-            self._recorded = time.monotonic()
+        self._progress[number], now = progress, time.monotonic()
+        if now - self._told.get(number, -math.inf) >= STEP_SECONDS:
+            self._told[number], preview = now, self._workspace.preview_version(number)
+            self._feed.publish("step", {"number": number, **progress, "preview": preview})
+        if now - self._recorded > RECORD_SECONDS:
+            self._recorded = now
             for each, latest in self._progress.items():
                 with contextlib.suppress(FullError):  # the next one comes in seconds
                     self._jobs.record(each, latest)
