@@ -19,6 +19,7 @@ from PIL import Image
 from web_inputs import png
 from web_server import Running, Serve
 
+from impasto.web import connection as connection_module
 from impasto.web import feed, files, guard, limits
 from impasto.web.guard import cookie_value
 
@@ -333,6 +334,65 @@ def test_a_body_that_comes_too_slowly(target: Target, monkeypatch: pytest.Monkey
             connection.sendall(b"x")
         assert b" 408 " in connection.recv(65536).split(b"\r\n")[0]
     assert not [*(target.running.service.root / "files").glob(".upload-*")]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "head"),
+    [(0, b""), (0, b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 1000), (2, b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 1000)],
+    ids=["silence", "a byte now and then", "the same after other requests"],
+)
+def test_a_head_that_comes_too_slowly(
+    target: Target, monkeypatch: pytest.MonkeyPatch, earlier: int, head: bytes
+) -> None:
+    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.3)
+    host, port = target.host.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        for _ in range(earlier):
+            client.sendall(f"GET /healthz HTTP/1.1\r\nHost: {target.host}\r\n\r\n".encode())
+            answer = b""
+            while b'"ok"' not in answer:
+                answer += client.recv(65536)
+        client.settimeout(0.05)
+        for place in range(200):
+            try:
+                client.sendall(head[place : place + 1])
+                if client.recv(65536) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        else:
+            raise AssertionError("the connection is still open")
+    assert target.send("GET", "/healthz").status == 200
+
+
+def test_a_slow_body_and_a_long_response_are_not_taken_for_a_slow_head(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.2)
+    host, port = target.host.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        for part in (
+            b"POST /api/jobs HTTP/1.1\r\nHost: ",
+            f"{target.host}\r\nContent-Length: 2\r\n\r\n".encode(),
+            b"{",
+        ):
+            client.sendall(part)
+            time.sleep(0.05)
+        time.sleep(0.3)
+        client.sendall(b"}")
+        assert b" 401 " in client.recv(65536).split(b"\r\n")[0]
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        head = f"GET /api/events HTTP/1.1\r\nHost: {target.host}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+        client.sendall(head.encode())
+        assert b" 200 " in client.recv(65536)
+        time.sleep(0.3)
+        target.running.service.feed.publish("job", {"name": "an event"})
+        received = b""
+        while b"an event" not in received:
+            received += (more := client.recv(65536))
+            assert more
 
 
 def test_an_upload_that_is_broken_off_leaves_nothing(target: Target) -> None:

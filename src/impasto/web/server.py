@@ -15,6 +15,7 @@ from impasto.batches.local import LocalExecutor
 from impasto.errors import ImpastoError, OutputError, SettingError, printable
 from impasto.jobs.compute import Compute
 from impasto.web.app import create_app
+from impasto.web.connection import Connection
 from impasto.web.image_service import ImageService
 from impasto.web.service import Service
 
@@ -85,7 +86,7 @@ class Server:
             lifespan="off",
             limit_concurrency=MAX_CONNECTIONS,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-            http="h11",
+            http=Connection,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
         self._server = _Uvicorn(config, service)
