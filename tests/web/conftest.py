@@ -1,12 +1,15 @@
-"""What the tests of the web app share: servers with fake workers, and images to upload."""
+"""What the tests of the web app share: servers with fake workers, images to upload, and a browser."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright import sync_api as playwright
 
 pytest.importorskip("fastapi", reason="the web app needs impasto[web]")
 
@@ -63,3 +66,46 @@ def running(serve: Serve, tmp_path: Path) -> Iterator[Running]:
     """A running server."""
     with serve(tmp_path / "data") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    """Chromium."""
+    from web_browser import ARGUMENTS, CHROMIUM, playwright
+
+    with playwright.sync_playwright() as driver:
+        yield driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+
+@pytest.fixture
+def open_page(browser: "playwright.Browser") -> Iterator[Callable[..., "playwright.Page"]]:
+    """Opens an address in a page of its own. At the end no page has had an error, or asked another host."""
+    from web_browser import DESKTOP
+
+    faults: list[str] = []
+    contexts = []
+
+    def note(message: "playwright.ConsoleMessage") -> None:
+        # answers that refuse something, and lost connections, are shown on the page
+        if message.type == "error" and "Failed to load resource" not in message.text and "ERR_" not in message.text:
+            faults.append(message.text)
+
+    def start(url: str, *, viewport: dict[str, int] | None = None, **options: object) -> "playwright.Page":
+        context = browser.new_context(viewport=viewport or DESKTOP, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", note)
+        page.on("request", lambda request: hosts(request.url, url))
+        page.goto(url)
+        return page
+
+    def hosts(asked: str, own: str) -> None:
+        host = own.split("/#", maxsplit=1)[0].split("/?", maxsplit=1)[0]
+        if host != "about:blank" and not asked.startswith((host, "blob:", "data:")):
+            faults.append(f"asks {asked}")
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert faults == []

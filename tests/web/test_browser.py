@@ -7,108 +7,32 @@ import base64
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
+from web_browser import (
+    NEEDS_CHROMIUM,
+    PHONE,
+    Open,
+    choose,
+    is_ready,
+    playwright,
+    set_number,
+    start,
+    state,
+)
 from web_inputs import png
 from web_server import Running, Serve
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, see CONTRIBUTING")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-
-SCREENSHOTS = os.environ.get("IMPASTO_SCREENSHOTS")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 expect = playwright.expect
-Open = Callable[..., "playwright.Page"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    """Chromium."""
-    with playwright.sync_playwright() as driver:
-        yield driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-
-
-@pytest.fixture
-def open_page(browser: "playwright.Browser") -> Iterator[Open]:
-    """Opens an address in a page of its own. At the end no page has had an error, or asked another host."""
-    faults: list[str] = []
-    contexts = []
-
-    def note(message: "playwright.ConsoleMessage") -> None:
-        # answers that refuse something, and lost connections, are shown on the page
-        if message.type == "error" and "Failed to load resource" not in message.text and "ERR_" not in message.text:
-            faults.append(message.text)
-
-    def start(url: str, *, viewport: dict[str, int] = DESKTOP, **options: object) -> "playwright.Page":
-        context = browser.new_context(viewport=viewport, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", note)
-        page.on("request", lambda request: hosts(request.url, url))
-        page.goto(url)
-        return page
-
-    def hosts(asked: str, own: str) -> None:
-        host = own.split("/#", maxsplit=1)[0].split("/?", maxsplit=1)[0]
-        if host != "about:blank" and not asked.startswith((host, "blob:", "data:")):
-            faults.append(f"asks {asked}")
-
-    yield start
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
-def is_ready(page: "playwright.Page") -> None:
-    expect(page.locator("body[data-ready]")).to_be_attached(timeout=20_000)
-
-
-def choose(page: "playwright.Page", style: str = "style.png", *, seed: int = 0) -> None:
-    """Choose a content image and a style image of noise; `style` says how the job goes."""
-    for name, file in (("Content image", "content.png"), ("Style image", style)):
-        page.get_by_label(name, exact=True).locator("visible=true").or_(
-            page.get_by_label(name, exact=True)
-        ).last.set_input_files({"name": file, "mimeType": "image/png", "buffer": png(120, 90, seed=seed + len(file))})
-        expect(page.get_by_alt_text(f"{name} {file}")).to_be_visible(timeout=20_000)
-
-
-def set_number(page: "playwright.Page", name: str, value: int) -> None:
-    field = page.get_by_role("spinbutton", name=name, exact=True)
-    field.fill(str(value))
-    field.press("Tab")
-
-
-def start(page: "playwright.Page", steps: int) -> None:
-    page.get_by_text("All settings", exact=True).click()
-    set_number(page, "Steps", steps)
-    page.get_by_role("button", name="Start").click()
-
-
-def state(page: "playwright.Page", text: str) -> None:
-    expect(page.locator("#state")).to_have_text(text, timeout=30_000)
+pytestmark = NEEDS_CHROMIUM
+SCREENSHOTS = os.environ.get("IMPASTO_SCREENSHOTS")
 
 
 def shot(page: "playwright.Page", name: str) -> None:
@@ -262,80 +186,6 @@ def test_a_killed_server_comes_back_without_a_reload(open_page: Open, tmp_path: 
         expect(page.get_by_text("The connection to the server is lost.")).to_be_hidden(timeout=20_000)
         state(page, "done")
         expect(page.locator("#progress-text")).to_contain_text("step 250 of 250")
-
-
-def test_a_mask_is_painted_to_the_pixel_and_edited_again(running: Running, open_page: Open) -> None:
-    page = open_page(running.url)
-    is_ready(page)
-    choose(page)
-    page.locator("[data-mask=keep]").click()
-    canvas = page.locator("dialog .viewer canvas")
-    expect(canvas).to_be_visible()
-    dialog = page.get_by_role("dialog")
-    for name, value in (("Softness", "0"), ("Size", str(np.log2(20)))):
-        dialog.get_by_role("slider", name=name).evaluate(
-            "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
-        )
-    page.wait_for_timeout(300)
-    box = canvas.bounding_box()
-    assert box is not None
-    scale = min(box["width"] / 120, box["height"] / 90)
-    left, top = box["x"] + (box["width"] - 120 * scale) / 2, box["y"] + (box["height"] - 90 * scale) / 2
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        return left + x * scale, top + y * scale
-
-    page.mouse.move(*at(30, 40))
-    page.mouse.down()
-    page.mouse.move(*at(80, 40), steps=7)
-    page.mouse.up()
-    page.mouse.move(*at(119.8, 89.8))  # the last row and the last column
-    page.mouse.down()
-    page.mouse.up()
-    dialog.get_by_role("button", name="Save mask").click()
-    expect(page.locator("[data-mask=keep]")).to_have_attribute("aria-pressed", "true")
-    mask = stored_mask(running, page)
-    y, x = np.mgrid[0:90, 0:120] + 0.5
-    along = np.clip(x, 30, 80)
-    distance = np.minimum(np.hypot(x - along, y - 40), np.hypot(x - 119.8, y - 89.8))
-    clear = np.abs(distance - 10) > 0.6  # the mouse moves in whole pixels of the screen
-    assert mask.shape == (90, 120)
-    assert np.array_equal(mask[clear], np.where(distance < 10, 255, 0)[clear])
-    assert mask[89, 119] == 255
-    # opened again it is the same, and everything can be undone
-    page.locator("[data-mask=keep]").click()
-    expect(canvas).to_be_visible()
-    for name in ("Invert", "Undo", "Redo"):
-        dialog.get_by_role("button", name=name).click()
-    dialog.get_by_role("button", name="Save mask").click()
-    expect(page.get_by_role("dialog")).to_be_hidden()
-    assert np.array_equal(stored_mask(running, page), 255 - mask)
-
-
-def stored_mask(running: Running, page: "playwright.Page") -> np.ndarray:
-    """The mask of the draft, as the server has stored it."""
-    page.wait_for_timeout(300)
-    draft = page.evaluate("() => JSON.parse(sessionStorage.getItem('impasto-draft'))")
-    path = running.service.files.path(draft["keep"])
-    image = Image.open(path)
-    assert image.mode == "L"
-    return np.asarray(image)
-
-
-def test_settings_are_restored_from_a_result(running: Running, open_page: Open, tmp_path: Path) -> None:
-    number = running.submit(tmp_path, settings={"strength": 0.85, "style_scale": 2.0, "steps": 3, "size": 128})
-    running.client.wait(number)
-    page = open_page(running.url)
-    is_ready(page)
-    item = page.locator(f"#queue [data-job='{number}']")
-    item.drag_to(page.locator(".setup h2"))
-    dialog = page.get_by_role("dialog", name="Restore settings")
-    dialog.get_by_label("Style scale: 2").uncheck()
-    dialog.get_by_role("button", name="Restore").click()
-    strength = page.locator("[data-setting=strength] output")
-    expect(strength).to_have_text("0.85")
-    expect(page.locator("[data-setting=style_scale] output")).to_have_text("1")
-    expect(page.get_by_role("spinbutton", name="Size", exact=True)).to_have_value("128")
 
 
 def test_history_has_search_favorites_undo_and_comparison(running: Running, open_page: Open, tmp_path: Path) -> None:

@@ -174,14 +174,14 @@ class Named(BaseModel):
 SettingsName = Annotated[str, Path(min_length=1, max_length=100)]
 
 
-@router.put("/saved/{name}", summary="Save settings")
+@router.put("/saved/{name:path}", summary="Save settings")
 def save(name: SettingsName, named: Named, service: TheService) -> dict[str, Any]:
     """Save settings under a name."""
     service.saved.save(name, named.settings)
     return {"saved": service.saved.all()}
 
 
-@router.delete("/saved/{name}", summary="Delete saved settings")
+@router.delete("/saved/{name:path}", summary="Delete saved settings")
 def delete_saved(name: SettingsName, service: TheService) -> dict[str, Any]:
     """Delete the settings of that name."""
     service.saved.delete(name)

@@ -14,6 +14,9 @@ export function toast(message, action) {
     }));
   }
   place.append(element);
+  // anew above all dialogs that are open
+  place.hidePopover();
+  place.showPopover();
   setTimeout(close, action ? 10000 : 5000);
 }
 
@@ -27,14 +30,14 @@ export async function attempt(run) {
   }
 }
 
-/** A dialog with a title, a body, and actions [{text, run, kind}]; `run` returns false to keep it open. */
+/** A dialog with a title, a body, and actions [{text, run, kind}]; it stays open if `run` returns false or fails. */
 export function dialog(heading, body, actions, properties = {}) {
   const element = el("dialog", { "aria-label": heading, ...properties });
   const close = () => element.close();
   const buttons = actions.map(({ text, run, kind }) =>
-    button(text, async () => {
-      if ((await attempt(run)) !== false) close();
-    }, { class: kind ?? "" }));
+    button(text, () => attempt(async () => {
+      if ((await run()) !== false) close();
+    }), { class: kind ?? "" }));
   element.append(el("h2", {}, heading), body, el("div", { class: "actions" }, button("Close", close), buttons));
   element.addEventListener("close", () => element.remove());
   document.body.append(element);
