@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 import impasto
+from impasto import api
 from impasto.errors import PictureError
 from impasto.events import Noted, Stepped
 from impasto.images.loading import load_recipe
+from impasto.jobs import rerun
 from impasto.jobs.compute import Compute
 from impasto.jobs.job import InputFile, Job, JobOutputs, StyleFile
 from impasto.jobs.worker import Worker
@@ -206,6 +208,21 @@ def test_a_job_of_the_one_pass_method(worker, make_job, content_image, style_ima
     before = Path(job.outputs.result).stat().st_mtime_ns
     assert worker.run(job).state == "done"
     assert Path(job.outputs.result).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("method", ["optimize", "fast"])
+def test_a_result_and_its_rerun_name_the_parent(worker, make_job, narrow_weights, method):
+    job = make_job(settings=SETTINGS.replace(method=method, size=48)).model_copy(update={"parent": "ab" * 32})
+    assert worker.run(job).state == "done"
+    before = Path(job.outputs.result).stat().st_mtime_ns
+    assert worker.run(job).state == "done"  # it is known as the result of this job
+    assert Path(job.outputs.result).stat().st_mtime_ns == before
+    found = rerun.find_inputs(Path(job.outputs.result), [Path(file.path) for file in job.inputs.values()])
+    if method == "fast":
+        again = rerun.rerun_fast(found)
+    else:
+        again = api.complete(rerun.recreate_run(found, str(narrow_weights)))
+    assert (found.recipe.parent, again.recipe["parent"]) == ("ab" * 32, "ab" * 32)
 
 
 def test_a_folder_that_is_gone_fails_the_job_in_a_line(worker, make_job, tmp_path):

@@ -159,6 +159,9 @@ def test_a_fork_starts_from_the_image_and_names_its_parent(running: Running, tmp
     job = running.client.call("GET", f"/api/jobs/{fork['number']}/job")
     parent = running.service.scheduler.job(running.service.jobs.get(number))
     assert job["parent"] == parent.id
+    one_pass = running.client.call("POST", path, {"settings": {"method": "fast"}})["number"]
+    one_pass = running.client.call("GET", f"/api/jobs/{one_pass}/job")
+    assert (one_pass["parent"], one_pass["init"]) == (parent.id, None)  # one pass has no initial image
     # only the scales from the size of the image on
     assert (job["settings"]["first_scale"], job["settings"]["steps"], job["settings"]["init"]) == (
         16,

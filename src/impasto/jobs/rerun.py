@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -179,7 +179,7 @@ def recreate_run(
         strips=recipe.strips if strips is None and overrides.memory is None else strips,
         vgg=_load_vgg(inputs, weights_choice, overrides),
     )
-    run.steps = recipe.steps_done or run.steps
+    run.steps, run.parent = recipe.steps_done or run.steps, recipe.parent
     return run
 
 
@@ -215,7 +215,8 @@ def rerun_fast(inputs: RerunInputs, overrides: Overrides = NO_OVERRIDES, on_even
         for path, style in zip(style_files, recipe.styles, strict=True)
     ]
     content = inputs.files[recipe.content]
-    return fast(content, styles, recipe.settings, network=network, memory=overrides.memory, on_event=on_event)
+    made = fast(content, styles, recipe.settings, network=network, memory=overrides.memory, on_event=on_event)
+    return replace(made, recipe={**(made.recipe or {}), "parent": recipe.parent})
 
 
 def _mask(style: StyleRecord, recipe: Recipe, pictures: Mapping[InputRecord, Picture]) -> Picture | None:

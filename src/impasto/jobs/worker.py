@@ -165,6 +165,7 @@ class Worker:
         memory = self.compute.memory
         began = time.perf_counter()
         picture = fast(content, styles, job.settings, network=network, memory=memory, reuse=True, on_event=report)  # type: ignore[arg-type]
+        picture = dataclasses.replace(picture, recipe={**(picture.recipe or {}), "parent": job.parent})
         save_result(picture.save, outputs.result, overwrite=outputs.result in outputs.replaceable)
         report(Saved(printable(outputs.result)))
         recipe = Recipe.parse(dict(picture.recipe or {}), "the result")

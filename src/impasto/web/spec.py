@@ -116,7 +116,7 @@ class JobSpec(BaseModel):
             detail=None if is_fast else file(self.detail),
             settings=settings if init is None else settings.replace(init=init.name),
             outputs=outputs,
-            parent=None if is_fast else parent,
+            parent=parent,
         )
 
 
