@@ -59,7 +59,8 @@ def run(job: dict) -> dict:
             partial = checkpoint.with_suffix(".partial")
             partial.write_text(str(step + 1))
             os.replace(partial, checkpoint)
-        (folder / "preview.jpg").write_bytes(b"preview %d" % step)
+        (folder / "preview.partial").write_bytes(png(step + 1))
+        os.replace(folder / "preview.partial", folder / "preview.jpg")
         counts = {
             "step": step + 1,
             "steps": steps,

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from web_inputs import png
 from web_server import Running, Serve
 
@@ -168,6 +169,28 @@ def test_a_fork_starts_from_the_image_and_names_its_parent(running: Running, tmp
         7,
         f"{number}.png",
     )
+
+
+def test_a_fork_starts_from_the_newest_image(running: Running, tmp_path: Path) -> None:
+    number = running.submit(tmp_path, settings={"steps": 2000})
+
+    def step_of_the_image() -> int:
+        """The step at which the image was made from which a fork starts; fake images say it."""
+        fork = running.client.call("POST", f"/api/jobs/{number}/fork", {})
+        running.client.ask(fork["number"], "cancel")
+        with Image.open(running.service.files.path(fork["spec"]["init"])) as image:
+            return image.getpixel((0, 0))
+
+    running.wait_for(number, "running", step=5)
+    running.client.ask(number, "pause")
+    paused = running.wait_for(number, "paused")
+    assert (step_of_the_image(), paused["result"]["complete"]) == (paused["step"], False)
+    running.client.ask(number, "resume")
+    before = running.wait_for(number, "running", step=paused["step"] + 5)
+    # what it had saved when it was paused is not its image any more
+    assert before["result"] is None
+    assert before["step"] <= step_of_the_image() <= running.client.job(number)["step"] + 1
+    running.client.ask(number, "cancel")
 
 
 def test_events_tell_every_change_and_go_on_after_a_reconnection(

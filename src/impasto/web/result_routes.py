@@ -25,8 +25,7 @@ def preview(number: Number, service: TheService) -> Response:
 @router.get("/jobs/{number}/thumbnail", summary="A small copy of the image", response_class=FileResponse)
 def thumbnail(number: Number, service: TheService, edge: Edge = 256) -> FileResponse:
     """A JPEG."""
-    service.jobs.get(number)
-    source = service.workspace.present_image(number)
+    source = service.present_image(service.jobs.get(number))
     path = service.derived(source, f"{edge}.jpg", "thumbnail", edge=edge)
     return FileResponse(path, headers={"cache-control": "no-cache"})
 

@@ -83,7 +83,9 @@ class Service:
 
     def view(self, job: StoredJob) -> dict[str, Any]:
         """A job as clients get it."""
-        progress, facts = self.scheduler.progress(job), self.workspace.result_facts(job.number)
+        progress = self.scheduler.progress(job)
+        # what a job that goes on has saved when it was paused is not its result
+        facts = None if job.state == "running" else self.workspace.result_facts(job.number)
         spec = json.loads(job.spec_text)
         return {
             "number": job.number,
@@ -113,6 +115,10 @@ class Service:
             "deleted": job.deleted is not None,
             "version": job.version,
         }
+
+    def present_image(self, job: StoredJob) -> Path:
+        """The image that a job has come to; raises as `Workspace.present_image`."""
+        return self.workspace.present_image(job.number, is_running=job.state == "running")
 
     def create(self, spec: JobSpec, parent: int | None = None) -> StoredJob:
         """Add a job.
@@ -167,7 +173,7 @@ class Service:
         """
         parent = self.jobs.get(number)
         try:
-            image = self.workspace.present_image(number)
+            image = self.present_image(parent)
         except UnknownError as error:
             raise ConflictError(f"job {number}: has no image yet; wait for its first preview") from error
         initial = self.import_image(image, f"{number}{image.suffix}")

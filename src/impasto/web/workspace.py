@@ -48,14 +48,16 @@ class Workspace:
             raise UnknownError(f"job {number}: has no {path.suffix.removeprefix('.')} of that kind yet; wait for it")
         return path
 
-    def present_image(self, number: int) -> Path:
-        """The best image that there is of a job: its result, or the last preview.
+    def present_image(self, number: int, *, is_running: bool) -> Path:
+        """The image that a job has come to: the last preview while it runs, since what it has saved when it was paused
+        is older; otherwise what it has saved.
 
         Raises:
             UnknownError: there is none yet.
         """
-        result = self.result(number)
-        return result if result.is_file() else self.existing(number, "preview.jpg")
+        result, preview = self.result(number), self._jobs / str(number) / "preview.jpg"
+        saved = [path for path in ((preview, result) if is_running else (result, preview)) if path.is_file()]
+        return saved[0] if saved else self.existing(number, preview.name)
 
     def preview_version(self, number: int) -> int | None:
         """A number that is another one for each preview; None: there is none."""

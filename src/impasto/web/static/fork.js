@@ -18,7 +18,7 @@ export async function fork(job) {
   const first = ["strength", "size", "style_scale"];
   const others = Object.keys(setup.schema.properties).filter((name) => !first.includes(name) && !["init", "first_scale", "method"].includes(name));
   const form = (names) => settingsForm(setup.schema, setup.defaults, values, names, () => {}).element;
-  const body = el("div", {}, el("p", { class: "quiet" }, "A new job starts from the present image of this one."), form(first),
+  const body = el("div", {}, el("p", { class: "quiet", id: "fork-image" }, await imageText(job)), form(first),
     styles.length > 1 ? el("div", {}, styles.map((style, index) => weight(style, index))) : null,
     job.spec.content ? await maskButtons(job, masks, styles) : null,
     el("details", { class: "more" }, el("summary", {}, "All settings"), form(others)));
@@ -26,6 +26,18 @@ export async function fork(job) {
     const settings = Object.fromEntries(Object.entries(values).filter(([name, value]) => shown(value) !== shown(job.spec.settings[name]) && !["first_scale", "init"].includes(name)));
     return create(job, { settings, styles, ...masks });
   } }]);
+}
+
+/** What a fork starts from. */
+async function imageText(job) {
+  const text = (what, width, height) => `A new job starts from ${what} of this one, ${width} × ${height} pixels.`;
+  if (job.result) return text("the image", job.result.width, job.result.height);
+  const preview = new Image();
+  preview.src = `/api/jobs/${job.number}/preview?v=${job.preview}`;
+  await preview.decode();
+  const { naturalWidth: width, naturalHeight: height } = preview;
+  const more = job.state === "running" && job.scale > Math.max(width, height) ? ` Pause this job first to start from its image of ${job.scale} pixels.` : "";
+  return text("the last preview", width, height) + more;
 }
 
 function weight(style, index) {
