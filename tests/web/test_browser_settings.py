@@ -136,3 +136,47 @@ def test_settings_are_saved_applied_and_deleted_on_all_pages(running: Running, o
         expect(each.get_by_role("combobox", name="Preset").locator("option", has_text=name)).to_have_count(0)
     expect(other.locator("[data-setting=strength] output")).to_have_text("0.65")  # the settings stay as they are
     assert running.client.call("GET", "/api/setup")["saved"] == []
+
+
+@pytest.mark.parametrize("height", [600, 860])
+def test_no_control_that_has_the_focus_is_below_a_bar(running: Running, open_page: Open, height: int) -> None:
+    page = open_page(running.url, viewport={"width": 1280, "height": height})
+    is_ready(page)
+    page.get_by_role("button", name="portrait").focus()
+    covered, seen = (
+        """() => {
+        const { top, bottom } = document.activeElement.getBoundingClientRect();
+        const header = document.querySelector(".top").getBoundingClientRect();
+        const start = document.querySelector(".start").getBoundingClientRect();
+        const isBelow = !document.activeElement.closest(".start") && bottom > start.top && top < start.bottom;
+        if (!document.activeElement.closest("#view")) return false;
+        return isBelow || top < header.bottom || bottom > innerHeight;
+    }""",
+        set(),
+    )
+    for key in ["Tab"] * 25 + ["Shift+Tab"] * 20:
+        page.keyboard.press(key)
+        name = page.evaluate("() => document.activeElement.id || document.activeElement.textContent")
+        seen.add(name)
+        assert not page.evaluate(covered), name
+    assert {"256", "More", "All settings"} < seen
+
+
+def test_a_low_window_is_left_to_the_settings(running: Running, open_page: Open) -> None:
+    page = open_page(running.url, viewport={"width": 1280, "height": 600})
+    is_ready(page)
+    expect(page.locator("#start")).not_to_be_in_viewport()
+    page.set_viewport_size({"width": 1280, "height": 860})
+    expect(page.locator("#start")).to_be_in_viewport()
+
+
+def test_what_a_setting_does_is_said_in_a_sentence_and_in_more_on_request(running: Running, open_page: Open) -> None:
+    page = open_page(running.url)
+    is_ready(page)
+    color = page.locator("[data-setting=color]")
+    expect(page.get_by_label("Color", exact=True)).to_have_accessible_description("Colors of the output.")
+    rest = color.get_by_text("luminance: the chroma of the content image")
+    expect(rest).to_be_hidden()
+    page.get_by_label("More about Color").click()
+    expect(rest).to_be_visible()
+    expect(page.locator("[data-setting=size] details")).to_have_count(0)  # one sentence is all

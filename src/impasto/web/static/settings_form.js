@@ -46,11 +46,18 @@ function field(name, schema, standard, values, onChange) {
     reset.hidden = shown(values[name]) === shown(standard);
   }
   show();
-  const help = el("small", { id: `${id}-help` }, schema.description ?? "");
+  const help = helpOf(name, `${id}-help`, schema.description ?? "");
   const element = el("div", { class: "field", "data-setting": name },
     el("div", { class: "head" }, el("label", { for: id }, label(name)), control.output ?? "", reset),
     control.element, complaint, help);
   return { element, show };
+}
+
+/** The first sentence; the others are shown on request. */
+function helpOf(name, id, text) {
+  const [first, ...others] = text.split(/(?<=\.) /);
+  const more = el("summary", { "aria-label": `More about ${label(name)}` }, "More");
+  return el("small", {}, el("span", { id }, first, " "), others.length ? el("details", {}, more, el("span", {}, others.join(" "))) : null);
 }
 
 function controlFor(name, schema, id, change, complain) {
