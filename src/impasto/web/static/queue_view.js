@@ -12,7 +12,14 @@ const ORDER = "text/impasto-order";
 
 /** Show the queue in `place` for as long as the page is open. */
 export function queueView(place) {
-  const show = throttled(250, () => refill(place, ...sections()));
+  let isDragging = false;
+  // an element that is replaced while it is dragged could not be dropped
+  const show = throttled(250, () => isDragging || refill(place, ...sections()));
+  place.addEventListener("dragstart", () => (isDragging = true));
+  place.addEventListener("dragend", () => {
+    isDragging = false;
+    show();
+  });
   subscribe((change) => (change.kind === "step" ? step(place, change.number) : show()));
   window.addEventListener("hashchange", show);
   show();
