@@ -31,6 +31,11 @@ def means(pixels: Tensor, shares: Tensor | float = 1.0) -> Tensor:
     return torch.stack(found) + 1e-5
 
 
+def smoother(pixels: Tensor) -> Tensor:
+    """Less variance at the same lightness."""
+    return (pixels + F.avg_pool2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1)) / 2
+
+
 def gradient_of(target: Grain, pixels: Tensor, weight: float = 1.0, chunk: int = 1000) -> Tensor:
     """The gradient, in chunks of so many rows."""
     compared, gradient = target.compare(pixels), torch.zeros_like(pixels)
@@ -44,8 +49,10 @@ def gradient_of(target: Grain, pixels: Tensor, weight: float = 1.0, chunk: int =
 @pytest.mark.parametrize("band", [2**20, 200])
 def test_value_and_gradient_equal_autograd(is_guided: bool, band: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functional, "BAND", band)  # also in bands of two rows
-    pixels, style, weights = image(1).requires_grad_(), image(2, 40, 28), guide(3) if is_guided else None
-    expected = 0.6 * (means(pixels, 1 if weights is None else weights).log() - means(style).log()).square().sum()
+    pixels, style, weights = image(1).requires_grad_(), smoother(image(2, 40, 28)), guide(3) if is_guided else None
+    errors = means(pixels, 1 if weights is None else weights).log() - means(style).log()
+    assert bool((errors > 0.5).any())
+    expected = 0.6 * errors.clamp_min(0).square().sum()
     (slope,) = torch.autograd.grad(expected, pixels)
     target = Grain(moments(style), weights, 0.6)
     assert float(target.compare(pixels.detach()).loss()) == pytest.approx(expected.item(), rel=1e-12)
@@ -59,14 +66,14 @@ def test_a_style_of_its_own_has_no_loss_and_no_gradient() -> None:
     assert not gradient_of(target, image(1)).any()
 
 
-def test_more_noise_in_the_dark_counts_and_in_the_light_does_not() -> None:
+def test_more_noise_in_the_dark_counts_but_neither_less_nor_more_in_the_light() -> None:
     """Light: above 0.65, the end of the last band."""
     dark, light = (torch.full((1, 3, 20, 20), value, dtype=torch.float64) for value in (0.1, 0.9))
     noise = 0.05 * (guide(1, 20, 20) - 0.5)
     style = Grain(moments(torch.cat([dark + noise, light + noise], 3)))
     same, less, more = (torch.cat([dark + factor * noise, light + noise], 3) for factor in (1, 0.5, 2))
     assert float(style.compare(same).loss()) == 0
-    assert float(style.compare(less).loss()) > 0.5
+    assert float(style.compare(less).loss()) < 1e-4  # a little at the edge between dark and light
     assert float(style.compare(more).loss()) > 0.5
     assert float(style.compare(torch.cat([dark + noise, light + 2 * noise], 3)).loss()) < 1e-4
 

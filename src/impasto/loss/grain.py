@@ -7,10 +7,11 @@ grain loss compares dark areas with dark areas.
 With m the mean of the 3x3 pixels around a pixel x, v = sum_c (x_c - m_c)^2 over the color channels is the variance at
 the pixel, and l, the luma of m, its lightness. w_b(l) are the shares of the pixel in bands b of lightness. The loss is
 
-    sum_b (ln E_b - ln T_b)^2,    E_b = sum w_b v / sum w_b
+    sum_b max(0, ln E_b - ln T_b)^2,    E_b = sum w_b v / sum w_b
 
 over the pixels of the image, with T_b the same for the style images. It depends on the ratio of both only, and its
-logarithm stays small for style images of flat areas, whose T_b is almost 0.
+logarithm stays small for style images of flat areas, whose T_b is almost 0. Only an excess counts: the dark pixels of a
+pencil drawing are thin lines, whose variance would be noise in the dark areas of another image.
 """
 
 import itertools
@@ -106,9 +107,9 @@ class GrainComparison(NamedTuple):
 
     @property
     def errors(self) -> Tensor:
-        """ln E_b - ln T_b (B,), 0 for bands that are not compared."""
+        """max(0, ln E_b - ln T_b) (B,), 0 for bands that are not compared."""
         style, found = self.grain.style, self.found
-        return (found.logarithm - style.logarithm) * (style.is_used & found.is_used)
+        return (found.logarithm - style.logarithm).clamp_min(0) * (style.is_used & found.is_used)
 
     def loss(self) -> Tensor:
         """The loss, a scalar."""

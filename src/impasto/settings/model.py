@@ -159,7 +159,7 @@ class Settings(BaseModel):
     tv_weight: Weight = Field(0.0, description="Total variation weight.")
     grain_weight: Weight = Field(
         0.1,
-        description="Weight of the grain loss: dark areas get as much variance from pixel to pixel as those of the "
+        description="Weight of the grain loss: dark areas get no more variance from pixel to pixel than those of the "
         "style image have; 0: no such loss.",
     )
     faces: Faces = Field(
