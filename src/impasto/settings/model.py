@@ -159,8 +159,8 @@ class Settings(BaseModel):
     tv_weight: Weight = Field(0.0, description="Total variation weight.")
     grain_weight: Weight = Field(
         0.1,
-        description="Weight of the grain loss: dark areas get no more variance from pixel to pixel than those of the "
-        "style image have; 0: no such loss.",
+        description="Weight of the grain loss, which limits the pixel-to-pixel variance of dark areas to that of the "
+        "style image's dark areas; 0: off.",
     )
     faces: Faces = Field(
         "soft",

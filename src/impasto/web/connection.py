@@ -1,4 +1,4 @@
-"""The connections of clients: a request must begin soon, or it is not waited for."""
+"""Connections of clients, which are closed if the head of a request does not arrive in time."""
 
 import asyncio
 from typing import cast

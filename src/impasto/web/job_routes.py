@@ -18,7 +18,7 @@ View = dict[str, Any]
 MAX_PAGE = 1000
 """Jobs in one response, at most."""
 RECENT = 30
-"""The newest jobs, which a page knows at first."""
+"""Number of newest jobs that a page loads at first."""
 
 
 class Changes(BaseModel):
@@ -48,9 +48,11 @@ class Fork(BaseModel):
 
 @router.get("/start", summary="All that a page shows at first")
 def start(service: TheService) -> dict[str, Any]:
-    """The setup; the jobs that wait, in their order; those that run or pause, and the last ones; and the id of the last
-    event before, after which `/api/events` goes on."""
-    event = service.feed.last_id  # first: what changes from now on is told again, and not lost
+    """The setup, the waiting jobs in their order, the running, paused and newest jobs, and the id of the last event.
+
+    `/api/events?after=ID` continues from there.
+    """
+    event = service.feed.last_id  # read first: a change after this is sent as an event, so none is missed
     waiting, active = (service.jobs.select(states, limit=MAX_PAGE) for states in (["waiting"], ["running", "paused"]))
     others = {job.number: job for job in (*active, *service.jobs.select(limit=RECENT))}
     return {
@@ -198,7 +200,9 @@ def storage(service: TheService) -> dict[str, Any]:
 async def events(
     service: TheService,
     last_event_id: Annotated[str, Header(max_length=100)] = "",
-    after: Annotated[str, Query(max_length=100, description="The same as Last-Event-ID, which goes before.")] = "",
+    after: Annotated[
+        str, Query(max_length=100, description="As the header Last-Event-ID, which takes precedence.")
+    ] = "",
 ) -> StreamingResponse:
     """Server-sent events: job, step, removed, saved; and reset, after which a client must load everything again."""
     stream = await service.feed.stream(last_event_id or after)

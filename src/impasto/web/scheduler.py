@@ -39,7 +39,7 @@ class Scheduler:
     def __init__(self, jobs: Jobs, files: Files, workspace: Workspace, feed: Feed, executor: LocalExecutor) -> None:
         self._jobs, self._files, self._workspace, self._feed, self._executor = jobs, files, workspace, feed, executor
         self._stopping, self._progress, self._recorded = threading.Event(), dict[int, dict[str, Any]](), 0.0
-        self._told = dict[int, float]()
+        self._published = dict[int, float]()
         self._thread = threading.Thread(target=self._run, name="scheduler")
 
     def start(self) -> None:
@@ -138,7 +138,7 @@ class Scheduler:
             log.error("job %d is %s: %s", number, state, error)
             return False
         self._progress.pop(number, None)
-        self._told.pop(number, None)
+        self._published.pop(number, None)
         return True
 
     def _report(self, event: Event) -> None:
@@ -162,8 +162,8 @@ class Scheduler:
         for name in ("event", "id", "output"):
             del progress[name]
         self._progress[number], now = progress, time.monotonic()
-        if now - self._told.get(number, -math.inf) >= STEP_SECONDS:
-            self._told[number], preview = now, self._workspace.preview_version(number)
+        if now - self._published.get(number, -math.inf) >= STEP_SECONDS:
+            self._published[number], preview = now, self._workspace.preview_version(number)
             self._feed.publish("step", {"number": number, **progress, "preview": preview})
         if now - self._recorded > RECORD_SECONDS:
             self._recorded = now

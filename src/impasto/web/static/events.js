@@ -17,8 +17,9 @@ let last = ""; // the id of the last event
 let closing;
 
 /**
- * Listen to what changes after the event `after`. The browser connects again by itself, and says which event it has had last. A page that is hidden for a while
- * gives up its connection, since browsers have six for all tabs; it goes on when it is seen.
+ * Listen to the events after the one with the id `after`. The browser reconnects by itself and sends the id of the last
+ * event it received. A page that is hidden for a while closes its connection, since browsers allow six for all tabs; it
+ * reconnects when it is visible again.
  */
 export function listen(after) {
   last = after;
